@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# vfio-cxx for people. The modules are built by the kernel's own Kbuild, from
+# the file of that name beside this one; `make -C $KDIR M=$PWD modules` does
+# the same without it. `make help` lists the targets.
+
+ifneq ($(KERNELRELEASE),)
+$(error Kbuild reads the file Kbuild, not this one)
+endif
+
+# The kernel to build for; Debian's newest 6.1 headers if none is named.
+KDIR ?= $(shell tools/kernel-env kdir 2>/dev/null)
+export KDIR
+
+RELEASE = $(shell tools/kernel-env release)
+UPDATES = $(INSTALL_MOD_PATH)/lib/modules/$(RELEASE)/updates
+KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)
+MODULES := vfio_core/vfio.ko vfio_type1/vfio_iommu_type1.ko
+
+.PHONY: all modules modules_install install uninstall clean help demo check \
+	examples testmods stack_test host-test
+
+all: modules
+
+modules: | headers
+	$(KBUILD) modules
+
+.PHONY: headers
+headers:
+	@test -n "$(KDIR)" || { echo "no kernel headers found: install linux-headers-amd64 (tools/setup demo does), or set KDIR" >&2; exit 1; }
+
+modules_install: modules
+	$(KBUILD) modules_install
+
+# For the kernel in KDIR: our modules go beside the distribution's, into
+# updates/, which depmod prefers.
+install: modules_install
+	depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(RELEASE)
+	@echo "The next modprobe of $(RELEASE) takes $(UPDATES)."
+
+uninstall:
+	rm -f $(addprefix $(UPDATES)/,$(addsuffix *,$(MODULES)))
+	-rmdir --ignore-fail-on-non-empty $(addprefix $(UPDATES)/,$(dir $(MODULES))) 2>/dev/null
+	depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(RELEASE)
+
+examples:
+	$(MAKE) -C examples/nvme
+
+# What the tests run in QEMU: kernel modules that drive ours, and a program.
+testmods: | headers
+	$(MAKE) -C $(KDIR) M=$(CURDIR)/tests/kmod modules
+
+stack_test:
+	$(MAKE) -C tests/stack
+
+host-test:
+	$(MAKE) -C tests/host check
+
+# These two install what they need, when it is missing.
+demo:
+	tools/setup demo
+	$(MAKE) modules examples
+	tools/demo
+
+check:
+	tools/setup check
+	$(MAKE) modules examples testmods stack_test
+	tools/check
+
+clean:
+	-test -z "$(KDIR)" || $(KBUILD) clean
+	-test -z "$(KDIR)" || $(MAKE) -C $(KDIR) M=$(CURDIR)/tests/kmod clean
+	$(MAKE) -C examples/nvme clean
+	$(MAKE) -C tests/stack clean
+	rm -rf build
+
+help:
+	@echo 'vfio-cxx: VFIO for Linux, out of tree, with a C++ core'
+	@echo
+	@echo '  make              build vfio.ko and vfio_iommu_type1.ko'
+	@echo '  make KDIR=DIR     for the kernel built or packaged in DIR'
+	@echo '  make demo         a userspace NVMe driver on our modules, in QEMU'
+	@echo '  make check        all tests: lint, host, whole stack in QEMU'
+	@echo '  make install      into updates/ of the kernel in KDIR, and depmod'
+	@echo '  make uninstall    the way back'
+	@echo '  make modules_install INSTALL_MOD_PATH=DIR'
+	@echo '  make host-test    the C++ core on this machine, with sanitizers'
+	@echo '  make lint         all lint; each lint-* runs alone:'
+	@echo '                    $(LINTS)'
+	@echo '  make clean'
+	@echo
+	@echo 'Single layers and tests: tools/check --list; README.md'
+	@echo 'KDIR is $(KDIR)'
+
+-include mk/lint.mk

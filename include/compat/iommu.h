@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The IOMMU API, in the newest kernel's shape. */
+#ifndef COMPAT_IOMMU_H
+#define COMPAT_IOMMU_H
+
+#include <linux/device.h>
+#include <linux/errno.h>
+#include <linux/iommu.h>
+#include <linux/irqdomain.h>
+#include <linux/version.h>
+
+/* From 6.3 on iommu_map() takes the flags of its allocations. */
+static inline int compat_iommu_map(struct iommu_domain *domain,
+				   unsigned long iova, phys_addr_t phys,
+				   size_t size, int prot, gfp_t gfp)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+	return iommu_map(domain, iova, phys, size, prot);
+#else
+	return iommu_map(domain, iova, phys, size, prot, gfp);
+#endif
+}
+
+/* A domain was a bus's before 6.11 and is a device's since. */
+static inline int compat_domain_alloc_for(struct device *dev, void *domain)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+	*(struct iommu_domain **)domain = iommu_domain_alloc(dev->bus);
+#else
+	struct iommu_domain *made = iommu_paging_domain_alloc(dev);
+
+	*(struct iommu_domain **)domain = IS_ERR(made) ? NULL : made;
+#endif
+	return 1; /* any one device of the group will do */
+}
+
+static inline struct iommu_domain *
+compat_domain_alloc(struct iommu_group *group)
+{
+	struct iommu_domain *domain = NULL;
+
+	iommu_group_for_each_dev(group, &domain, compat_domain_alloc_for);
+	return domain;
+}
+
+/* Gone in 6.13. */
+static inline int compat_domain_enable_nesting(struct iommu_domain *domain)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+	return iommu_enable_nesting(domain);
+#else
+	return -ENODEV;
+#endif
+}
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+static inline int compat_device_remaps_msi(struct device *dev, void *unused)
+{
+	return device_iommu_capable(dev, IOMMU_CAP_INTR_REMAP);
+}
+#endif
+
+/* From 6.3 on one call answers for the group. */
+static inline bool compat_group_msi_isolated(struct iommu_group *group)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+	return irq_domain_check_msi_remap() ||
+	       iommu_group_for_each_dev(group, NULL, compat_device_remaps_msi);
+#else
+	return iommu_group_has_isolated_msi(group);
+#endif
+}
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Pre-copy, which the UAPI headers know from 6.2 on. No driver for an older
+ * kernel says that it can do it, so its states are refused there.
+ */
+#ifndef COMPAT_MIGRATION_H
+#define COMPAT_MIGRATION_H
+
+#include "shim/uapi.h"
+
+#ifdef VFIO_MIGRATION_PRE_COPY
+#define COMPAT_MIGRATION_PRE_COPY VFIO_MIGRATION_PRE_COPY
+#define COMPAT_STATE_PRE_COPY VFIO_DEVICE_STATE_PRE_COPY
+#define COMPAT_STATE_PRE_COPY_P2P VFIO_DEVICE_STATE_PRE_COPY_P2P
+#else
+#define COMPAT_MIGRATION_PRE_COPY (1 << 2)
+#define COMPAT_STATE_PRE_COPY 6
+#define COMPAT_STATE_PRE_COPY_P2P 7
+#endif
+
+#endif

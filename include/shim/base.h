@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What every header of the shim boundary stands on: fixed-width types that
+ * mean the same in the kernel's C and in the core's C++, and the marks of a
+ * boundary function.
+ *
+ * The boundary has two directions. Functions named shim_*() are written in C
+ * and called by the C++ core: each adapts one kernel service and decides
+ * nothing. Functions named vfio_core_*() and type1_*() are written in C++ and
+ * called from C (file operations, exports, parameters).
+ *
+ * Errors cross it as negative errno values in an int or a long.
+ */
+#ifndef SHIM_BASE_H
+#define SHIM_BASE_H
+
+#ifdef __cplusplus
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef signed int s32;
+typedef signed long long s64;
+typedef decltype(sizeof(0)) size_t;
+typedef long ssize_t;
+#define SHIM_BEGIN extern "C" {
+#define SHIM_END }
+#else
+#include <linux/types.h>
+#define SHIM_BEGIN
+#define SHIM_END
+#endif
+
+/* Sizes of kernel objects that the core embeds; generated from the kernel. */
+#include "shim-sizes.h"
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Sleeping locks and waiting. Storage is the core's, of the sizes that
+ * shim-sizes.h names; each lock is set up with a lock class of its own, so
+ * that lockdep can tell the core's locks apart.
+ */
+#ifndef SHIM_LOCK_H
+#define SHIM_LOCK_H
+
+#include "base.h"
+
+/** struct shim_lock_class - storage of one lockdep class, static */
+struct shim_lock_class {
+	const char *name;
+	u64 storage[SHIM_LOCK_CLASS_WORDS];
+};
+
+/** struct shim_mutex - storage of a mutex */
+struct shim_mutex {
+	u64 storage[SHIM_MUTEX_WORDS];
+};
+
+/** struct shim_rwsem - storage of a reader-writer semaphore */
+struct shim_rwsem {
+	u64 storage[SHIM_RWSEM_WORDS];
+};
+
+/** struct shim_waitq - storage of a wait queue head */
+struct shim_waitq {
+	u64 storage[SHIM_WAITQ_WORDS];
+};
+
+SHIM_BEGIN
+
+/**
+ * shim_mutex_init() - make a mutex, unlocked
+ * @mutex: storage
+ * @lock_class: its lock class
+ */
+void shim_mutex_init(struct shim_mutex *mutex,
+		     struct shim_lock_class *lock_class);
+
+/**
+ * shim_mutex_destroy() - end a mutex that nobody holds
+ * @mutex: the mutex
+ */
+void shim_mutex_destroy(struct shim_mutex *mutex);
+
+/**
+ * shim_mutex_lock() - take a mutex
+ * @mutex: the mutex
+ *
+ * Context: may sleep.
+ */
+void shim_mutex_lock(struct shim_mutex *mutex);
+
+/**
+ * shim_mutex_unlock() - let go of a mutex that the caller holds
+ * @mutex: the mutex
+ */
+void shim_mutex_unlock(struct shim_mutex *mutex);
+
+/**
+ * shim_rwsem_init() - make a reader-writer semaphore, unlocked
+ * @sem: storage
+ * @lock_class: its lock class
+ */
+void shim_rwsem_init(struct shim_rwsem *sem,
+		     struct shim_lock_class *lock_class);
+
+/**
+ * shim_rwsem_read_lock() - take a semaphore shared
+ * @sem: the semaphore
+ *
+ * Context: may sleep.
+ */
+void shim_rwsem_read_lock(struct shim_rwsem *sem);
+
+/**
+ * shim_rwsem_read_unlock() - let go of a semaphore held shared
+ * @sem: the semaphore
+ */
+void shim_rwsem_read_unlock(struct shim_rwsem *sem);
+
+/**
+ * shim_rwsem_write_lock() - take a semaphore exclusively
+ * @sem: the semaphore
+ *
+ * Context: may sleep.
+ */
+void shim_rwsem_write_lock(struct shim_rwsem *sem);
+
+/**
+ * shim_rwsem_write_unlock() - let go of a semaphore held exclusively
+ * @sem: the semaphore
+ */
+void shim_rwsem_write_unlock(struct shim_rwsem *sem);
+
+/**
+ * shim_waitq_init() - make a wait queue
+ * @waitq: storage
+ * @lock_class: the lock class of its inner lock
+ */
+void shim_waitq_init(struct shim_waitq *waitq,
+		     struct shim_lock_class *lock_class);
+
+/**
+ * shim_waitq_wake_all() - wake all that wait
+ * @waitq: the queue
+ *
+ * Context: any.
+ */
+void shim_waitq_wake_all(struct shim_waitq *waitq);
+
+/**
+ * shim_waitq_wait_unlocked() - drop a mutex, sleep until woken, take it again
+ * @waitq: the queue
+ * @mutex: a mutex that the caller holds
+ *
+ * The caller is on the queue before the mutex is dropped, so that a wake-up
+ * by someone who takes the mutex is never missed. A fatal signal or the end
+ * of a kthread also wakes; wake-ups may be spurious: test the condition again.
+ *
+ * Context: may sleep.
+ * Return: 0, or -EINTR if a fatal signal is pending or the kthread must stop.
+ */
+int shim_waitq_wait_unlocked(struct shim_waitq *waitq,
+			     struct shim_mutex *mutex);
+
+/**
+ * shim_waitq_wait() - sleep until a condition holds, a signal or a time-out
+ * @waitq: the queue
+ * @done: the condition, called with @arg; it may not sleep
+ * @arg: its argument
+ * @seconds: how long to wait at most
+ * @interruptible: whether a signal ends the wait
+ *
+ * Context: may sleep.
+ * Return: 1 if the condition holds, 0 on time-out, -EINTR on a signal.
+ */
+int shim_waitq_wait(struct shim_waitq *waitq, bool (*done)(const void *arg),
+		    const void *arg, unsigned int seconds, bool interruptible);
+
+/**
+ * shim_cond_resched() - let others run if the scheduler wants it
+ *
+ * Context: may sleep.
+ */
+void shim_cond_resched(void);
+
+SHIM_END
+
+#endif

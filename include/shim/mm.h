@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Address spaces and tasks: who owns user memory, who is charged for locking
+ * it, and copying through another address space.
+ *
+ * Two references to an address space exist, as in the kernel: a grab keeps the
+ * object, a live reference also keeps its memory from being torn down.
+ */
+#ifndef SHIM_MM_H
+#define SHIM_MM_H
+
+#include "base.h"
+
+struct mm_struct;
+struct task_struct;
+
+SHIM_BEGIN
+
+/**
+ * shim_current_mm() - the caller's address space, borrowed
+ *
+ * Return: the address space, or NULL in a kthread.
+ */
+struct mm_struct *shim_current_mm(void);
+
+/**
+ * shim_mm_grab() - keep the object of an address space
+ * @mm: the address space
+ */
+void shim_mm_grab(struct mm_struct *mm);
+
+/**
+ * shim_mm_drop() - undo shim_mm_grab()
+ * @mm: the address space
+ */
+void shim_mm_drop(struct mm_struct *mm);
+
+/**
+ * shim_mm_get_live() - keep the memory of an address space
+ * @mm: a grabbed address space
+ *
+ * Return: false if its last user is gone.
+ */
+bool shim_mm_get_live(struct mm_struct *mm);
+
+/**
+ * shim_mm_put_live() - undo shim_mm_get_live()
+ * @mm: the address space
+ *
+ * Context: may sleep.
+ */
+void shim_mm_put_live(struct mm_struct *mm);
+
+/**
+ * shim_mm_account() - charge locked pages
+ * @mm: a live address space
+ * @task: whose RLIMIT_MEMLOCK binds
+ * @npages: pages
+ * @no_limit: charge past the limit
+ *
+ * Context: may sleep, takes the mmap lock.
+ * Return: 0, -ENOMEM over the limit, -EINTR on a fatal signal.
+ */
+int shim_mm_account(struct mm_struct *mm, struct task_struct *task,
+		    u64 npages, bool no_limit);
+
+/**
+ * shim_mm_unaccount() - undo shim_mm_account()
+ * @mm: a live address space
+ * @task: as it was charged
+ * @npages: pages
+ *
+ * Context: may sleep, takes the mmap lock. Cannot fail.
+ */
+void shim_mm_unaccount(struct mm_struct *mm, struct task_struct *task,
+		       u64 npages);
+
+/**
+ * shim_current_leader_get() - a reference to the caller's thread group leader
+ */
+struct task_struct *shim_current_leader_get(void);
+
+/**
+ * shim_task_put() - undo shim_current_leader_get()
+ * @task: the task
+ */
+void shim_task_put(struct task_struct *task);
+
+/**
+ * shim_mm_use() - let a kthread work in an address space
+ * @mm: a live address space; the caller has none of its own
+ */
+void shim_mm_use(struct mm_struct *mm);
+
+/**
+ * shim_mm_unuse() - undo shim_mm_use()
+ * @mm: the address space
+ */
+void shim_mm_unuse(struct mm_struct *mm);
+
+SHIM_END
+
+#endif

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// An intrusive, circular, doubly linked list. An element is on at most one
+// list through a node and must leave it before it dies. Nothing allocates;
+// insert and remove are O(1).
+#pragma once
+
+#include "vocab/utility.hpp"
+
+namespace vfio {
+
+// The base that makes a class listable. A class that is on several lists has
+// a base for each, told apart by their tags.
+template <class Tag> class ListNode : Pinned {
+public:
+	bool linked() const
+	{
+		return next_ != nullptr;
+	}
+
+private:
+	template <class T, class U> friend class List;
+
+	ListNode *next_ = nullptr;
+	ListNode *prev_ = nullptr;
+};
+
+template <class T, class Tag = T> class List : Pinned {
+	using Node = ListNode<Tag>;
+
+public:
+	List()
+	{
+		head_.next_ = &head_;
+		head_.prev_ = &head_;
+	}
+
+	bool empty() const
+	{
+		return head_.next_ == &head_;
+	}
+
+	bool singular() const
+	{
+		return !empty() && head_.next_ == head_.prev_;
+	}
+
+	void push_front(T &element)
+	{
+		link(element, head_, *head_.next_);
+	}
+
+	void push_back(T &element)
+	{
+		link(element, *head_.prev_, head_);
+	}
+
+	// Puts element right before position, which is on the list.
+	void insert_before(T &position, T &element)
+	{
+		link(element, *static_cast<Node &>(position).prev_, position);
+	}
+
+	void remove(T &element)
+	{
+		Node &node = element;
+
+		node.prev_->next_ = node.next_;
+		node.next_->prev_ = node.prev_;
+		node.next_ = nullptr;
+		node.prev_ = nullptr;
+	}
+
+	T *front() const
+	{
+		return at(head_.next_);
+	}
+
+	T *back() const
+	{
+		return at(head_.prev_);
+	}
+
+	T *next(const T &element) const
+	{
+		return at(static_cast<const Node &>(element).next_);
+	}
+
+	T *prev(const T &element) const
+	{
+		return at(static_cast<const Node &>(element).prev_);
+	}
+
+	T *pop_front()
+	{
+		T *element = front();
+
+		if (element)
+			remove(*element);
+		return element;
+	}
+
+	// Exchanges all elements of two lists.
+	void swap(List &other)
+	{
+		List spare;
+
+		spare.take_all(*this);
+		take_all(other);
+		other.take_all(spare);
+	}
+
+	// Moves all of other's elements to the end of this list.
+	void take_all(List &other)
+	{
+		while (T *element = other.pop_front())
+			push_back(*element);
+	}
+
+	class Iterator {
+	public:
+		Iterator(const List *list, T *element) : list_(list), element_(element)
+		{
+		}
+
+		T &operator*() const
+		{
+			return *element_;
+		}
+
+		Iterator &operator++()
+		{
+			element_ = list_->next(*element_);
+			return *this;
+		}
+
+		bool operator!=(const Iterator &other) const
+		{
+			return element_ != other.element_;
+		}
+
+	private:
+		const List *list_;
+		T *element_;
+	};
+
+	// The element under the iterator must not leave the list.
+	Iterator begin() const
+	{
+		return {this, front()};
+	}
+
+	Iterator end() const
+	{
+		return {this, nullptr};
+	}
+
+private:
+	static void link(Node &node, Node &prev, Node &next)
+	{
+		node.prev_ = &prev;
+		node.next_ = &next;
+		prev.next_ = &node;
+		next.prev_ = &node;
+	}
+
+	T *at(Node *node) const
+	{
+		return node == &head_ ? nullptr : static_cast<T *>(node);
+	}
+
+	Node head_;
+};
+
+} // namespace vfio

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Locks over the shim's. Only guards lock. Each object that has a lock gives
+// it a static LockClass, by which lockdep knows it.
+#pragma once
+
+#include "shim/lock.h"
+#include "vocab/annotations.hpp"
+#include "vocab/utility.hpp"
+
+namespace vfio {
+
+using LockClass = shim_lock_class;
+
+class __lock_capability("mutex") Mutex : Pinned {
+public:
+	explicit Mutex(LockClass &lock_class)
+	{
+		shim_mutex_init(&mutex_, &lock_class);
+	}
+
+	~Mutex()
+	{
+		shim_mutex_destroy(&mutex_);
+	}
+
+private:
+	friend class Guard;
+	friend class WaitQueue;
+
+	void lock() __acquires_lock()
+	{
+		shim_mutex_lock(&mutex_);
+	}
+
+	void unlock() __releases_lock()
+	{
+		shim_mutex_unlock(&mutex_);
+	}
+
+	shim_mutex mutex_;
+};
+
+class __lock_capability("rwsem") RwSem : Pinned {
+public:
+	explicit RwSem(LockClass &lock_class)
+	{
+		shim_rwsem_init(&sem_, &lock_class);
+	}
+
+private:
+	friend class ReadGuard;
+	friend class WriteGuard;
+
+	shim_rwsem sem_;
+};
+
+class __scoped_guard Guard : Pinned {
+public:
+	explicit Guard(Mutex &mutex) __acquires_lock(mutex) : mutex_(mutex)
+	{
+		mutex_.lock();
+	}
+
+	~Guard() __releases_lock()
+	{
+		if (held_)
+			mutex_.unlock();
+	}
+
+	// Lets go before the end of the scope, and takes the mutex again.
+	void unlock() __releases_lock()
+	{
+		held_ = false;
+		mutex_.unlock();
+	}
+
+	void lock() __acquires_lock()
+	{
+		mutex_.lock();
+		held_ = true;
+	}
+
+private:
+	Mutex &mutex_;
+	bool held_ = true;
+};
+
+class __scoped_guard ReadGuard : Pinned {
+public:
+	explicit ReadGuard(RwSem &sem) __acquires_lock_shared(sem) : sem_(sem)
+	{
+		shim_rwsem_read_lock(&sem_.sem_);
+	}
+
+	~ReadGuard() __releases_lock_generic()
+	{
+		shim_rwsem_read_unlock(&sem_.sem_);
+	}
+
+private:
+	RwSem &sem_;
+};
+
+class __scoped_guard WriteGuard : Pinned {
+public:
+	explicit WriteGuard(RwSem &sem) __acquires_lock(sem) : sem_(sem)
+	{
+		shim_rwsem_write_lock(&sem_.sem_);
+	}
+
+	~WriteGuard() __releases_lock()
+	{
+		shim_rwsem_write_unlock(&sem_.sem_);
+	}
+
+private:
+	RwSem &sem_;
+};
+
+class WaitQueue : Pinned {
+public:
+	explicit WaitQueue(LockClass &lock_class)
+	{
+		shim_waitq_init(&waitq_, &lock_class);
+	}
+
+	void wake_all()
+	{
+		shim_waitq_wake_all(&waitq_);
+	}
+
+	// Sleeps without the mutex, has it again on return. False if a fatal
+	// signal or the end of a kthread asks the caller to give up.
+	bool wait(Mutex &mutex) __must_hold(mutex)
+	{
+		return shim_waitq_wait_unlocked(&waitq_, &mutex.mutex_) == 0;
+	}
+
+	shim_waitq &shim()
+	{
+		return waitq_;
+	}
+
+private:
+	shim_waitq waitq_;
+};
+
+} // namespace vfio

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Ownership. make<T>() is the only way to the heap: it takes memory through
+// the shim and gives an error if there is none. UniquePtr owns an object,
+// RefPtr shares one that counts its references itself (RefCounted), T &
+// borrows.
+#pragma once
+
+#include <new>
+
+#include "shim/alloc.h"
+#include "vocab/result.hpp"
+#include "vocab/warn.hpp"
+
+namespace vfio {
+
+// The tag of the core's only heap. The operator is noexcept, so that g++
+// tests for null before it constructs.
+struct ShimHeap {};
+constexpr ShimHeap kShimHeap{};
+
+} // namespace vfio
+
+inline void *operator new(size_t size, vfio::ShimHeap) noexcept
+{
+	return shim_alloc(size);
+}
+
+namespace vfio {
+
+template <class T> void destroy(T *object)
+{
+	if (!object)
+		return;
+	object->~T();
+	shim_free(object);
+}
+
+template <class T> class UniquePtr {
+public:
+	constexpr UniquePtr() = default;
+
+	explicit constexpr UniquePtr(T *object) : object_(object)
+	{
+	}
+
+	constexpr UniquePtr(UniquePtr &&other) : object_(other.release())
+	{
+	}
+
+	UniquePtr &operator=(UniquePtr &&other)
+	{
+		if (this != &other)
+			reset(other.release());
+		return *this;
+	}
+
+	constexpr ~UniquePtr()
+	{
+		reset();
+	}
+
+	void constexpr reset(T *object = nullptr)
+	{
+		destroy(vfio::exchange(object_, object));
+	}
+
+	[[nodiscard]] constexpr T *release()
+	{
+		return vfio::exchange(object_, nullptr);
+	}
+
+	constexpr T *get() const
+	{
+		return object_;
+	}
+
+	constexpr T &operator*() const
+	{
+		return *object_;
+	}
+
+	constexpr T *operator->() const
+	{
+		return object_;
+	}
+
+	explicit constexpr operator bool() const
+	{
+		return object_ != nullptr;
+	}
+
+private:
+	T *object_ = nullptr;
+};
+
+// Errors: ENOMEM.
+template <class T, class... Args> Result<UniquePtr<T>> make(Args &&...args)
+{
+	T *object = new (kShimHeap) T(vfio::forward<Args>(args)...);
+
+	if (!object)
+		return Error(ENOMEM);
+	return UniquePtr<T>(object);
+}
+
+// A count of references that starts at one, or at zero for an object that
+// comes to life by restart(). Getting from zero or past the top is a broken
+// invariant: it warns, and the object is never freed.
+class RefCount : Pinned {
+public:
+	explicit constexpr RefCount(u32 count = 1) : count_(count)
+	{
+	}
+
+	void get()
+	{
+		WARN_ONCE_IF(!try_get(), "reference taken on a dead object");
+	}
+
+	// False if the count was zero: the object is going away.
+	bool try_get()
+	{
+		u32 count = __atomic_load_n(&count_, __ATOMIC_RELAXED);
+
+		do {
+			if (count == 0)
+				return false;
+			if (count >= kSaturated)
+				return true;
+		} while (!__atomic_compare_exchange_n(&count_, &count, count + 1, true,
+						      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+		return true;
+	}
+
+	// True if that was the last reference.
+	bool put()
+	{
+		const u32 count = __atomic_fetch_sub(&count_, 1, __ATOMIC_ACQ_REL);
+
+		if (count == 1)
+			return true;
+		if (count == 0 || count >= kSaturated) {
+			__atomic_store_n(&count_, kSaturated, __ATOMIC_RELAXED);
+			WARN_ONCE_IF(true, "reference count out of range");
+		}
+		return false;
+	}
+
+	u32 read() const
+	{
+		return __atomic_load_n(&count_, __ATOMIC_ACQUIRE);
+	}
+
+	// Counts one again, for an object that nobody can reach.
+	void restart()
+	{
+		__atomic_store_n(&count_, 1, __ATOMIC_RELEASE);
+	}
+
+private:
+	static constexpr u32 kSaturated = 0x8000'0000;
+
+	u32 count_;
+};
+
+// A shared reference to a T that has a member `RefCount refs_` reachable as
+// refs(). The last reference destroys the object.
+template <class T> class RefPtr {
+public:
+	constexpr RefPtr() = default;
+
+	// Takes over the reference that the caller owns.
+	static RefPtr adopt(T *object)
+	{
+		RefPtr pointer;
+		pointer.object_ = object;
+		return pointer;
+	}
+
+	// Takes a reference of its own.
+	static RefPtr share(T &object)
+	{
+		object.refs().get();
+		return adopt(&object);
+	}
+
+	RefPtr(const RefPtr &other) : object_(other.object_)
+	{
+		if (object_)
+			object_->refs().get();
+	}
+
+	RefPtr(RefPtr &&other) : object_(vfio::exchange(other.object_, nullptr))
+	{
+	}
+
+	RefPtr &operator=(RefPtr other)
+	{
+		T *mine = vfio::exchange(object_, vfio::exchange(other.object_, nullptr));
+		adopt(mine).reset();
+		return *this;
+	}
+
+	~RefPtr()
+	{
+		reset();
+	}
+
+	void reset()
+	{
+		T *object = vfio::exchange(object_, nullptr);
+
+		if (object && object->refs().put())
+			destroy(object);
+	}
+
+	// Hands the reference to the caller.
+	[[nodiscard]] T *release()
+	{
+		return vfio::exchange(object_, nullptr);
+	}
+
+	T *get() const
+	{
+		return object_;
+	}
+
+	T &operator*() const
+	{
+		return *object_;
+	}
+
+	T *operator->() const
+	{
+		return object_;
+	}
+
+	explicit operator bool() const
+	{
+		return object_ != nullptr;
+	}
+
+private:
+	T *object_ = nullptr;
+};
+
+// Runs a function at the end of the scope, unless dismissed.
+template <class F> class Defer : Pinned {
+public:
+	explicit Defer(F function) : function_(vfio::move(function))
+	{
+	}
+
+	~Defer()
+	{
+		if (armed_)
+			function_();
+	}
+
+	void dismiss()
+	{
+		armed_ = false;
+	}
+
+private:
+	F function_;
+	bool armed_ = true;
+};
+
+} // namespace vfio

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// The few words of <utility> that a freestanding compiler does not promise.
+#pragma once
+
+#include <type_traits>
+
+#include "shim/base.h"
+
+namespace vfio {
+
+template <class T>
+constexpr std::remove_reference_t<T> &&move(T &&value) noexcept
+{
+	return static_cast<std::remove_reference_t<T> &&>(value);
+}
+
+template <class T>
+constexpr T &&forward(std::remove_reference_t<T> &value) noexcept
+{
+	return static_cast<T &&>(value);
+}
+
+template <class T, class U = T> constexpr T exchange(T &object, U &&value) noexcept
+{
+	T old = vfio::move(object);
+	object = vfio::forward<U>(value);
+	return old;
+}
+
+template <class T> constexpr const T &min(const T &a, const T &b) noexcept
+{
+	return b < a ? b : a;
+}
+
+template <class T> constexpr const T &max(const T &a, const T &b) noexcept
+{
+	return a < b ? b : a;
+}
+
+// An object that is neither copied nor moved: others hold its address.
+class Pinned {
+public:
+	constexpr Pinned() = default;
+	Pinned(const Pinned &) = delete;
+	Pinned &operator=(const Pinned &) = delete;
+};
+
+} // namespace vfio

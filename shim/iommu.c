@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/slab.h>
+
+#include "compat/iommu.h"
+#include "shim/iommu.h"
+
+struct iommu_domain *shim_domain_alloc(struct iommu_group *group)
+{
+	return compat_domain_alloc(group);
+}
+
+void shim_domain_free(struct iommu_domain *domain)
+{
+	iommu_domain_free(domain);
+}
+
+int shim_domain_enable_nesting(struct iommu_domain *domain)
+{
+	return compat_domain_enable_nesting(domain);
+}
+
+int shim_domain_attach(struct iommu_domain *domain, struct iommu_group *group)
+{
+	return iommu_attach_group(domain, group);
+}
+
+void shim_domain_detach(struct iommu_domain *domain, struct iommu_group *group)
+{
+	iommu_detach_group(domain, group);
+}
+
+int shim_domain_map(struct iommu_domain *domain, u64 iova, u64 phys, u64 size,
+		    u32 prot)
+{
+	return compat_iommu_map(domain, iova, phys, size, prot,
+				GFP_KERNEL_ACCOUNT);
+}
+
+u64 shim_domain_unmap(struct iommu_domain *domain, u64 iova, u64 size)
+{
+	return iommu_unmap(domain, iova, size);
+}
+
+u64 shim_domain_pgsize_bitmap(const struct iommu_domain *domain)
+{
+	return domain->pgsize_bitmap;
+}
+
+void shim_domain_aperture(const struct iommu_domain *domain, u64 *first,
+			  u64 *last)
+{
+	*first = domain->geometry.aperture_start;
+	*last = domain->geometry.aperture_end;
+}
+
+bool shim_domain_enforce_coherency(struct iommu_domain *domain)
+{
+	return domain->ops->enforce_cache_coherency &&
+	       domain->ops->enforce_cache_coherency(domain);
+}
+
+u64 shim_domain_driver(const struct iommu_domain *domain)
+{
+	return (unsigned long)domain->ops;
+}
+
+int shim_domain_reserve_msi(struct iommu_domain *domain, u64 iova)
+{
+	return iommu_get_msi_cookie(domain, iova);
+}
+
+int shim_group_reserved(struct iommu_group *group,
+			int (*visit)(void *arg,
+				     const struct shim_reserved_region *region),
+			void *arg)
+{
+	struct iommu_resv_region *region, *next;
+	LIST_HEAD(regions);
+	int ret = iommu_get_group_resv_regions(group, &regions);
+
+	list_for_each_entry_safe(region, next, &regions, list) {
+		struct shim_reserved_region reserved = {
+			.first = region->start,
+			.last = region->start + region->length - 1,
+			.type = region->type,
+		};
+
+		if (!ret)
+			ret = visit(arg, &reserved);
+		list_del(&region->list);
+		kfree(region);
+	}
+	return ret;
+}
+
+bool shim_group_msi_isolated(struct iommu_group *group)
+{
+	return compat_group_msi_isolated(group);
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+
+#include "shim/mm.h"
+
+struct mm_struct *shim_current_mm(void)
+{
+	return current->mm;
+}
+
+void shim_mm_grab(struct mm_struct *mm)
+{
+	mmgrab(mm);
+}
+
+void shim_mm_drop(struct mm_struct *mm)
+{
+	mmdrop(mm);
+}
+
+bool shim_mm_get_live(struct mm_struct *mm)
+{
+	return mmget_not_zero(mm);
+}
+
+void shim_mm_put_live(struct mm_struct *mm)
+{
+	mmput(mm);
+}
+
+int shim_mm_account(struct mm_struct *mm, struct task_struct *task,
+		    u64 npages, bool no_limit)
+{
+	int ret = mmap_write_lock_killable(mm);
+
+	if (ret)
+		return ret;
+	ret = __account_locked_vm(mm, npages, true, task, no_limit);
+	mmap_write_unlock(mm);
+	return ret;
+}
+
+void shim_mm_unaccount(struct mm_struct *mm, struct task_struct *task,
+		       u64 npages)
+{
+	mmap_write_lock(mm);
+	__account_locked_vm(mm, npages, false, task, true);
+	mmap_write_unlock(mm);
+}
+
+struct task_struct *shim_current_leader_get(void)
+{
+	return get_task_struct(current->group_leader);
+}
+
+void shim_task_put(struct task_struct *task)
+{
+	put_task_struct(task);
+}
+
+void shim_mm_use(struct mm_struct *mm)
+{
+	kthread_use_mm(mm);
+}
+
+void shim_mm_unuse(struct mm_struct *mm)
+{
+	kthread_unuse_mm(mm);
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Groups that join and leave a container, and the domains that come and go
+// with them.
+#include "core.h"
+#include "pinner.hpp"
+#include "type1.hpp"
+
+namespace vfio {
+
+namespace {
+
+template <class F> Result<void> each_reserved(iommu_group *group, F visit)
+{
+	const auto call = [](void *arg, const shim_reserved_region *region) {
+		return (*static_cast<F *>(arg))(*region).negative();
+	};
+
+	return Result<void>::from_negative(shim_group_reserved(group, call, &visit));
+}
+
+IovaRange range_of(const shim_reserved_region &region)
+{
+	return {{region.first}, {region.last}};
+}
+
+// Regions that a device needs only until it has a driver of its own.
+bool relaxable(const shim_reserved_region &region)
+{
+	return region.type == SHIM_RESV_DIRECT_RELAXABLE;
+}
+
+} // namespace
+
+AttachedGroup *Type1::group_entry(iommu_group *group)
+{
+	for (const Domain &domain : domains_)
+		if (AttachedGroup *attached = find_group(domain.groups, group))
+			return attached;
+	return find_group(emulated_groups_, group);
+}
+
+Result<iommu_domain *> Type1::domain_of(iommu_group *group)
+{
+	const Guard guard(lock_);
+
+	for (const Domain &domain : domains_)
+		if (find_group(domain.groups, group))
+			return domain.get();
+	return Error(ENODEV);
+}
+
+Result<void> Type1::attach_group(iommu_group *group, bool emulated)
+{
+	const Guard guard(lock_);
+
+	// Attaching pins, which needs the addresses.
+	if (vaddr_invalid_count_)
+		return Error(EBUSY);
+	if (group_entry(group))
+		return Error(EINVAL);
+
+	// What an emulated group dirties it has pinned.
+	UniquePtr<AttachedGroup> attached = TRY(make<AttachedGroup>(group, emulated));
+	if (!emulated)
+		return attach_hardware(vfio::move(attached));
+	emulated_groups_.push_front(*attached.release());
+	return {};
+}
+
+Result<void> Type1::attach_hardware(UniquePtr<AttachedGroup> entry)
+{
+	iommu_group *const group = entry->group;
+	UniquePtr<Domain> domain = TRY(Domain::create(group));
+
+	if (nesting_)
+		TRY(Result<void>::from_negative(shim_domain_enable_nesting(domain->get())));
+	TRY(domain->attach(group));
+
+	// The domain is the entry's owner now: when it goes, the group leaves.
+	AttachedGroup &attached = *entry.release();
+	domain->groups.push_back(attached);
+	attached.aperture = domain->aperture();
+
+	IovaSpace space;
+	MsiWindow msi;
+	TRY(space.copy(space_));
+	TRY(narrow(space, attached.aperture, group, msi));
+
+	if (!type1_param_allow_unsafe_interrupts() && !shim_group_msi_isolated(group)) {
+		shim_log_warn("no interrupt remapping: a device could raise any interrupt. "
+			      "Parameter allow_unsafe_interrupts allows it");
+		return Error(EPERM);
+	}
+
+	// Lets KVM leave out what it does for devices that do not snoop.
+	domain->enforce_coherency();
+
+	if (!TRY(join_existing(*domain, attached))) {
+		if (msi.in_software && !msi.in_hardware) {
+			const int ret = shim_domain_reserve_msi(domain->get(), msi.first.value);
+
+			if (ret && ret != -ENODEV)
+				return Error::from_negative(ret);
+		}
+		TRY(populate(*domain));
+		domains_.push_front(*domain.release());
+		update_page_sizes();
+	}
+
+	space_.swap(space);
+	non_pinned_groups_++;
+	return {};
+}
+
+// Takes out of space what the aperture and the group's reserved regions leave
+// no room for. Errors: EINVAL if a mapping is in the way, ENOMEM.
+Result<void> Type1::narrow(IovaSpace &space, IovaRange aperture, iommu_group *group,
+			   MsiWindow &msi)
+{
+	const RangeTree<DmaRange> *const dmas = &dmas_;
+	const DmaRange *first = dmas->first();
+	const DmaRange *above = aperture.last == kAllIova.last ?
+					nullptr : dmas->first_from(aperture.last + 1);
+
+	if (!space.span().overlaps(aperture) || above ||
+	    (first && first->range().first < aperture.first))
+		return Error(EINVAL);
+	TRY(space.restrict_to(aperture));
+
+	return each_reserved(group, [&](const shim_reserved_region &region) -> Result<void> {
+		if (relaxable(region))
+			return {};
+		if (region.type == SHIM_RESV_MSI)
+			msi.in_hardware = true;
+		if (region.type == SHIM_RESV_SW_MSI) {
+			msi.in_software = true;
+			msi.first = {region.first};
+		}
+		if (dmas->first_in(range_of(region)))
+			return Error(EINVAL);
+		return space.exclude(range_of(region));
+	});
+}
+
+// Moves the group from its own new domain to one of the container's, if their
+// IOMMUs can share; false if not. On error the group is attached nowhere and
+// its entry gone.
+Result<bool> Type1::join_existing(Domain &from, AttachedGroup &attached)
+{
+	for (Domain &domain : domains_) {
+		if (!domain.compatible_with(from))
+			continue;
+
+		from.detach(attached.group);
+		if (domain.attach(attached.group).ok()) {
+			from.groups.remove(attached);
+			domain.groups.push_front(attached);
+			return true;
+		}
+
+		const Result<void> back = from.attach(attached.group);
+		if (!back.ok()) {
+			from.groups.remove(attached);
+			destroy(&attached);
+			return back.error();
+		}
+	}
+	return false;
+}
+
+// Gives a new domain all mappings; the first domain also pins them.
+Result<void> Type1::populate(Domain &domain)
+{
+	const bool pin = !hardware();
+
+	const auto undo = [pin](Domain &from, DmaRange &dma) {
+		from.unmap(dma);
+		if (!pin)
+			return;
+		unpin_range(dma);
+		dma.uncharge_to(dma.external_counted());
+	};
+
+	for (DmaRange &dma : dmas_) {
+		Result<void> result = pin ? pin_range(dma) : Result<void>();
+
+		if (result.ok()) {
+			result = domain.map(dma);
+			if (!result.ok() && pin) {
+				unpin_range(dma);
+				dma.uncharge_to(dma.external_counted());
+			}
+		}
+		if (!result.ok()) {
+			for (DmaRange *done = dmas_.prev(dma); done; done = dmas_.prev(*done))
+				undo(domain, *done);
+			return result;
+		}
+	}
+	for (DmaRange &dma : dmas_)
+		dma.iommu_mapped = true;
+	return {};
+}
+
+void Type1::detach_group(iommu_group *group)
+{
+	const Guard guard(lock_);
+	AttachedGroup *attached = group_entry(group);
+
+	if (!attached)
+		return;
+
+	const bool was_pinned_scope = attached->pinned_dirty_scope;
+	if (find_group(emulated_groups_, group)) {
+		emulated_groups_.remove(*attached);
+		destroy(attached);
+		if (emulated_groups_.empty() && !hardware())
+			remove_all();
+	} else {
+		for (Domain *domain = domains_.front(), *next = nullptr; domain; domain = next) {
+			next = domains_.next(*domain);
+			if (find_group(domain->groups, group))
+				leave_domain(*domain, *attached);
+		}
+		// Without memory for it the old, narrower space stays.
+		(void)rebuild_space();
+	}
+
+	// Whoever is left may be able to tell what it dirties; what this group
+	// wrote until now nobody can.
+	if (!was_pinned_scope) {
+		non_pinned_groups_--;
+		if (dirty_tracking_)
+			for (DmaRange &dma : dmas_)
+				dma.dirty.set_all();
+	}
+}
+
+// The group's devices own what the mappings name: with the last of them the
+// mappings go; with the last that has an IOMMU, their pins.
+void Type1::leave_domain(Domain &domain, AttachedGroup &attached)
+{
+	domain.detach(attached.group);
+	domain.groups.remove(attached);
+	destroy(&attached);
+	if (!domain.groups.empty())
+		return;
+
+	if (domains_.singular()) {
+		if (emulated_groups_.empty())
+			remove_all();
+		for (DmaRange &dma : dmas_) {
+			unmap_from_domains(dma);
+			dma.uncharge_to(dma.external_counted());
+		}
+	}
+	domains_.remove(domain);
+	destroy(&domain);
+	update_page_sizes();
+}
+
+// The space as the groups that are attached now leave it.
+Result<void> Type1::rebuild_space()
+{
+	IovaSpace space;
+
+	TRY(space.restrict_to(kAllIova));
+	for (const Domain &domain : domains_)
+		for (const AttachedGroup &attached : domain.groups) {
+			TRY(space.restrict_to(attached.aperture));
+			TRY(each_reserved(attached.group,
+					  [&](const shim_reserved_region &region) -> Result<void> {
+						  if (relaxable(region))
+							  return {};
+						  return space.exclude(range_of(region));
+					  }));
+		}
+	space_.swap(space);
+	return {};
+}
+
+// The page sizes that all domains know. Pinning goes by the CPU's pages: an
+// IOMMU's smaller ones are of no use and count as one of those.
+void Type1::update_page_sizes()
+{
+	u64 common = kU64Max;
+
+	for (const Domain &domain : domains_)
+		common &= domain.pgsize_bitmap();
+	if (common & ~kPageMask)
+		common = (common & kPageMask) | kPageSize;
+	pgsize_bitmap_ = common;
+}
+
+} // namespace vfio

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// The core's side of core.h: ioctls are told apart here, their structures
+// copied in, their sizes and flags checked.
+#include "core.h"
+#include "type1.hpp"
+
+namespace vfio {
+
+namespace {
+
+Type1 &core(type1 *handle)
+{
+	return *reinterpret_cast<Type1 *>(handle);
+}
+
+long check_extension(Type1 *type1, u64 extension)
+{
+	switch (extension) {
+	case VFIO_TYPE1_IOMMU:
+	case VFIO_TYPE1v2_IOMMU:
+	case VFIO_TYPE1_NESTING_IOMMU:
+	case VFIO_UNMAP_ALL:
+		return 1;
+	case VFIO_UPDATE_VADDR:
+		return type1 && type1->can_update_vaddr();
+	case VFIO_DMA_CC_IOMMU:
+		return type1 && type1->coherent();
+	default:
+		return 0;
+	}
+}
+
+Result<void> map_dma(Type1 &type1, UserVa arg)
+{
+	constexpr u32 kFlags =
+		VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE | VFIO_DMA_MAP_FLAG_VADDR;
+	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dma_map, size);
+	vfio_iommu_type1_dma_map map;
+
+	TRY(copy_in(&map, arg, kSize));
+	if (map.argsz < kSize || (map.flags & ~kFlags))
+		return Error(EINVAL);
+	return type1.map_dma(map);
+}
+
+// Whether a bitmap that a caller hands over can be one at all.
+Result<void> check_bitmap(const vfio_bitmap &bitmap, u64 size)
+{
+	if (!shim_access_ok(reinterpret_cast<u64>(bitmap.data), bitmap.size) || !bitmap.pgsize)
+		return Error(EINVAL);
+	return Type1::check_bitmap(size >> smallest_shift(bitmap.pgsize), bitmap.size);
+}
+
+Result<void> unmap_dma(Type1 &type1, UserVa arg)
+{
+	constexpr u32 kFlags = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP | VFIO_DMA_UNMAP_FLAG_VADDR |
+			       VFIO_DMA_UNMAP_FLAG_ALL;
+	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dma_unmap, size);
+	vfio_iommu_type1_dma_unmap unmap;
+	vfio_bitmap bitmap = {};
+
+	TRY(copy_in(&unmap, arg, kSize));
+	if (unmap.argsz < kSize || (unmap.flags & ~kFlags))
+		return Error(EINVAL);
+
+	if (unmap.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) {
+		if (unmap.flags != VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP ||
+		    unmap.argsz < kSize + sizeof(bitmap))
+			return Error(EINVAL);
+		TRY(copy_in(&bitmap, arg + kSize, sizeof(bitmap)));
+		TRY(check_bitmap(bitmap, unmap.size));
+	}
+
+	unmap.size = TRY(type1.unmap_dma(unmap, bitmap));
+	return copy_out(arg, &unmap, kSize);
+}
+
+Result<void> dirty_pages(Type1 &type1, UserVa arg)
+{
+	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dirty_bitmap, flags);
+	vfio_iommu_type1_dirty_bitmap dirty;
+	vfio_iommu_type1_dirty_bitmap_get request;
+
+	if (!type1.v2())
+		return Error(EACCES);
+	TRY(copy_in(&dirty, arg, kSize));
+	if (dirty.argsz < kSize)
+		return Error(EINVAL);
+
+	switch (dirty.flags) {
+	case VFIO_IOMMU_DIRTY_PAGES_FLAG_START:
+		return type1.start_dirty();
+	case VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP:
+		type1.stop_dirty();
+		return {};
+	case VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP:
+		if (dirty.argsz - kSize < sizeof(request))
+			return Error(EINVAL);
+		TRY(copy_in(&request, arg + kSize, sizeof(request)));
+		TRY(check_bitmap(request.bitmap, request.size));
+		return type1.get_dirty(request);
+	default:
+		return Error(EINVAL);
+	}
+}
+
+} // namespace
+
+} // namespace vfio
+
+using namespace vfio;
+
+int type1_open(u64 extension, type1 **made)
+{
+	Result<UniquePtr<Type1>> result = Type1::create(extension);
+
+	if (!result.ok())
+		return result.error().negative();
+	*made = reinterpret_cast<type1 *>(result.take().release());
+	return 0;
+}
+
+void type1_release(type1 *type1)
+{
+	destroy(&core(type1));
+}
+
+long type1_ioctl(type1 *type1, u32 cmd, u64 arg)
+{
+	if (cmd == VFIO_CHECK_EXTENSION)
+		return check_extension(type1 ? &core(type1) : nullptr, arg);
+
+	switch (cmd) {
+	case VFIO_IOMMU_GET_INFO:
+		return core(type1).get_info({arg}).negative();
+	case VFIO_IOMMU_MAP_DMA:
+		return map_dma(core(type1), {arg}).negative();
+	case VFIO_IOMMU_UNMAP_DMA:
+		return unmap_dma(core(type1), {arg}).negative();
+	case VFIO_IOMMU_DIRTY_PAGES:
+		return dirty_pages(core(type1), {arg}).negative();
+	default:
+		return -ENOTTY;
+	}
+}
+
+int type1_attach_group(type1 *type1, iommu_group *group, bool emulated)
+{
+	return core(type1).attach_group(group, emulated).negative();
+}
+
+void type1_detach_group(type1 *type1, iommu_group *group)
+{
+	core(type1).detach_group(group);
+}
+
+int type1_pin_pages(type1 *type1, iommu_group *group, u64 iova, u32 npages, u32 prot,
+		    page **pages)
+{
+	const Result<void> result = core(type1).pin_pages(group, {iova}, npages, prot, pages);
+
+	return result.ok() ? static_cast<int>(npages) : result.negative();
+}
+
+void type1_unpin_pages(type1 *type1, u64 iova, u32 npages)
+{
+	core(type1).unpin_pages({iova}, npages);
+}
+
+void type1_register_device(type1 *type1, vfio_device *device)
+{
+	core(type1).register_device(device);
+}
+
+void type1_unregister_device(type1 *type1, vfio_device *device)
+{
+	core(type1).unregister_device(device);
+}
+
+int type1_dma_rw(type1 *type1, u64 iova, void *data, size_t size, bool write)
+{
+	return core(type1).dma_rw({iova}, static_cast<u8 *>(data), size, write).negative();
+}
+
+int type1_group_domain(type1 *type1, iommu_group *group, iommu_domain **domain)
+{
+	Result<iommu_domain *> result = core(type1).domain_of(group);
+
+	if (!result.ok())
+		return result.error().negative();
+	*domain = result.value();
+	return 0;
+}

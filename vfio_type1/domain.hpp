@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Domain: one I/O page table and the groups attached to it. A container has
+// one for each set of IOMMUs that cannot share; all hold the same mappings.
+#pragma once
+
+#include "dma_range.hpp"
+#include "shim/iommu.h"
+#include "vocab/list.hpp"
+
+namespace vfio {
+
+// A group of the container. pinned_dirty_scope: its devices dirty memory only
+// through pages that they pinned, so that unpinned pages are known clean.
+struct AttachedGroup : ListNode<AttachedGroup> {
+	AttachedGroup(iommu_group *group, bool pinned_dirty_scope)
+		: group(group), pinned_dirty_scope(pinned_dirty_scope)
+	{
+	}
+
+	iommu_group *const group;
+	IovaRange aperture = kAllIova;
+	bool pinned_dirty_scope;
+};
+
+using GroupList = List<AttachedGroup>;
+
+// The entry of a group in a list of them, or nullptr.
+AttachedGroup *find_group(const GroupList &groups, const iommu_group *group);
+
+class Domain : public ListNode<Domain> {
+public:
+	// A domain for the devices of a group, nothing attached.
+	// Errors: EIO if the IOMMU has none, ENOMEM.
+	static Result<UniquePtr<Domain>> create(iommu_group *group);
+
+	// Takes the domain over.
+	explicit Domain(iommu_domain *domain) : domain_(domain)
+	{
+	}
+
+	// Detaches and forgets all groups.
+	~Domain();
+
+	iommu_domain *get() const
+	{
+		return domain_;
+	}
+
+	Result<void> attach(iommu_group *group)
+	{
+		return Result<void>::from_negative(shim_domain_attach(domain_, group));
+	}
+
+	void detach(iommu_group *group)
+	{
+		shim_domain_detach(domain_, group);
+	}
+
+	// To be asked for right after the first attach.
+	void enforce_coherency()
+	{
+		coherent_ = shim_domain_enforce_coherency(domain_);
+	}
+
+	bool coherent() const
+	{
+		return coherent_;
+	}
+
+	// Whether groups of the other domain could as well be attached here.
+	bool compatible_with(const Domain &other) const
+	{
+		return shim_domain_driver(domain_) == shim_domain_driver(other.domain_) &&
+		       coherent_ == other.coherent_;
+	}
+
+	IovaRange aperture() const;
+
+	u64 pgsize_bitmap() const
+	{
+		return shim_domain_pgsize_bitmap(domain_);
+	}
+
+	// Maps what a dma range has pinned. On error nothing stays mapped.
+	Result<void> map(const DmaRange &dma);
+
+	// Unmaps a whole dma range; no device reaches it afterwards.
+	void unmap(const DmaRange &dma);
+
+	GroupList groups;
+
+private:
+	Result<void> map_run(Iova iova, const PinRun &run, u32 prot);
+	void unmap_part(Iova iova, u64 size);
+
+	iommu_domain *const domain_;
+	bool coherent_ = false;
+};
+
+} // namespace vfio
