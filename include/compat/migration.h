@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Pre-copy, which the UAPI headers know from 6.2 on. No driver for an older
- * kernel says that it can do it, so its states are refused there.
+ * Pre-copy, which the UAPI headers know from 6.2 on. For older kernels its
+ * states are beyond those that there are, whatever a driver says of itself.
  */
 #ifndef COMPAT_MIGRATION_H
 #define COMPAT_MIGRATION_H
@@ -10,12 +10,14 @@
 
 #ifdef VFIO_MIGRATION_PRE_COPY
 #define COMPAT_MIGRATION_PRE_COPY VFIO_MIGRATION_PRE_COPY
-#define COMPAT_STATE_PRE_COPY VFIO_DEVICE_STATE_PRE_COPY
+#define COMPAT_STATE_PRE_COPY	  VFIO_DEVICE_STATE_PRE_COPY
 #define COMPAT_STATE_PRE_COPY_P2P VFIO_DEVICE_STATE_PRE_COPY_P2P
+#define COMPAT_STATES		  8
 #else
 #define COMPAT_MIGRATION_PRE_COPY (1 << 2)
-#define COMPAT_STATE_PRE_COPY 6
+#define COMPAT_STATE_PRE_COPY	  6
 #define COMPAT_STATE_PRE_COPY_P2P 7
+#define COMPAT_STATES		  6
 #endif
 
 #endif

@@ -22,8 +22,8 @@ SHIM_BEGIN
  * Context: may sleep.
  * Return: the set, or NULL.
  */
-struct vfio_device_set *shim_device_set_create(u64 id,
-					       struct vfio_core_device_set *owner);
+struct vfio_device_set *
+shim_device_set_create(u64 id, struct vfio_core_device_set *owner);
 
 /**
  * shim_device_set_destroy() - end a set that has no devices

@@ -11,6 +11,7 @@
 #endif
 
 #define __lock_capability(name) VFIO_TSA(capability(name))
+#define __lockable VFIO_TSA(capability("lock"))
 #define __scoped_guard VFIO_TSA(scoped_lockable)
 #define __guarded_by(lock) VFIO_TSA(guarded_by(lock))
 #define __pt_guarded_by(lock) VFIO_TSA(pt_guarded_by(lock))

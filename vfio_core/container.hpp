@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Container: one address space for DMA, which groups join and whose mappings
+// an IOMMU driver keeps. It lives as long as its file or a group holds it.
+//
+// Invariants, whenever the locks are free:
+// - it has an IOMMU only while it has groups: the last that leaves takes the
+//   IOMMU, and with it the privilege to use one, away;
+// - its groups are all no-IOMMU (noiommu_) or none is;
+// - all its groups are attached to its IOMMU.
+//
+// Locks: a group's lock, then groups_lock_, then the driver registry's lock or
+// iommu_lock_. iommu_ changes only under both groups_lock_ and iommu_lock_.
+// Ioctls that are the driver's take a reference under iommu_lock_ alone: an
+// attach may wait, with groups_lock_ held, for what another ioctl gives
+// (VFIO_DMA_MAP_FLAG_VADDR). So an IOMMU outlives its last group for as long
+// as an ioctl is inside it.
+#pragma once
+
+#include "handles.hpp"
+#include "iommu_driver.hpp"
+
+namespace vfio {
+
+class Group;
+
+struct InContainer;
+
+class Container : public vfio_container, Pinned {
+public:
+	RefCount &refs()
+	{
+		return refs_;
+	}
+
+	Result<long> ioctl(u32 cmd, u64 arg);
+
+	// What CHECK_EXTENSION gives: an error of the driver's, or a value,
+	// which is 0 if nothing supports the extension.
+	Result<long> check_extension(u64 extension);
+
+	// Errors: EINVAL without groups or if it was done, ENODEV if no driver
+	// supports the extension, those of the driver that does.
+	Result<void> set_iommu(u64 extension);
+
+	// The container's file was closed.
+	void close();
+
+	// Takes a group in: owns its DMA, attaches it. The caller holds the
+	// group's lock and gives it a reference to the container then.
+	// Errors: EPERM to mix no-IOMMU groups with others or to use one
+	// without CAP_SYS_RAWIO; those of claiming and of the driver.
+	Result<void> attach(Group &group);
+
+	// Undoes attach(). The caller holds the group's lock and a reference.
+	void detach(Group &group);
+
+	// The IOMMU, if there is one. While a group of the container has an open
+	// device it stays the same.
+	RefPtr<ContainerIommu> iommu();
+
+private:
+	// A module that serves extensions, and may not have been loaded yet.
+	static const char *module_for(u64 extension);
+
+	// One round among the registered drivers. known: whether any supports
+	// the extension.
+	Result<long> ask_drivers(u64 extension) __must_hold_shared(groups_lock_);
+	Result<void> try_set_iommu(u64 extension, bool *known);
+	Result<void> attach_all(const ContainerIommu &iommu) __must_hold(groups_lock_);
+
+	static LockClass groups_lock_class_;
+	static LockClass iommu_lock_class_;
+
+	RwSem groups_lock_{groups_lock_class_};
+	List<Group, InContainer> groups_ __guarded_by(groups_lock_);
+	bool noiommu_ __guarded_by(groups_lock_) = false;
+
+	Mutex iommu_lock_{iommu_lock_class_};
+	RefPtr<ContainerIommu> iommu_ __guarded_by(iommu_lock_);
+
+	RefCount refs_;
+};
+
+} // namespace vfio

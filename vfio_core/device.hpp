@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Device: what the core knows of a struct vfio_device. It hangs off the driver
+// data of the kernel's struct device in there, one load away from what the
+// exported functions are given; files point to it. It is made by vfio_init_device() and
+// goes with the last of the kernel's references.
+//
+// A device can be opened while it is registered. users_ counts its files and
+// searches, and the registration itself; unregistering drops that one and
+// waits for the others. It is zero as long as the device is not registered.
+//
+// Invariants, whenever the set's lock is free:
+// - open_count_ is how many files it has, each of which has a user of its
+//   group, a reference to its bus driver's module, and one of users_;
+// - with a file, the driver's open_device has succeeded, and iommu_ is the
+//   IOMMU of its group's container.
+//
+// Locks: the set's lock, then the group's. iommu_ and open_count_ change under
+// both; reads, writes, maps, ioctls, pins take neither, for an open device
+// keeps them as they are.
+#pragma once
+
+#include "device_set.hpp"
+#include "group_list.hpp"
+#include "shim/vfio_device.h"
+
+namespace vfio {
+
+class Device : public vfio_core_device, public ListNode<InGroup>, public ListNode<InSet> {
+public:
+	// Gives a zeroed vfio_device its object and lets the driver fill in its
+	// part. Errors: ENOMEM, ENOSPC, what the driver gives.
+	static Result<void> init(vfio_device *handle, device *dev, const vfio_device_ops *ops);
+
+	Device(vfio_device *handle, int index) : handle_(handle), index_(index)
+	{
+	}
+
+	~Device();
+
+	static Device &of(vfio_core_device *handle)
+	{
+		return *static_cast<Device *>(handle);
+	}
+
+	vfio_device *handle() const
+	{
+		return handle_;
+	}
+
+	device *dev() const
+	{
+		return shim_device_dev(handle_);
+	}
+
+	bool has(u32 operation) const
+	{
+		return has_ & operation;
+	}
+
+	// Frees it, and lets the driver free the vfio_device.
+	void release();
+
+	// Errors: EINVAL if it is in a set, ENOMEM.
+	Result<void> assign_set(SetId id);
+
+	// Errors: EBUSY if it is registered, ENOMEM, those of joining a group
+	// and of showing up in sysfs.
+	Result<void> register_in(GroupMembership membership);
+	// Waits, for as long as it takes, until nobody uses it.
+	void unregister();
+
+	// Whether userspace means it by a name; name may be written to.
+	// Errors: what the driver's match gives.
+	Result<bool> matches(char *name) const;
+
+	// Whether it is in a group. For those who hold the group.
+	bool in_group(const vfio_group *group) const
+	{
+		return static_cast<const vfio_group *>(membership_.get()) == group;
+	}
+
+	// Its files. open_file() expects a user, whom the file takes over if it
+	// is made. Errors: EINVAL without an IOMMU, EPERM, ENODEV if its driver
+	// is being unloaded, what the driver's open gives, ENFILE, ENOMEM.
+	Result<FileRef> open_file();
+	void close_file();
+
+	// May be asked without the lock by those who know it open.
+	u32 open_count() const __no_lock_analysis
+	{
+		return __atomic_load_n(&open_count_, __ATOMIC_RELAXED);
+	}
+
+	Result<long> read(UserVa to, size_t size, s64 *position);
+	Result<long> write(UserVa from, size_t size, s64 *position);
+	Result<long> ioctl(u32 cmd, u64 arg);
+	Result<void> mmap(vm_area_struct *vma);
+
+	// For drivers of emulated devices, while open.
+
+	// Errors: EINVAL if not open or for no pages, E2BIG for fewer or for more
+	// than a page holds pointers to, ENOTTY, what the IOMMU driver gives.
+	Result<int> pin(Iova iova, int npages, int prot, page **pages);
+	void unpin(Iova iova, int npages);
+	// Errors: EINVAL if not open or for no bytes; as above.
+	Result<void> dma_rw(Iova iova, void *buffer, size_t size, bool write);
+
+private:
+	friend class DeviceRef;
+
+	Result<void> open_once();
+	void close_once();
+	Result<void> first_open() __must_hold(set_->lock());
+	void last_close() __must_hold(set_->lock());
+	void set_open_count(u32 count) __must_hold(set_->lock());
+	void put_user();
+	// Warns if not.
+	bool check_open() const;
+
+	vfio_device *const handle_;
+	u32 has_ = 0;
+	u32 open_count_ __guarded_by(set_->lock()) = 0;
+	// Borrowed from the group while open.
+	ContainerIommu *iommu_ = nullptr;
+	iommu_group *iommu_group_ = nullptr;
+
+	DeviceSet *set_ = nullptr;
+	GroupMembership membership_;
+	RefCount users_{0};
+	const int index_;
+};
+
+// One of a device's users, or nothing.
+class DeviceRef {
+public:
+	// Nothing if the device is not registered any more, or yet.
+	static DeviceRef try_get(Device &device)
+	{
+		return DeviceRef(device.users_.try_get() ? &device : nullptr);
+	}
+
+	DeviceRef(DeviceRef &&other) : device_(exchange(other.device_, nullptr))
+	{
+	}
+
+	DeviceRef &operator=(DeviceRef &&) = delete;
+
+	~DeviceRef()
+	{
+		if (device_)
+			device_->put_user();
+	}
+
+	// Hands the use to another owner.
+	void release()
+	{
+		device_ = nullptr;
+	}
+
+	explicit operator bool() const
+	{
+		return device_ != nullptr;
+	}
+
+	Device *operator->() const
+	{
+		return device_;
+	}
+
+private:
+	explicit DeviceRef(Device *device) : device_(device)
+	{
+	}
+
+	Device *device_;
+};
+
+} // namespace vfio

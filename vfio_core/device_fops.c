@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The files of devices, which have no name: a group gives them out. */
+#include <linux/anon_inodes.h>
+#include <linux/err.h>
+#include <linux/module.h>
+
+#include "entry.h"
+#include "main.h"
+#include "shim/file.h"
+
+static int vfio_device_fops_release(struct inode *inode, struct file *file)
+{
+	vfio_core_device_close(file->private_data);
+	return 0;
+}
+
+static ssize_t vfio_device_fops_read(struct file *file, char __user *buffer,
+				     size_t size, loff_t *position)
+{
+	return vfio_core_device_read(file->private_data, (uintptr_t)buffer,
+				     size, position);
+}
+
+static ssize_t vfio_device_fops_write(struct file *file,
+				      const char __user *buffer, size_t size,
+				      loff_t *position)
+{
+	return vfio_core_device_write(file->private_data, (uintptr_t)buffer,
+				      size, position);
+}
+
+static long vfio_device_fops_ioctl(struct file *file, unsigned int cmd,
+				   unsigned long arg)
+{
+	return vfio_core_device_ioctl(file->private_data, cmd, arg);
+}
+
+static int vfio_device_fops_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	return vfio_core_device_mmap(file->private_data, vma);
+}
+
+const struct file_operations vfio_device_fops = {
+	.owner = THIS_MODULE,
+	.release = vfio_device_fops_release,
+	.read = vfio_device_fops_read,
+	.write = vfio_device_fops_write,
+	.unlocked_ioctl = vfio_device_fops_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.mmap = vfio_device_fops_mmap,
+};
+
+int shim_file_create_device(struct vfio_core_device *core, struct file **file)
+{
+	struct file *made = anon_inode_getfile("[vfio-device]",
+					       &vfio_device_fops, core, O_RDWR);
+
+	if (IS_ERR(made))
+		return PTR_ERR(made);
+	/* Regions are at offsets, which the inode does not offer by itself. */
+	made->f_mode |= FMODE_PREAD | FMODE_PWRITE;
+	*file = made;
+	return 0;
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Group: an IOMMU group of whose devices at least one is registered, and the
+// file /dev/vfio/GROUP. Its memory belongs to the file's node, which open
+// files keep; it serves as long as it has an IOMMU group, that is, until its
+// last device unregisters.
+//
+// Invariants, whenever lock_ is free:
+// - with a container it has an IOMMU group, is on the container's list, and
+//   has users_ == 1 + the files of its devices; without, users_ is 0;
+// - each of those files holds a reference to file_, the group's own file.
+//
+// Locks: the group list's lock, a device set's lock, then lock_, then the
+// container's. devices_lock_ is innermost; a driver's match is called with it.
+#pragma once
+
+#include "container.hpp"
+#include "file.hpp"
+#include "handles.hpp"
+#include "iommu_group.hpp"
+#include "shim/group_node.h"
+#include "vocab/units.hpp"
+
+struct kvm;
+
+namespace vfio {
+
+class Device;
+class DeviceRef;
+
+struct InGroup;
+struct InGroupList;
+
+class Group : public vfio_group, public ListNode<InGroupList>, public ListNode<InContainer> {
+public:
+	// The group is its node's; drop_node() lets go of it.
+	// Errors: ENOMEM, ENOSPC.
+	static Result<Group *> create(IommuGroupRef iommu_group, shim_group_type type);
+
+	Group(IommuGroupRef iommu_group, shim_group_type type)
+		: type_(type), iommu_group_(move(iommu_group))
+	{
+	}
+
+	static Group &of(vfio_group *handle)
+	{
+		return *static_cast<Group *>(handle);
+	}
+
+	shim_group_node *node() const
+	{
+		return node_;
+	}
+
+	shim_group_type type() const
+	{
+		return type_;
+	}
+
+	// How many devices are registered, and being so. Falls to zero only
+	// under the group list's lock.
+	RefCount &members()
+	{
+		return members_;
+	}
+
+	// The file.
+
+	// Errors: ENODEV if the group has no devices any more, EPERM, EBUSY.
+	Result<void> open(file *file);
+	void close();
+	Result<long> ioctl(u32 cmd, UserVa arg);
+
+	// Its devices.
+
+	// Errors: EBUSY if there is one for the same device of the bus.
+	Result<void> add_device(Device &device);
+	void remove_device(Device &device);
+
+	// Counts a file of a device. Errors: EINVAL without a container that has
+	// an IOMMU, EPERM.
+	Result<void> add_user();
+	void drop_user();
+
+	// No device is left: leaves the container. Gives the IOMMU group up.
+	IommuGroupRef retire();
+
+	Mutex &lock() __returns_lock(lock_)
+	{
+		return lock_;
+	}
+
+	// NULL if retired. May be asked without the lock by those who keep it
+	// from being retired: the container, a device, the group list.
+	iommu_group *kernel_group() const __no_lock_analysis
+	{
+		return iommu_group_.get();
+	}
+
+	IommuGroupRef share_iommu_group();
+	RefPtr<ContainerIommu> iommu_locked() __must_hold(lock_);
+
+	kvm *kvm_locked() __must_hold(lock_)
+	{
+		return kvm_;
+	}
+
+	void set_kvm(kvm *kvm);
+
+	// Whether all DMA of it snoops caches, so that the user need not be let
+	// at instructions that flush them.
+	bool enforced_coherent();
+
+	// The DMA of a group behind an IOMMU; nothing to do for others.
+	Result<void> claim_dma();
+	void release_dma();
+
+private:
+	// The ioctls.
+	Result<void> get_status(UserVa arg);
+	Result<void> set_container(UserVa arg);
+	Result<void> unset_container();
+	Result<long> get_device_fd(UserVa arg);
+
+	void leave_container() __must_hold(lock_);
+	// Errors: ENODEV; what a driver's match gives.
+	Result<DeviceRef> find_device(char *name);
+
+	static LockClass lock_class_;
+	static LockClass devices_lock_class_;
+
+	const shim_group_type type_;
+	shim_group_node *node_ = nullptr;
+	RefCount members_;
+
+	Mutex lock_{lock_class_};
+	IommuGroupRef iommu_group_ __guarded_by(lock_);
+	RefPtr<Container> container_ __guarded_by(lock_);
+	u32 users_ __guarded_by(lock_) = 0;
+	// Borrowed; open() and close() bound its life.
+	file *file_ __guarded_by(lock_) = nullptr;
+	// Borrowed; who set it takes it back in time.
+	kvm *kvm_ __guarded_by(lock_) = nullptr;
+
+	Mutex devices_lock_{devices_lock_class_};
+	List<Device, InGroup> devices_ __guarded_by(devices_lock_);
+};
+
+} // namespace vfio

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "iommu_driver.hpp"
+
+#include "shim/uapi.h"
+
+namespace vfio {
+
+constinit LockClass IommuDriverRegistry::lock_class_ = {"vfio_iommu_drivers", {}};
+
+Result<long> result_of(long returned)
+{
+	if (returned < 0)
+		return Error::from_negative(returned);
+	return returned;
+}
+
+Result<long> IommuDriverRef::check_extension(u64 extension) const
+{
+	return result_of(
+		shim_iommu_driver_ioctl(driver_->ops(), nullptr, VFIO_CHECK_EXTENSION, extension));
+}
+
+// Only our own is left then: the others' modules depend on this one.
+IommuDriverRegistry::~IommuDriverRegistry()
+{
+	while (IommuDriver *driver = drivers_.pop_front())
+		destroy(driver);
+}
+
+Result<void> IommuDriverRegistry::add(const vfio_iommu_driver_ops *ops, bool noiommu)
+{
+	UniquePtr<IommuDriver> driver = TRY(make<IommuDriver>(ops, noiommu));
+
+	if (WARN_ONCE_IF(driver->has(SHIM_IOMMU_DRIVER_REGISTER) !=
+				 driver->has(SHIM_IOMMU_DRIVER_UNREGISTER),
+			 "IOMMU driver with one of register_device, unregister_device"))
+		return Error(EINVAL);
+
+	Guard guard(lock_);
+
+	for (const IommuDriver &there : drivers_)
+		if (there.ops() == ops)
+			return Error(EINVAL);
+	drivers_.push_front(*driver.release());
+	return {};
+}
+
+void IommuDriverRegistry::remove(const vfio_iommu_driver_ops *ops)
+{
+	UniquePtr<IommuDriver> leaving;
+	Guard guard(lock_);
+
+	for (IommuDriver &driver : drivers_) {
+		if (driver.ops() != ops)
+			continue;
+		drivers_.remove(driver);
+		leaving.reset(&driver);
+		return;
+	}
+}
+
+Result<RefPtr<ContainerIommu>> ContainerIommu::open(IommuDriverRef driver, u64 extension)
+{
+	// Last to go is the reference that driver moves into the object.
+	RefPtr<ContainerIommu> iommu =
+		RefPtr<ContainerIommu>::adopt(TRY(make<ContainerIommu>(move(driver))).release());
+
+	TRY(Result<void>::from_negative(
+		shim_iommu_driver_open(iommu->ops(), extension, &iommu->data_)));
+	iommu->open_ = true;
+	return iommu;
+}
+
+ContainerIommu::~ContainerIommu()
+{
+	if (open_)
+		shim_iommu_driver_release(ops(), data_);
+}
+
+void ContainerIommu::device_opened(vfio_device *device) const
+{
+	if (driver_->has(SHIM_IOMMU_DRIVER_REGISTER))
+		shim_iommu_driver_register(ops(), data_, device);
+}
+
+void ContainerIommu::device_closed(vfio_device *device) const
+{
+	if (driver_->has(SHIM_IOMMU_DRIVER_UNREGISTER))
+		shim_iommu_driver_unregister(ops(), data_, device);
+}
+
+void ContainerIommu::container_closed() const
+{
+	if (driver_->has(SHIM_IOMMU_DRIVER_CLOSED))
+		shim_iommu_driver_closed(ops(), data_);
+}
+
+Result<int> ContainerIommu::pin(iommu_group *group, u64 iova, int npages, int prot,
+				page **pages) const
+{
+	if (!driver_->has(SHIM_IOMMU_DRIVER_PIN)) [[unlikely]]
+		return Error(ENOTTY);
+
+	const int pinned = shim_iommu_driver_pin(ops(), data_, group, iova, npages, prot, pages);
+
+	if (pinned < 0)
+		return Error::from_negative(pinned);
+	return pinned;
+}
+
+Result<void> ContainerIommu::unpin(u64 iova, int npages) const
+{
+	if (!driver_->has(SHIM_IOMMU_DRIVER_UNPIN)) [[unlikely]]
+		return Error(ENOTTY);
+	shim_iommu_driver_unpin(ops(), data_, iova, npages);
+	return {};
+}
+
+Result<void> ContainerIommu::dma_rw(u64 iova, void *buffer, size_t size, bool write) const
+{
+	if (!driver_->has(SHIM_IOMMU_DRIVER_DMA_RW)) [[unlikely]]
+		return Error(ENOTTY);
+	return Result<void>::from_negative(
+		shim_iommu_driver_dma_rw(ops(), data_, iova, buffer, size, write));
+}
+
+} // namespace vfio

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// IOMMU drivers, and what one of them keeps for a container.
+//
+// IommuDriver is one that registered; vfio_iommu_type1 is, and no-IOMMU mode
+// is one of our own. ContainerIommu is a driver opened for a container: it
+// lives as long as the container has it or a call is inside it, and keeps the
+// driver's module loaded.
+//
+// Locks: the registry's is taken last, and is held while drivers are asked and
+// opened, so that none leaves meanwhile.
+#pragma once
+
+#include "shim/iommu_driver.h"
+#include "vocab/list.hpp"
+#include "vocab/lock.hpp"
+#include "vocab/memory.hpp"
+
+namespace vfio {
+
+// What the ioctl of a driver returned: a value or an error.
+Result<long> result_of(long returned);
+
+class IommuDriver : public ListNode<IommuDriver> {
+public:
+	explicit IommuDriver(const vfio_iommu_driver_ops *ops, bool noiommu)
+		: ops_(ops), has_(shim_iommu_driver_ops(ops)), noiommu_(noiommu)
+	{
+	}
+
+	const vfio_iommu_driver_ops *ops() const
+	{
+		return ops_;
+	}
+
+	bool has(u32 operation) const
+	{
+		return has_ & operation;
+	}
+
+	// Serves no-IOMMU containers, and only those.
+	bool noiommu() const
+	{
+		return noiommu_;
+	}
+
+private:
+	const vfio_iommu_driver_ops *const ops_;
+	const u32 has_;
+	const bool noiommu_;
+};
+
+// A driver whose module cannot be unloaded now, or nothing.
+class IommuDriverRef {
+public:
+	IommuDriverRef() = default;
+
+	static IommuDriverRef try_get(const IommuDriver &driver)
+	{
+		IommuDriverRef ref;
+
+		if (shim_iommu_driver_get(driver.ops()))
+			ref.driver_ = &driver;
+		return ref;
+	}
+
+	IommuDriverRef(IommuDriverRef &&other) : driver_(exchange(other.driver_, nullptr))
+	{
+	}
+
+	IommuDriverRef &operator=(IommuDriverRef &&) = delete;
+
+	~IommuDriverRef()
+	{
+		if (driver_)
+			shim_iommu_driver_put(driver_->ops());
+	}
+
+	explicit operator bool() const
+	{
+		return driver_ != nullptr;
+	}
+
+	const IommuDriver *operator->() const
+	{
+		return driver_;
+	}
+
+	// What the driver says of an extension before it is opened.
+	Result<long> check_extension(u64 extension) const;
+
+private:
+	const IommuDriver *driver_ = nullptr;
+};
+
+class IommuDriverRegistry : Pinned {
+public:
+	IommuDriverRegistry() = default;
+	~IommuDriverRegistry();
+
+	// Errors: EINVAL if it is registered or half of a pair of operations is
+	// missing, ENOMEM.
+	Result<void> add(const vfio_iommu_driver_ops *ops, bool noiommu = false);
+	void remove(const vfio_iommu_driver_ops *ops);
+
+	Mutex &lock() __returns_lock(lock_)
+	{
+		return lock_;
+	}
+
+	// The latest that registered comes first.
+	const List<IommuDriver> &drivers() const __must_hold(lock_)
+	{
+		return drivers_;
+	}
+
+private:
+	static LockClass lock_class_;
+
+	Mutex lock_{lock_class_};
+	List<IommuDriver> drivers_ __guarded_by(lock_);
+};
+
+class ContainerIommu : Pinned {
+public:
+	// Errors: those of the driver; ENOMEM.
+	static Result<RefPtr<ContainerIommu>> open(IommuDriverRef driver, u64 extension);
+
+	explicit ContainerIommu(IommuDriverRef driver) : driver_(move(driver))
+	{
+	}
+
+	~ContainerIommu();
+
+	RefCount &refs()
+	{
+		return refs_;
+	}
+
+	Result<long> ioctl(u32 cmd, u64 arg) const
+	{
+		return result_of(shim_iommu_driver_ioctl(ops(), data_, cmd, arg));
+	}
+
+	Result<void> attach(iommu_group *group, shim_group_type type) const
+	{
+		return Result<void>::from_negative(
+			shim_iommu_driver_attach(ops(), data_, group, type));
+	}
+
+	void detach(iommu_group *group) const
+	{
+		shim_iommu_driver_detach(ops(), data_, group);
+	}
+
+	void device_opened(vfio_device *device) const;
+	void device_closed(vfio_device *device) const;
+	void container_closed() const;
+
+	// As the exported functions of the same names. Errors: ENOTTY if the
+	// driver cannot.
+	Result<int> pin(iommu_group *group, u64 iova, int npages, int prot, page **pages) const;
+	Result<void> unpin(u64 iova, int npages) const;
+	Result<void> dma_rw(u64 iova, void *buffer, size_t size, bool write) const;
+
+private:
+	const vfio_iommu_driver_ops *ops() const
+	{
+		return driver_->ops();
+	}
+
+	const IommuDriverRef driver_;
+	shim_iommu_data *data_ = nullptr;
+	bool open_ = false;
+	RefCount refs_;
+};
+
+} // namespace vfio

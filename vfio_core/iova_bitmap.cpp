@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "iova_bitmap.hpp"
+
+#include <bit>
+
+namespace vfio {
+
+namespace {
+
+constexpr u32 kWindowPages = kPageSize / sizeof(page *);
+
+// Where the bytes of a word lie: in the order of their bits, or against it.
+// Against it, words must not straddle pages.
+constexpr u64 kFlip = std::endian::native == std::endian::big ? sizeof(u64) - 1 : 0;
+
+constexpr u64 at(u64 byte)
+{
+	return byte ^ kFlip;
+}
+
+// Sets bits [first, last] of a page.
+void set_bits(u8 *page, u64 first, u64 last)
+{
+	const u64 last_byte = last / 8;
+	const u8 head = static_cast<u8>(0xff << (first % 8));
+	const u8 tail = static_cast<u8>(0xff >> (7 - last % 8));
+	u64 byte = first / 8;
+
+	if (byte == last_byte) {
+		page[at(byte)] |= head & tail;
+		return;
+	}
+	page[at(byte)] |= head;
+	while (++byte < last_byte)
+		page[at(byte)] = 0xff;
+	page[at(last_byte)] |= tail;
+}
+
+} // namespace
+
+Result<UniquePtr<IovaBitmap>> IovaBitmap::create(IovaRange range, u64 page_size, UserVa bitmap)
+{
+	if (kFlip && !bitmap.aligned(sizeof(u64)))
+		return Error(EINVAL);
+
+	UniquePtr<IovaBitmap> made =
+		TRY(make<IovaBitmap>(range, smallest_shift(page_size), bitmap));
+
+	made->pages_ = static_cast<page **>(shim_alloc(kPageSize));
+	if (!made->pages_)
+		return Error(ENOMEM);
+	TRY(made->open_window(range.first));
+	return made;
+}
+
+IovaBitmap::~IovaBitmap()
+{
+	close_window();
+	shim_free(pages_);
+}
+
+// first: of the range, or the first that the window before did not reach, which
+// begins a byte.
+Result<void> IovaBitmap::open_window(Iova first)
+{
+	const u64 byte = page_of(first) / 8;
+	const u64 last_byte = page_of(range_.last) / 8;
+	u64 address = 0;
+
+	if (__builtin_add_overflow(bitmap_.value, byte, &address))
+		return Error(EFAULT);
+
+	const u32 offset = address & ~kPageMask;
+	const u64 wanted = (offset + (last_byte - byte)) / kPageSize + 1;
+	const long pinned = shim_user_pages_pin(address, min<u64>(wanted, kWindowPages), pages_);
+
+	if (pinned <= 0)
+		return Error(EFAULT);
+
+	// Pages of IOVAs until past the window's end. If those are fewer than are
+	// left, their end is an address in the range.
+	const u64 npages = (pinned * kPageSize - offset) * 8;
+	const u64 left = page_of(range_.last) - page_of(first);
+
+	npages_ = pinned;
+	page_offset_ = offset;
+	window_byte_ = byte;
+	window_.first = first;
+	window_.last = npages > left ? range_.last : first + ((npages << shift_) - 1);
+	written_ = false;
+
+	// What was marked before its window was there.
+	if (marked_ && first <= marked_last_)
+		mark({first, min(marked_last_, window_.last)});
+	return {};
+}
+
+void IovaBitmap::close_window()
+{
+	if (npages_)
+		shim_user_pages_unpin(pages_, exchange(npages_, 0u), written_);
+}
+
+Result<bool> IovaBitmap::advance()
+{
+	close_window();
+	if (window_.last == range_.last)
+		return false;
+	TRY(open_window(window_.last + 1));
+	return true;
+}
+
+void IovaBitmap::set(Iova iova, u64 size)
+{
+	if (size == 0)
+		return;
+
+	Iova last = iova + (size - 1);
+
+	if (last < iova || last > range_.last)
+		last = range_.last;
+	if (last < window_.first || iova > range_.last)
+		return;
+	// Only what reaches out of the window is of use later, and that has no
+	// gap there.
+	if (iova <= window_.last) {
+		if (!marked_ || last > marked_last_)
+			marked_last_ = last;
+		marked_ = true;
+		mark({max(iova, window_.first), min(last, window_.last)});
+	}
+}
+
+// range is inside the window.
+void IovaBitmap::mark(IovaRange range)
+{
+	constexpr u64 kPageBits = kPageSize * 8;
+	const u64 origin = window_byte_ * 8 - u64{page_offset_} * 8;
+	const u64 last = page_of(range.last) - origin;
+	u64 bit = page_of(range.first) - origin;
+
+	if (npages_ == 0)
+		return;
+	written_ = true;
+	for (;;) {
+		const u64 page = bit / kPageBits;
+		const u64 page_last = min(last, page * kPageBits + kPageBits - 1);
+		u8 *bits = shim_page_map(pages_[page]);
+
+		set_bits(bits, bit % kPageBits, page_last % kPageBits);
+		shim_page_unmap(bits);
+		if (page_last == last)
+			break;
+		bit = page_last + 1;
+	}
+}
+
+} // namespace vfio

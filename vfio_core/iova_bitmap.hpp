@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// IovaBitmap: a bitmap in the memory of the calling process, one bit a page of
+// IOVAs, that a driver fills with what its device wrote.
+//
+// Bit n stands for the n-th page of 2^shift bytes from the first address on,
+// and lies in u64 number n / 64, whichever way the machine orders its bytes.
+// The bitmap is filled through a window: as many of its pages as one page
+// holds pointers to are pinned at a time, and the driver is asked about the
+// IOVAs that these stand for.
+//
+// Invariants, while a window is open:
+// - range_.first <= window_.first <= window_.last <= range_.last;
+// - window_byte_ is the byte of the bitmap whose lowest bit stands for
+//   window_.first, and lies at page_offset_ in the first pinned page;
+// - npages_ pages are pinned and hold the bits of all of window_.
+//
+// Words: a byte is one of the bitmap, counted from its begin in the order of
+// the bits; at() is where it lies within its word.
+#pragma once
+
+#include "handles.hpp"
+#include "shim/user_pages.h"
+#include "vocab/memory.hpp"
+#include "vocab/units.hpp"
+
+namespace vfio {
+
+class IovaBitmap : public iova_bitmap, Pinned {
+public:
+	// The first window is open. bitmap: where it lies in user memory. The
+	// page size is a power of two. Errors: ENOMEM, EFAULT if no page of it
+	// can be written.
+	static Result<UniquePtr<IovaBitmap>> create(IovaRange range, u64 page_size, UserVa bitmap);
+
+	IovaBitmap(IovaRange range, unsigned int shift, UserVa bitmap)
+		: range_(range), shift_(shift), bitmap_(bitmap)
+	{
+	}
+
+	~IovaBitmap();
+
+	static IovaBitmap &of(iova_bitmap *handle)
+	{
+		return *static_cast<IovaBitmap *>(handle);
+	}
+
+	// The IOVAs that can be marked now.
+	IovaRange window() const
+	{
+		return window_;
+	}
+
+	// Opens the next window. False if that was the last. Errors: EFAULT.
+	Result<bool> advance();
+
+	// Marks what lies in the window. What lies behind it and in the range is
+	// marked when its window is opened: pages of the device may be larger
+	// than those of the bitmap.
+	void set(Iova iova, u64 size);
+
+private:
+	Result<void> open_window(Iova first);
+	void close_window();
+	void mark(IovaRange range);
+
+	u64 page_of(Iova iova) const
+	{
+		return (iova - range_.first) >> shift_;
+	}
+
+	const IovaRange range_;
+	const unsigned int shift_;
+	const UserVa bitmap_;
+
+	IovaRange window_{};
+	u64 window_byte_ = 0;
+	u32 page_offset_ = 0;
+	u32 npages_ = 0;
+	// Whether anything was written through the window.
+	bool written_ = false;
+	// The last address marked so far, if one is.
+	Iova marked_last_;
+	bool marked_ = false;
+	page **pages_ = nullptr;
+};
+
+} // namespace vfio

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vfio.ko: the module. Sets up the core, the classes, the character devices of
+ * groups, and last the container's file, from which on there are users.
+ */
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "compat/class.h"
+#include "entry.h"
+#include "main.h"
+#include "shim/module.h"
+
+static bool enable_unsafe_noiommu_mode;
+module_param(enable_unsafe_noiommu_mode, bool, 0644);
+MODULE_PARM_DESC(
+	enable_unsafe_noiommu_mode,
+	"Give out devices that have no IOMMU: their users need CAP_SYS_RAWIO and reach all memory; taints the kernel (default: false)");
+
+struct class *vfio_group_class;
+struct class *vfio_device_class;
+dev_t vfio_group_devt;
+
+bool shim_param_noiommu(void)
+{
+	return READ_ONCE(enable_unsafe_noiommu_mode);
+}
+
+static char *vfio_devnode(compat_devnode_device *dev, umode_t *mode)
+{
+	return kasprintf(GFP_KERNEL, "vfio/%s", dev_name(dev));
+}
+
+static struct miscdevice vfio_container_misc = {
+	.minor = VFIO_MINOR,
+	.name = "vfio",
+	.nodename = "vfio/vfio",
+	.mode = 0666,
+	.fops = &vfio_container_fops,
+};
+
+static int __init vfio_init(void)
+{
+	int ret;
+
+	ret = vfio_core_init(&vfio_noiommu_ops);
+	if (ret)
+		return ret;
+
+	vfio_group_class = compat_class_create("vfio");
+	if (IS_ERR(vfio_group_class)) {
+		ret = PTR_ERR(vfio_group_class);
+		goto err_core;
+	}
+	vfio_group_class->devnode = vfio_devnode;
+
+	vfio_device_class = compat_class_create("vfio-dev");
+	if (IS_ERR(vfio_device_class)) {
+		ret = PTR_ERR(vfio_device_class);
+		goto err_group_class;
+	}
+
+	ret = alloc_chrdev_region(&vfio_group_devt, 0, MINORMASK + 1, "vfio");
+	if (ret)
+		goto err_device_class;
+
+	ret = misc_register(&vfio_container_misc);
+	if (ret)
+		goto err_chrdev;
+
+	pr_info("vfio: VFIO core (vfio-cxx)\n");
+	return 0;
+
+err_chrdev:
+	unregister_chrdev_region(vfio_group_devt, MINORMASK + 1);
+err_device_class:
+	class_destroy(vfio_device_class);
+err_group_class:
+	class_destroy(vfio_group_class);
+err_core:
+	vfio_core_exit();
+	return ret;
+}
+
+static void __exit vfio_exit(void)
+{
+	misc_deregister(&vfio_container_misc);
+	unregister_chrdev_region(vfio_group_devt, MINORMASK + 1);
+	class_destroy(vfio_device_class);
+	class_destroy(vfio_group_class);
+	vfio_shim_device_cleanup();
+	vfio_shim_group_node_cleanup();
+	vfio_core_exit();
+}
+
+module_init(vfio_init);
+module_exit(vfio_exit);
+
+MODULE_VERSION("1.0");
+MODULE_LICENSE("GPL");
+MODULE_AUTHOR("The vfio-cxx authors");
+MODULE_DESCRIPTION("vfio-cxx: VFIO core");
+MODULE_ALIAS_MISCDEV(VFIO_MINOR);
+MODULE_ALIAS("devname:vfio/vfio");
+MODULE_SOFTDEP("post: vfio_iommu_type1 vfio_iommu_spapr_tce");

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "migration.hpp"
+
+#include "compat/migration.h"
+#include "device_feature.hpp"
+#include "vocab/uaccess.hpp"
+
+namespace vfio {
+
+namespace {
+
+constexpr u8 kError = VFIO_DEVICE_STATE_ERROR;
+constexpr u8 kStop = VFIO_DEVICE_STATE_STOP;
+constexpr u8 kRun = VFIO_DEVICE_STATE_RUNNING;
+constexpr u8 kSave = VFIO_DEVICE_STATE_STOP_COPY;
+constexpr u8 kLoad = VFIO_DEVICE_STATE_RESUMING;
+constexpr u8 kQuiet = VFIO_DEVICE_STATE_RUNNING_P2P;
+constexpr u8 kPre = COMPAT_STATE_PRE_COPY;
+constexpr u8 kPreQuiet = COMPAT_STATE_PRE_COPY_P2P;
+constexpr u32 kStates = 8;
+
+// What a driver must be able to do for a state to exist. The error state is
+// none that can be asked for, or left but by a reset.
+constexpr u32 kNeeds[kStates] = {
+	~0u,			  // error
+	VFIO_MIGRATION_STOP_COPY, // stop
+	VFIO_MIGRATION_STOP_COPY, // running
+	VFIO_MIGRATION_STOP_COPY, // stop-copy
+	VFIO_MIGRATION_STOP_COPY, // resuming
+	// running, without P2P
+	VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P,
+	// pre-copy, and that without P2P
+	VFIO_MIGRATION_STOP_COPY | COMPAT_MIGRATION_PRE_COPY,
+	VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P | COMPAT_MIGRATION_PRE_COPY,
+};
+
+// kSteps[from][to], for a driver that can do everything. Columns are in the
+// order of the rows.
+constexpr u8 kSteps[kStates][kStates] = {
+	// error, stop, running, stop-copy, resuming, P2P, pre-copy, pre-copy P2P
+	{kError, kError, kError, kError, kError, kError, kError, kError},
+	{kError, kStop, kQuiet, kSave, kLoad, kQuiet, kQuiet, kQuiet},
+	{kError, kQuiet, kRun, kQuiet, kQuiet, kQuiet, kPre, kPre},
+	{kError, kStop, kStop, kSave, kStop, kStop, kError, kError},
+	{kError, kStop, kStop, kStop, kLoad, kStop, kStop, kStop},
+	{kError, kStop, kRun, kStop, kStop, kQuiet, kRun, kPreQuiet},
+	{kError, kRun, kRun, kPreQuiet, kRun, kRun, kPre, kPreQuiet},
+	{kError, kQuiet, kQuiet, kSave, kQuiet, kQuiet, kPre, kPreQuiet},
+};
+
+// The states that a driver has, among those that the kernel knows.
+struct States {
+	u32 flags;
+	u32 known = COMPAT_STATES;
+
+	constexpr bool has(u32 state) const
+	{
+		return state < known && (kNeeds[state] & flags) == kNeeds[state];
+	}
+
+	// It must have both.
+	constexpr u8 next(u32 from, u32 to) const
+	{
+		u8 step = kSteps[from][to];
+
+		while (step != kError && !has(step))
+			step = kSteps[step][to];
+		return step;
+	}
+
+	// Whether following the steps from one state ends at the other, within
+	// as many as there are states; or is refused at once, as going back to
+	// pre-copy from stop-copy is.
+	constexpr bool arrives(u32 from, u32 to) const
+	{
+		if (next(from, to) == kError)
+			return from == kSave && (to == kPre || to == kPreQuiet);
+		for (u32 i = 0; i < kStates && from != to; ++i)
+			from = next(from, to);
+		return from == to;
+	}
+};
+
+constexpr bool all_arrive()
+{
+	for (u32 optional = 0; optional < 4; ++optional) {
+		States states{VFIO_MIGRATION_STOP_COPY, kStates};
+
+		states.flags |= optional & 1 ? VFIO_MIGRATION_P2P : 0;
+		states.flags |= optional & 2 ? COMPAT_MIGRATION_PRE_COPY : 0;
+		for (u32 from = 0; from < kStates; ++from)
+			for (u32 to = 0; to < kStates; ++to)
+				if (states.has(from) && states.has(to) && !states.arrives(from, to))
+					return false;
+	}
+	return true;
+}
+
+static_assert(all_arrive());
+static_assert(kError == 0 && kStop == 1 && kRun == 2 && kSave == 3 && kLoad == 4 && kQuiet == 5 &&
+	      kPre == 6 && kPreQuiet == 7);
+
+} // namespace
+
+Result<u32> migration_next(u32 flags, u32 from, u32 to)
+{
+	const States states{flags};
+
+	if (WARN_ONCE_IF(!states.has(from), "migration from a state that the driver has not"))
+		return Error(EINVAL);
+	if (!states.has(to))
+		return Error(EINVAL);
+
+	const u8 next = states.next(from, to);
+
+	if (next == kError)
+		return Error(EINVAL);
+	return u32{next};
+}
+
+Result<void> feature_migration(Device &device, const FeatureRequest &request)
+{
+	if (!device.has(SHIM_DEVICE_MIGRATION))
+		return Error(ENOTTY);
+
+	vfio_device_feature_migration migration = {};
+
+	if (!TRY(request.wanted(VFIO_DEVICE_FEATURE_GET, sizeof(migration))))
+		return {};
+	migration.flags = shim_device_migration_flags(device.handle());
+	return copy_out(request.data, &migration, sizeof(migration));
+}
+
+static Result<void> get_state(Device &device, UserVa arg)
+{
+	vfio_device_feature_mig_state answer = {};
+
+	TRY(Result<void>::from_negative(
+		shim_device_migration_get(device.handle(), &answer.device_state)));
+	answer.data_fd = -1;
+	return copy_out(arg, &answer, sizeof(answer));
+}
+
+// The answer goes out whether the driver did as it was told or not.
+static Result<void> set_state(Device &device, UserVa arg, u32 state)
+{
+	vfio_device_feature_mig_state answer = {.device_state = state, .data_fd = -1};
+	file *made = nullptr;
+	const int set = shim_device_migration_set(device.handle(), state, &made);
+	FileRef data = FileRef::adopt(made);
+
+	if (!data) {
+		TRY(copy_out(arg, &answer, sizeof(answer)));
+		return Result<void>::from_negative(set);
+	}
+
+	FdReservation fd = TRY(FdReservation::create());
+
+	answer.data_fd = fd.number();
+	TRY(copy_out(arg, &answer, sizeof(answer)));
+	fd.install(move(data));
+	return {};
+}
+
+Result<void> feature_migration_state(Device &device, const FeatureRequest &request)
+{
+	if (!device.has(SHIM_DEVICE_MIGRATION))
+		return Error(ENOTTY);
+
+	vfio_device_feature_mig_state state = {};
+
+	if (!TRY(request.wanted(VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_SET, sizeof(state))))
+		return {};
+	TRY(copy_in(&state, request.data, sizeof(state)));
+	if (request.flags & VFIO_DEVICE_FEATURE_GET)
+		return get_state(device, request.data);
+	return set_state(device, request.data, state.device_state);
+}
+
+} // namespace vfio
