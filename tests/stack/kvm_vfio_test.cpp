@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// KVM's VFIO device takes our group fd, which it finds out about by
+// symbol_get: the group is told its VM, drivers see it when they are opened,
+// and the VM holds the group's file. A small guest shows that KVM runs.
+#include <linux/kvm.h>
+#include <string.h>
+
+#include "testdev.hpp"
+
+using namespace stack;
+
+namespace {
+
+class KvmVfio : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!exists("/dev/kvm")) {
+      ASSERT_EQ(system("modprobe kvm-amd"), 0) << "kvm-amd is needed";
+    }
+    kvm = open_path("/dev/kvm");
+    ASSERT_OK(kvm.get());
+    vm = make_vm();
+    ASSERT_OK(vm.get());
+    vfio = make_vfio(vm);
+    ASSERT_OK(vfio.get()) << "KVM_CREATE_DEVICE KVM_DEV_TYPE_VFIO";
+  }
+  Fd make_vm() { return Fd(static_cast<int>(call(kvm, KVM_CREATE_VM, 0ul))); }
+  static Fd make_vfio(int vm) {
+    kvm_create_device create{};
+    create.type = KVM_DEV_TYPE_VFIO;
+    long result = call(vm, KVM_CREATE_DEVICE, &create);
+    return Fd(result < 0 ? static_cast<int>(result)
+                         : static_cast<int>(create.fd));
+  }
+  static long attr(int device, uint64_t attribute, const void* pointer,
+                   unsigned long request = KVM_SET_DEVICE_ATTR) {
+    kvm_device_attr a{};
+    a.group = KVM_DEV_VFIO_GROUP;
+    a.attr = attribute;
+    a.addr = reinterpret_cast<uintptr_t>(pointer);
+    return call(device, request, &a);
+  }
+  static long add(int device, int fd) {
+    return attr(device, KVM_DEV_VFIO_GROUP_ADD, &fd);
+  }
+  static long del(int device, int fd) {
+    return attr(device, KVM_DEV_VFIO_GROUP_DEL, &fd);
+  }
+  Fd kvm, vm, vfio;
+};
+
+TEST_F(KvmVfio, TakesGroupsAndNothingElse) {
+  REQUIRE_EDUS(1);
+  Session s({edus()[0]});
+  ASSERT_TRUE(s.ok());
+  EXPECT_EQ(attr(vfio, KVM_DEV_VFIO_GROUP_ADD, nullptr, KVM_HAS_DEVICE_ATTR),
+            0);
+  Fd memfd = make_memfd(kPage), event = make_eventfd();
+  const struct {
+    const char* name;
+    int fd;
+    int want;
+  } cases[] = {{"the container", s.container(), EINVAL},
+               {"the device", s.device(), EINVAL},
+               {"a memfd", memfd, EINVAL},
+               {"an eventfd", event, EINVAL},
+               {"no such fd", 9999, EBADF},
+               {"-1", -1, EBADF}};
+  for (const auto& c : cases) EXPECT_ERR(c.want, add(vfio, c.fd)) << c.name;
+  EXPECT_ERR(EFAULT, attr(vfio, KVM_DEV_VFIO_GROUP_ADD,
+                          reinterpret_cast<const void*>(8)));
+  EXPECT_ERR(ENOENT, del(vfio, s.group())) << "not added yet";
+  EXPECT_OK(add(vfio, s.group()));
+  EXPECT_ERR(EEXIST, add(vfio, s.group()));
+  EXPECT_OK(del(vfio, s.group()));
+  EXPECT_ERR(ENOENT, del(vfio, s.group()));
+  EXPECT_OK(add(vfio, s.group())) << "and once more";
+}
+
+TEST_F(KvmVfio, GroupWithoutAContainer) {
+  REQUIRE_EDUS(2);
+  Fd first = open_group(edus()[0]), second = open_group(edus()[1]);
+  ASSERT_TRUE(first.valid() && second.valid());
+  EXPECT_OK(add(vfio, first));
+  EXPECT_OK(add(vfio, second)) << "several groups a VM";
+  EXPECT_OK(del(vfio, first));
+  Fd container = open_container();
+  EXPECT_OK(set_container(second, container));
+  EXPECT_OK(set_iommu(container, VFIO_TYPE1v2_IOMMU));
+  EXPECT_OK(get_device(second, edus()[1].bdf).get());
+}
+
+// Only a device that is opened after ADD learns of the VM.
+TEST_F(KvmVfio, DriversSeeTheVmWhenTheyAreOpened) {
+  Testdev dev;
+  ASSERT_TRUE(dev.ok());
+  TestdevSession s({&dev});
+  ASSERT_TRUE(s.ok());
+  EXPECT_EQ(dev.stats().kvm_at_open, 0u) << "no VM yet";
+  ASSERT_OK(add(vfio, s.group()));
+  Fd second = get_device(s.group(), dev.name());
+  EXPECT_EQ(dev.stats().opens, 1u) << "open already, so nothing is told";
+  second.reset();
+  s.device_fd().reset();
+  EXPECT_EQ(dev.stats().kvm_at_close, 0u);
+
+  s.device_fd() = get_device(s.group(), dev.name());
+  ASSERT_OK(s.device());
+  EXPECT_EQ(dev.stats().kvm_at_open, 1u) << "opened after ADD";
+  ASSERT_OK(del(vfio, s.group()));
+  s.device_fd().reset();
+  EXPECT_EQ(dev.stats().kvm_at_close, 1u)
+      << "what a driver was opened with stays until it is closed";
+  s.device_fd() = get_device(s.group(), dev.name());
+  EXPECT_EQ(dev.stats().kvm_at_open, 0u) << "opened after DEL";
+}
+
+TEST_F(KvmVfio, TheVmHoldsTheGroup) {
+  Testdev dev;
+  ASSERT_TRUE(dev.ok());
+  {
+    TestdevSession s({&dev});
+    ASSERT_TRUE(s.ok());
+    ASSERT_OK(add(vfio, s.group()));
+  }
+  EXPECT_EQ(dev.stats().closes, 1u);
+  EXPECT_ERR(EBUSY, open_path(dev.node()).get()) << "held by the VFIO device";
+  vfio.reset();
+  Fd group = open_path(dev.node());
+  EXPECT_OK(group.get()) << "closed, and the group let go, the VM still there";
+  Fd container = open_container();
+  EXPECT_OK(set_container(group, container));
+}
+
+// The VM goes while the device is open; the group forgets it.
+TEST_F(KvmVfio, TheVmGoesFirst) {
+  Testdev dev;
+  ASSERT_TRUE(dev.ok());
+  TestdevSession s({&dev});
+  ASSERT_TRUE(s.ok());
+  s.device_fd().reset();
+  ASSERT_OK(add(vfio, s.group()));
+  s.device_fd() = get_device(s.group(), dev.name());
+  EXPECT_EQ(dev.stats().kvm_at_open, 1u);
+  vfio.reset();
+  vm.reset();
+  kvm.reset();
+  Memory m(kPage);
+  m.touch(1);
+  EXPECT_OK(map_dma(s.container(), m.data(), 0x100000, kPage));
+  EXPECT_EQ(pin(s.device(), 0x100000, 1), 1) << "the device goes on";
+  s.device_fd().reset();
+  s.device_fd() = get_device(s.group(), dev.name());
+  EXPECT_EQ(dev.stats().kvm_at_open, 0u) << "no VM any more";
+}
+
+TEST_F(KvmVfio, TheDeviceGoesWhileTheVmHasItsGroup) {
+  Testdev dev;
+  ASSERT_TRUE(dev.ok());
+  {
+    TestdevSession s({&dev});
+    ASSERT_TRUE(s.ok());
+    ASSERT_OK(add(vfio, s.group()));
+    s.device_fd().reset();
+    ASSERT_OK(dev.destroy());
+    EXPECT_OK(del(vfio, s.group())) << "a group without devices is still one";
+    EXPECT_OK(add(vfio, s.group()));
+  }
+  vfio.reset();
+  vm.reset();
+}
+
+TEST_F(KvmVfio, AnotherVmTakesOver) {
+  Testdev dev;
+  ASSERT_TRUE(dev.ok());
+  TestdevSession s({&dev});
+  ASSERT_TRUE(s.ok());
+  ASSERT_OK(add(vfio, s.group()));
+  Fd vm2 = make_vm(), vfio2 = make_vfio(vm2);
+  ASSERT_OK(vfio2.get());
+  EXPECT_OK(add(vfio2, s.group())) << "KVM does not ask whose it is";
+  EXPECT_OK(del(vfio2, s.group()));
+  s.device_fd().reset();
+  s.device_fd() = get_device(s.group(), dev.name());
+  observe("kvm_after_the_second_left",
+          static_cast<uint64_t>(dev.stats().kvm_at_open));
+}
+
+// A guest in real mode: writes two bytes to a port, reads one that it adds
+// one to and writes back, then halts. Its memory is mapped for DMA as well.
+TEST_F(KvmVfio, AGuestRunsWithADeviceOfOurs) {
+  static const uint8_t kCode[] = {
+      0xba, 0xf8, 0x03,  // mov dx, 0x3f8
+      0xb0, 'V',         // mov al, 'V'
+      0xee,              // out dx, al
+      0xb0, 'M',         // mov al, 'M'
+      0xee,              // out dx, al
+      0xa0, 0x00, 0x20,  // mov al, [0x2000]
+      0xfe, 0xc0,        // inc al
+      0xa2, 0x01, 0x20,  // mov [0x2001], al
+      0xee,              // out dx, al
+      0xf4,              // hlt
+  };
+  Testdev dev;
+  ASSERT_TRUE(dev.ok());
+  TestdevSession s({&dev});
+  ASSERT_TRUE(s.ok());
+  ASSERT_OK(add(vfio, s.group()));
+  Memory ram(16 * kPage);
+  memcpy(ram.at(0x1000), kCode, sizeof kCode);
+  ASSERT_OK(map_dma(s.container(), ram.data(), 0, ram.size()));
+  const uint8_t seven = 7;
+  ASSERT_OK(dma_write(s.device(), 0x2000, &seven, 1))
+      << "the device writes guest memory";
+
+  kvm_userspace_memory_region region{};
+  region.memory_size = ram.size();
+  region.userspace_addr = reinterpret_cast<uintptr_t>(ram.data());
+  ASSERT_OK(call(vm, KVM_SET_USER_MEMORY_REGION, &region));
+  Fd vcpu(static_cast<int>(call(vm, KVM_CREATE_VCPU, 0ul)));
+  ASSERT_OK(vcpu.get());
+  long size = call(kvm, KVM_GET_VCPU_MMAP_SIZE, 0ul);
+  ASSERT_GE(size, static_cast<long>(sizeof(kvm_run)));
+  Memory shared(static_cast<size_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED,
+                vcpu);
+  ASSERT_TRUE(shared.ok());
+  auto* run = reinterpret_cast<kvm_run*>(shared.data());
+
+  kvm_sregs sregs{};
+  ASSERT_OK(call(vcpu, KVM_GET_SREGS, &sregs));
+  sregs.cs.base = 0;
+  sregs.cs.selector = 0;
+  ASSERT_OK(call(vcpu, KVM_SET_SREGS, &sregs));
+  kvm_regs regs{};
+  regs.rip = 0x1000;
+  regs.rflags = 2;
+  ASSERT_OK(call(vcpu, KVM_SET_REGS, &regs));
+
+  std::string written;
+  for (int exits = 0; exits < 10; exits++) {
+    ASSERT_OK(call(vcpu, KVM_RUN, 0ul));
+    if (run->exit_reason == KVM_EXIT_HLT) break;
+    ASSERT_EQ(run->exit_reason, uint32_t{KVM_EXIT_IO});
+    ASSERT_EQ(run->io.port, 0x3f8);
+    written += static_cast<char>(shared.data()[run->io.data_offset]);
+  }
+  EXPECT_EQ(run->exit_reason, uint32_t{KVM_EXIT_HLT});
+  EXPECT_EQ(written, "VM\x08");
+  uint8_t back = 0;
+  EXPECT_OK(dma_read(s.device(), 0x2001, &back, 1));
+  EXPECT_EQ(back, 8) << "the device reads what the guest wrote";
+}
+
+}  // namespace
