@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/gfp.h>
 #include <linux/slab.h>
 
 #include "shim/alloc.h"
@@ -6,6 +7,16 @@
 void *shim_alloc(size_t size)
 {
 	return kzalloc(size, GFP_KERNEL_ACCOUNT);
+}
+
+void *shim_alloc_object(size_t size)
+{
+	return kmalloc(size, GFP_KERNEL_ACCOUNT);
+}
+
+void shim_free_many(size_t count, void **memory)
+{
+	kfree_bulk(count, memory);
 }
 
 void shim_free(void *memory)
@@ -21,4 +32,14 @@ void *shim_valloc(size_t size)
 void shim_vfree(void *memory)
 {
 	kvfree(memory);
+}
+
+void *shim_alloc_page(void)
+{
+	return (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
+}
+
+void shim_free_page(void *page)
+{
+	free_page((unsigned long)page);
 }

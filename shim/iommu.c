@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/iommu.h>
 #include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/scatterlist.h>
 #include <linux/slab.h>
 
 #include "compat/iommu.h"
 #include "shim/iommu.h"
+#include "shim/pin.h"
 
 struct iommu_domain *shim_domain_alloc(struct iommu_group *group)
 {
@@ -38,9 +41,51 @@ int shim_domain_map(struct iommu_domain *domain, u64 iova, u64 phys, u64 size,
 				GFP_KERNEL_ACCOUNT);
 }
 
+int shim_domain_map_runs(struct iommu_domain *domain, u64 iova,
+			 const struct shim_pin_run *runs, u32 count, u32 prot,
+			 void *scratch)
+{
+	struct scatterlist *list = scratch;
+	ssize_t mapped;
+	u32 i;
+
+	sg_init_table(list, count);
+	for (i = 0; i < count; i++)
+		sg_set_page(&list[i], pfn_to_page(runs[i].pfn & SHIM_PIN_PFN_MASK),
+			    runs[i].npages << PAGE_SHIFT, 0);
+	mapped = compat_iommu_map_sg(domain, iova, list, count, prot,
+				     GFP_KERNEL_ACCOUNT);
+	return mapped < 0 ? mapped : 0;
+}
+
 u64 shim_domain_unmap(struct iommu_domain *domain, u64 iova, u64 size)
 {
 	return iommu_unmap(domain, iova, size);
+}
+
+static struct iommu_iotlb_gather *gather_of(struct shim_gather *gather)
+{
+	static_assert(sizeof(struct iommu_iotlb_gather) <= sizeof(*gather));
+	return (struct iommu_iotlb_gather *)gather->storage;
+}
+
+void shim_gather_init(struct shim_gather *gather)
+{
+	iommu_iotlb_gather_init(gather_of(gather));
+	/* One flush of the domain is due: no need to note each range. */
+	gather_of(gather)->queued = true;
+}
+
+u64 shim_domain_unmap_lazily(struct iommu_domain *domain, u64 iova, u64 size,
+			     struct shim_gather *gather)
+{
+	return iommu_unmap_fast(domain, iova, size, gather_of(gather));
+}
+
+void shim_domain_flush(struct iommu_domain *domain, struct shim_gather *gather)
+{
+	compat_iommu_flush(domain, gather_of(gather));
+	shim_gather_init(gather);
 }
 
 u64 shim_domain_pgsize_bitmap(const struct iommu_domain *domain)

@@ -5,34 +5,67 @@
 #include "compat/mm.h"
 #include "shim/pin.h"
 
-static u64 pin_of_pfn(unsigned long pfn)
+static unsigned int flags_for(bool write)
 {
-	u64 pin = pfn;
-
-	if (!pfn_valid(pfn) || PageReserved(pfn_to_page(pfn)))
-		pin |= SHIM_PIN_RESERVED;
-	if (is_zero_pfn(pfn))
-		pin |= SHIM_PIN_ZERO;
-	return pin;
+	return FOLL_LONGTERM | (write ? FOLL_WRITE : 0);
 }
 
-long shim_pin_user(struct mm_struct *mm, u64 uva, u64 npages, bool write,
-		   u64 *pins)
+static u64 marks_of(struct page *page)
 {
-	/* An entry is as wide as a pointer: pages become pins in place. */
-	struct page **pages = (struct page **)pins;
-	unsigned int flags = FOLL_LONGTERM | (write ? FOLL_WRITE : 0);
-	long pinned, i;
+	if (is_zero_pfn(page_to_pfn(page)))
+		return SHIM_PIN_ZERO | SHIM_PIN_RESERVED;
+	return PageReserved(page) ? SHIM_PIN_RESERVED : 0;
+}
 
-	static_assert(sizeof(*pages) == sizeof(*pins));
+/* A handle is a struct page pointer. */
+static struct page **array_of(u64 *pages)
+{
+	static_assert(sizeof(struct page *) == sizeof(u64));
+	return (struct page **)pages;
+}
+
+long shim_pin_own(u64 uva, u64 npages, bool write, u64 *pages)
+{
+	long pinned = pin_user_pages_fast(uva, npages, flags_for(write),
+					  array_of(pages));
+
+	return pinned ?: -EFAULT;
+}
+
+long shim_pin_remote(struct mm_struct *mm, u64 uva, u64 npages, bool write,
+		     u64 *pages)
+{
+	long pinned;
 
 	mmap_read_lock(mm);
-	pinned = compat_pin_user_pages_remote(mm, uva, npages, flags, pages);
+	pinned = compat_pin_user_pages_remote(mm, uva, npages, flags_for(write),
+					      array_of(pages));
 	mmap_read_unlock(mm);
+	return pinned ?: -EFAULT;
+}
 
-	for (i = 0; i < pinned; i++)
-		pins[i] = pin_of_pfn(page_to_pfn(pages[i]));
-	return pinned ? pinned : -EFAULT;
+u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn)
+{
+	struct page *page = (struct page *)pages[0];
+	u64 marks = marks_of(page);
+	u64 n = 0;
+
+	*pfn = page_to_pfn(page) | marks;
+	do {
+		struct folio *folio = page_folio(page);
+		u64 end = min(count, n + folio_nr_pages(folio) -
+					     folio_page_idx(folio, page));
+
+		/* All pages of a folio have the same marks. */
+		while (++n < end) {
+			page = nth_page(page, 1);
+			if ((struct page *)pages[n] != page)
+				return n;
+		}
+		page = nth_page(page, 1);
+	} while (n < count && (struct page *)pages[n] == page &&
+		 marks_of(page) == marks);
+	return n;
 }
 
 int shim_follow_pfn(struct mm_struct *mm, u64 uva, bool write, u64 *pfn)
@@ -44,7 +77,9 @@ int shim_follow_pfn(struct mm_struct *mm, u64 uva, bool write, u64 *pfn)
 	ret = compat_follow_pfnmap(mm, untagged_addr(uva), write, &found);
 	mmap_read_unlock(mm);
 	if (!ret)
-		*pfn = pin_of_pfn(found);
+		*pfn = found | (pfn_valid(found) ?
+				marks_of(pfn_to_page(found)) :
+				SHIM_PIN_RESERVED);
 	return ret;
 }
 

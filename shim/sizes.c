@@ -10,6 +10,7 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
+#include <linux/scatterlist.h>
 #include <linux/wait.h>
 
 #define WORDS(type) DIV_ROUND_UP(sizeof(type), sizeof(u64))
@@ -22,7 +23,10 @@ int main(void)
 	DEFINE(SHIM_WAITQ_WORDS, WORDS(wait_queue_head_t));
 	/* Without lockdep a lock class is empty; an array may not be. */
 	DEFINE(SHIM_LOCK_CLASS_WORDS, max(WORDS(struct lock_class_key), 1ul));
+	DEFINE(SHIM_GATHER_WORDS, WORDS(struct iommu_iotlb_gather));
 	BLANK();
+	DEFINE(SHIM_SCATTERLISTS_A_PAGE,
+	       PAGE_SIZE / sizeof(struct scatterlist));
 	DEFINE(SHIM_IOMMU_READ, IOMMU_READ);
 	DEFINE(SHIM_IOMMU_WRITE, IOMMU_WRITE);
 	DEFINE(SHIM_IOMMU_CACHE, IOMMU_CACHE);

@@ -42,7 +42,7 @@ AttachedGroup *Type1::group_entry(iommu_group *group)
 
 Result<iommu_domain *> Type1::domain_of(iommu_group *group)
 {
-	const Guard guard(lock_);
+	const ReadGuard groups(groups_lock_);
 
 	for (const Domain &domain : domains_)
 		if (find_group(domain.groups, group))
@@ -52,6 +52,7 @@ Result<iommu_domain *> Type1::domain_of(iommu_group *group)
 
 Result<void> Type1::attach_group(iommu_group *group, bool emulated)
 {
+	const WriteGuard groups(groups_lock_);
 	const Guard guard(lock_);
 
 	// Attaching pins, which needs the addresses.
@@ -205,7 +206,7 @@ Result<void> Type1::populate(Domain &domain)
 
 void Type1::detach_group(iommu_group *group)
 {
-	const Guard guard(lock_);
+	const WriteGuard groups(groups_lock_);
 	AttachedGroup *attached = group_entry(group);
 
 	if (!attached)
@@ -227,14 +228,17 @@ void Type1::detach_group(iommu_group *group)
 		(void)rebuild_space();
 	}
 
+	if (was_pinned_scope)
+		return;
+
 	// Whoever is left may be able to tell what it dirties; what this group
 	// wrote until now nobody can.
-	if (!was_pinned_scope) {
-		non_pinned_groups_--;
-		if (dirty_tracking_)
-			for (DmaRange &dma : dmas_)
-				dma.dirty.set_all();
-	}
+	const Guard guard(lock_);
+
+	non_pinned_groups_--;
+	if (dirty_tracking_)
+		for (DmaRange &dma : dmas_)
+			dma.mark_all_dirty();
 }
 
 // The group's devices own what the mappings name: with the last of them the
@@ -247,17 +251,44 @@ void Type1::leave_domain(Domain &domain, AttachedGroup &attached)
 	if (!domain.groups.empty())
 		return;
 
-	if (domains_.singular()) {
-		if (emulated_groups_.empty())
-			remove_all();
-		for (DmaRange &dma : dmas_) {
-			unmap_from_domains(dma);
-			dma.uncharge_to(dma.external_counted());
-		}
-	}
+	if (!domains_.singular())
+		empty(domain);
+	else if (emulated_groups_.empty())
+		remove_all();
+	else
+		keep_external_only();
 	domains_.remove(domain);
 	destroy(&domain);
 	update_page_sizes();
+}
+
+// Mappings stay in the other domains.
+void Type1::empty(Domain &domain)
+{
+	const Guard guard(lock_);
+	List<DmaRange> all;
+
+	list_all(all);
+	domain.unmap_all(all);
+	all.clear();
+}
+
+// Mappings stay for devices that pin one by one.
+void Type1::keep_external_only()
+{
+	const Guard guard(lock_);
+	List<DmaRange> all;
+
+	list_all(all);
+	unmap_and_unpin(all);
+	while (DmaRange *dma = all.pop_front())
+		dma->uncharge_to(dma->external_counted());
+}
+
+void Type1::list_all(List<DmaRange> &all)
+{
+	for (DmaRange &dma : dmas_)
+		all.push_back(dma);
 }
 
 // The space as the groups that are attached now leave it.

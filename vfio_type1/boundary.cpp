@@ -11,7 +11,7 @@ namespace {
 
 Type1 &core(type1 *handle)
 {
-	return *reinterpret_cast<Type1 *>(handle);
+	return *static_cast<Type1 *>(handle);
 }
 
 long check_extension(Type1 *type1, u64 extension)
@@ -117,75 +117,75 @@ int type1_open(u64 extension, type1 **made)
 
 	if (!result.ok())
 		return result.error().negative();
-	*made = reinterpret_cast<type1 *>(result.take().release());
+	*made = result.take().release();
 	return 0;
 }
 
-void type1_release(type1 *type1)
+void type1_release(type1 *handle)
 {
-	destroy(&core(type1));
+	destroy(&core(handle));
 }
 
-long type1_ioctl(type1 *type1, u32 cmd, u64 arg)
+long type1_ioctl(type1 *handle, u32 cmd, u64 arg)
 {
 	if (cmd == VFIO_CHECK_EXTENSION)
-		return check_extension(type1 ? &core(type1) : nullptr, arg);
+		return check_extension(handle ? &core(handle) : nullptr, arg);
 
 	switch (cmd) {
 	case VFIO_IOMMU_GET_INFO:
-		return core(type1).get_info({arg}).negative();
+		return core(handle).get_info({arg}).negative();
 	case VFIO_IOMMU_MAP_DMA:
-		return map_dma(core(type1), {arg}).negative();
+		return map_dma(core(handle), {arg}).negative();
 	case VFIO_IOMMU_UNMAP_DMA:
-		return unmap_dma(core(type1), {arg}).negative();
+		return unmap_dma(core(handle), {arg}).negative();
 	case VFIO_IOMMU_DIRTY_PAGES:
-		return dirty_pages(core(type1), {arg}).negative();
+		return dirty_pages(core(handle), {arg}).negative();
 	default:
 		return -ENOTTY;
 	}
 }
 
-int type1_attach_group(type1 *type1, iommu_group *group, bool emulated)
+int type1_attach_group(type1 *handle, iommu_group *group, bool emulated)
 {
-	return core(type1).attach_group(group, emulated).negative();
+	return core(handle).attach_group(group, emulated).negative();
 }
 
-void type1_detach_group(type1 *type1, iommu_group *group)
+void type1_detach_group(type1 *handle, iommu_group *group)
 {
-	core(type1).detach_group(group);
+	core(handle).detach_group(group);
 }
 
-int type1_pin_pages(type1 *type1, iommu_group *group, u64 iova, u32 npages, u32 prot,
+int type1_pin_pages(type1 *handle, iommu_group *group, u64 iova, u32 npages, u32 prot,
 		    page **pages)
 {
-	const Result<void> result = core(type1).pin_pages(group, {iova}, npages, prot, pages);
+	const Result<void> result = core(handle).pin_pages(group, {iova}, npages, prot, pages);
 
 	return result.ok() ? static_cast<int>(npages) : result.negative();
 }
 
-void type1_unpin_pages(type1 *type1, u64 iova, u32 npages)
+void type1_unpin_pages(type1 *handle, u64 iova, u32 npages)
 {
-	core(type1).unpin_pages({iova}, npages);
+	core(handle).unpin_pages({iova}, npages);
 }
 
-void type1_register_device(type1 *type1, vfio_device *device)
+void type1_register_device(type1 *handle, vfio_device *device)
 {
-	core(type1).register_device(device);
+	core(handle).register_device(device);
 }
 
-void type1_unregister_device(type1 *type1, vfio_device *device)
+void type1_unregister_device(type1 *handle, vfio_device *device)
 {
-	core(type1).unregister_device(device);
+	core(handle).unregister_device(device);
 }
 
-int type1_dma_rw(type1 *type1, u64 iova, void *data, size_t size, bool write)
+int type1_dma_rw(type1 *handle, u64 iova, void *data, size_t size, bool write)
 {
-	return core(type1).dma_rw({iova}, static_cast<u8 *>(data), size, write).negative();
+	return core(handle).dma_rw({iova}, static_cast<u8 *>(data), size, write).negative();
 }
 
-int type1_group_domain(type1 *type1, iommu_group *group, iommu_domain **domain)
+int type1_group_domain(type1 *handle, iommu_group *group, iommu_domain **domain)
 {
-	Result<iommu_domain *> result = core(type1).domain_of(group);
+	Result<iommu_domain *> result = core(handle).domain_of(group);
 
 	if (!result.ok())
 		return result.error().negative();

@@ -3,18 +3,12 @@
 // VFIO_IOMMU_DIRTY_PAGES: which pages devices may have written.
 //
 // A group whose devices write memory on their own makes every page dirty all
-// the time. If all groups only pin, what is pinned is dirty, and what was
-// pinned since the last report.
+// the time: nothing is recorded then. If all groups only pin, what is pinned
+// is dirty, and what was unpinned or written since the last report.
+#include "dirty_report.hpp"
 #include "type1.hpp"
 
 namespace vfio {
-
-namespace {
-
-// Words of a bitmap that are put together before they are copied out.
-constexpr u64 kWordsPerCopy = 32;
-
-} // namespace
 
 Result<void> Type1::check_bitmap(u64 npages, u64 size)
 {
@@ -28,18 +22,8 @@ Result<void> Type1::start_dirty()
 {
 	const Guard guard(lock_);
 
-	if (dirty_tracking_)
-		return {};
-	for (DmaRange &dma : dmas_) {
-		const Result<void> allocated = allocate_bitmap(dma);
-
-		if (!allocated.ok()) {
-			for (DmaRange &other : dmas_)
-				other.dirty.release();
-			return allocated.error();
-		}
-		dma.mark_external_dirty(pgshift());
-	}
+	if (oversized_)
+		return Error(EINVAL);
 	dirty_tracking_ = true;
 	return {};
 }
@@ -50,73 +34,114 @@ void Type1::stop_dirty()
 
 	dirty_tracking_ = false;
 	for (DmaRange &dma : dmas_)
-		dma.dirty.release();
+		dma.forget_dirty();
 }
 
 Result<void> Type1::get_dirty(const vfio_iommu_type1_dirty_bitmap_get &request)
 {
 	const IovaRange range = TRY(IovaRange::of_size({request.iova}, request.size));
-	const Guard guard(lock_);
+	const ReadGuard groups(groups_lock_);
 	const u64 pgsize = u64{1} << pgshift();
 
-	if (request.bitmap.pgsize != pgsize || ((request.iova | request.size) & (pgsize - 1)) ||
-	    !dirty_tracking_ || bisects_mapping(range))
+	if (request.bitmap.pgsize != pgsize || ((request.iova | request.size) & (pgsize - 1)))
 		return Error(EINVAL);
+	{
+		const Guard guard(lock_);
 
-	for (DmaRange *dma = dmas_.first_in(range); dma && dma->range().first <= range.last;
-	     dma = dmas_.next(*dma)) {
-		TRY(report_dirty(*dma, range.first,
-				 {reinterpret_cast<u64>(request.bitmap.data)}));
-		dma->dirty.clear_all();
-		dma->mark_external_dirty(pgshift());
+		TRY(settle_ends(range));
+		if (!dirty_tracking_ || bisects_mapping(range))
+			return Error(EINVAL);
+	}
+
+	DirtyReport report(range, pgshift(), {reinterpret_cast<u64>(request.bitmap.data)});
+	IovaRange left = range;
+	bool more = true;
+
+	while (more) {
+		const IovaRange before = left;
+		IovaRange ones = {};
+
+		more = TRY(collect(report, left, &ones));
+
+		Result<void> written = report.write();
+		if (written.ok() && ones != IovaRange{})
+			written = report.write_ones(ones);
+		if (!written.ok()) {
+			mark_again(before);
+			return written;
+		}
 	}
 	return {};
 }
 
-// Writes the bits of a dma range into a user bitmap whose first bit is for
-// base. Bits before the range's own, in the same word, stay as they are;
-// those behind them in the last word become clear.
-Result<void> Type1::report_dirty(DmaRange &dma, Iova base, UserVa user_bitmap)
+// Puts what is dirty, from the first of left on, into a piece of the report,
+// or into ones, and takes it as reported. left becomes what remains; false if
+// nothing does. Errors: EINTR.
+Result<bool> Type1::collect(DirtyReport &report, IovaRange &left, IovaRange *ones)
 {
-	constexpr u64 kBitsPerWord = DirtyBitmap::kBitsPerWord;
-	const bool all = non_pinned_groups_ && dma.iommu_mapped;
-	const u64 nbits = ((dma.range().last - dma.range().first) >> pgshift()) + 1;
-	const u64 offset = (dma.range().first - base) >> pgshift();
-	const u64 shift = offset % kBitsPerWord;
-	const u64 nwords = DirtyBitmap::words_for(nbits + shift);
-	UserVa at = user_bitmap + offset / kBitsPerWord * sizeof(u64);
-	u64 carry = 0;
+	const Guard guard(lock_);
 
-	const auto word = [&](u64 index) -> u64 {
-		const u64 first = index * kBitsPerWord;
+	for (DmaRange *dma = dmas_.first_in(left); dma; dma = next_in(*dma, left)) {
+		const IovaRange part{max(left.first, dma->range().first), dma->range().last};
+		IovaRange reported = part;
 
-		if (first >= nbits)
-			return 0;
-		if (!all)
-			return dma.dirty.word(index);
-		return kU64Max >> (kBitsPerWord - min(kBitsPerWord, nbits - first));
-	};
-
-	if (shift) {
-		TRY(copy_in(&carry, at, sizeof(carry)));
-		carry &= (u64{1} << shift) - 1;
-	}
-
-	for (u64 done = 0; done < nwords;) {
-		const u64 n = min(kWordsPerCopy, nwords - done);
-		u64 words[kWordsPerCopy];
-
-		for (u64 i = 0; i < n; i++) {
-			const u64 bits = word(done + i);
-
-			words[i] = carry | bits << shift;
-			carry = shift ? bits >> (kBitsPerWord - shift) : 0;
+		if (dma->busy) [[unlikely]] {
+			if (report.empty())
+				TRY(settle(part, false));
+			left.first = part.first;
+			return true;
 		}
-		TRY(copy_out(at, words, n * sizeof(u64)));
-		at = at + n * sizeof(u64);
-		done += n;
+
+		const bool all = non_pinned_groups_ && dma->iommu_mapped;
+		if (all && report.whole_words(part, &reported)) {
+			*ones = reported;
+		} else if (!report.add(*dma, part, all, &reported.last)) {
+			left.first = part.first;
+			return true;
+		}
+		dma->clear_dirty(reported, pgshift());
+		if (reported.last != part.last || (*ones).last == reported.last) {
+			if (reported.last == left.last)
+				return false;
+			left.first = reported.last + 1;
+			return true;
+		}
 	}
-	return {};
+	return false;
+}
+
+// The report did not arrive: better too much than too little the next time.
+void Type1::mark_again(IovaRange range)
+{
+	const Guard guard(lock_);
+
+	for (DmaRange *dma = dmas_.first_in(range); dma; dma = next_in(*dma, range))
+		dma->mark_all_dirty();
+}
+
+// What goes with mappings that are the caller's. Errors: EFAULT.
+Result<void> Type1::report_victims(const List<DmaRange> &victims, DirtyReport &report, bool all)
+{
+	for (const DmaRange &dma : victims) {
+		IovaRange left = dma.range();
+		IovaRange words;
+
+		for (;;) {
+			Iova last = left.last;
+
+			if (all && dma.iommu_mapped && report.whole_words(left, &words)) {
+				TRY(report.write_ones(words));
+				last = words.last;
+			} else if (!report.add(dma, left, all && dma.iommu_mapped, &last)) {
+				TRY(report.write());
+				continue;
+			}
+			if (last == left.last)
+				break;
+			left.first = last + 1;
+		}
+	}
+	return report.write();
 }
 
 } // namespace vfio

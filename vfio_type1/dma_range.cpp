@@ -5,25 +5,28 @@
 
 namespace vfio {
 
-DmaRange::~DmaRange()
+ExternalPin::~ExternalPin()
 {
-	// Devices unpin before they are closed; what a broken driver left is
-	// let go here.
+	if (kind != PinKind::kBorrowed)
+		shim_unpin(pfn.value, 1, dirties);
+}
+
+void DmaRange::let_external_go()
+{
 	while (ExternalPin *pin = external_.first()) {
 		WARN_ONCE_IF(true, "mapping freed while pinned by a device");
-		pin->refs = 1;
-		put_external(*pin);
+		remove_external(*pin);
+		destroy(pin);
 	}
-	uncharge_to(0);
 }
 
 Result<void> DmaRange::change_owner(UserVa uva)
 {
-	if (shim_current_mm() != owner_.mm()) {
-		Owner owner = TRY(Owner::of_caller());
+	if (shim_current_mm() != owner_->mm()) {
+		RefPtr<Owner> owner = TRY(Owner::of_caller(owner_));
 
-		TRY(owner.charge(charged_));
-		owner_.uncharge(charged_);
+		TRY(owner->charge(charged_));
+		owner_->uncharge(charged_);
 		owner_ = vfio::move(owner);
 	}
 	uva_ = uva;
@@ -32,15 +35,9 @@ Result<void> DmaRange::change_owner(UserVa uva)
 
 Result<void> DmaRange::charge(u64 npages)
 {
-	TRY(owner_.charge(npages));
+	TRY(owner_->charge(npages));
 	charged_ += npages;
 	return {};
-}
-
-void DmaRange::uncharge(u64 npages)
-{
-	owner_.uncharge(npages);
-	charged_ -= npages;
 }
 
 void DmaRange::add_external(ExternalPin &pin)
@@ -49,22 +46,13 @@ void DmaRange::add_external(ExternalPin &pin)
 	external_counted_ += pin.counted();
 }
 
-bool DmaRange::put_external(ExternalPin &pin)
+void DmaRange::remove_external(ExternalPin &pin)
 {
-	if (--pin.refs)
-		return false;
-
-	const bool counted = pin.counted();
-
 	external_.erase(pin);
-	external_counted_ -= counted;
-	if (pin.kind != PinKind::kBorrowed)
-		shim_unpin(pin.pfn.value, 1, writable());
-	destroy(&pin);
-	return counted;
+	external_counted_ -= pin.counted();
 }
 
-u64 DmaRange::external_counted_in(IovaRange part) const
+u64 DmaRange::count_external(IovaRange part) const
 {
 	u64 counted = 0;
 
@@ -74,10 +62,36 @@ u64 DmaRange::external_counted_in(IovaRange part) const
 	return counted;
 }
 
-void DmaRange::mark_external_dirty(unsigned int pgshift)
+void DmaRange::mark_dirty(IovaRange part, unsigned int pgshift)
 {
-	for (ExternalPin &pin : external_)
-		dirty.set((pin.iova - range_.first) >> pgshift, 1);
+	const u64 first = (part.first - range_.first) >> pgshift;
+	const u64 last = (part.last - range_.first) >> pgshift;
+
+	if (dirty_.reserve(((range_.last - range_.first) >> pgshift) + 1).ok())
+		dirty_.set(first, last - first + 1);
+	else
+		all_dirty_ = true;
+}
+
+void DmaRange::collect_dirty(IovaRange part, unsigned int pgshift, u64 *words, u64 shift) const
+{
+	const u64 first = (part.first - range_.first) >> pgshift;
+	const u64 nbits = ((part.last - part.first) >> pgshift) + 1;
+
+	if (all_dirty_) {
+		DirtyBitmap::set_bits(words, shift, nbits);
+		return;
+	}
+	dirty_.collect(first, nbits, words, shift);
+	for (ExternalPin *pin = external_.first_in(part); pin && pin->iova <= part.last;
+	     pin = external_.next(*pin))
+		DirtyBitmap::set_bits(words, shift + ((pin->iova - part.first) >> pgshift), 1);
+}
+
+void DmaRange::forget_dirty()
+{
+	all_dirty_ = false;
+	dirty_.release();
 }
 
 } // namespace vfio

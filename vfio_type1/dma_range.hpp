@@ -5,28 +5,34 @@
 //
 // If the container has hardware domains, all pages are pinned (pins) and
 // mapped in each of them (iommu_mapped). Pages that devices behind an
-// emulated IOMMU pinned one by one are in external, whatever the domains.
+// emulated IOMMU pinned one by one are external, whatever the domains.
 //
 // charged is what the owner's locked_vm carries for this range: with hardware
-// domains every page that counts, without them those in external that count.
+// domains every page that counts, without them the external ones that count.
 //
-// Everything in it is guarded by the lock of the container's Type1, but the
-// range itself, which is constant.
+// A range is busy while one caller maps or unmaps it, and that caller's alone.
+// It is held while callers use its memory, and stays until they let go. It is
+// leaving while devices are asked to unpin it, and takes no new pins then. All
+// else in it is guarded by the container's lock, but for what is constant.
 #pragma once
 
 #include "dirty_bitmap.hpp"
 #include "owner.hpp"
 #include "pin_runs.hpp"
-#include "vocab/memory.hpp"
+#include "vocab/list.hpp"
 #include "vocab/range_tree.hpp"
 
 namespace vfio {
 
 // A page pinned for devices behind an emulated IOMMU, as often as refs says.
 struct ExternalPin : RangeNode<ExternalPin> {
-	ExternalPin(Iova iova, Pfn pfn, PinKind kind) : iova(iova), pfn(pfn), kind(kind)
+	ExternalPin(Iova iova, Pfn pfn, PinKind kind, bool dirties)
+		: iova(iova), pfn(pfn), kind(kind), dirties(dirties)
 	{
 	}
+
+	// Unpins.
+	~ExternalPin();
 
 	IovaRange range() const
 	{
@@ -41,17 +47,25 @@ struct ExternalPin : RangeNode<ExternalPin> {
 	const Iova iova;
 	const Pfn pfn;
 	const PinKind kind;
+	const bool dirties;
 	u32 refs = 1;
 };
 
-class DmaRange : public RangeNode<DmaRange> {
+class DmaRange : public RangeNode<DmaRange>, public ListNode<DmaRange> {
 public:
-	DmaRange(IovaRange range, UserVa uva, u32 prot, Owner owner)
-		: range_(range), uva_(uva), prot_(prot), owner_(vfio::move(owner))
+	DmaRange(IovaRange range, UserVa uva, u32 prot) : range_(range), uva_(uva), prot_(prot)
 	{
 	}
 
-	~DmaRange();
+	// Devices unpin before they are closed; what a broken driver left is
+	// let go here.
+	~DmaRange()
+	{
+		if (!external_.empty()) [[unlikely]]
+			let_external_go();
+		if (charged_) [[unlikely]]
+			uncharge_to(0);
+	}
 
 	IovaRange range() const
 	{
@@ -73,9 +87,15 @@ public:
 		return prot_ & SHIM_IOMMU_READ;
 	}
 
-	const Owner &owner() const
+	Owner &owner() const
 	{
-		return owner_;
+		return *owner_;
+	}
+
+	// Once, before anything is charged.
+	void set_owner(RefPtr<Owner> owner)
+	{
+		owner_ = vfio::move(owner);
 	}
 
 	UserVa uva_of(Iova iova) const
@@ -89,12 +109,29 @@ public:
 
 	// Charges the owner for pages of this range. Errors: ENOMEM, EINTR.
 	Result<void> charge(u64 npages);
-	void uncharge(u64 npages);
 
 	// Lets the owner's charge fall to npages.
 	void uncharge_to(u64 npages)
 	{
-		uncharge(charged_ - npages);
+		owner_->uncharge(forget_charge_to(npages));
+	}
+
+	// The same, but the owner is uncharged by the caller, for as many pages
+	// as this gives.
+	u64 forget_charge_to(u64 npages)
+	{
+		return vfio::exchange(charged_, npages) - npages;
+	}
+
+	// The caller charged the owner for npages, or uncharged it.
+	void note_charge(u64 npages)
+	{
+		charged_ += npages;
+	}
+
+	void note_uncharge(u64 npages)
+	{
+		charged_ -= npages;
 	}
 
 	u64 charged() const
@@ -109,9 +146,8 @@ public:
 
 	void add_external(ExternalPin &pin);
 
-	// Drops one reference; the last unpins. Does no accounting. True if a
-	// page that counts was let go.
-	bool put_external(ExternalPin &pin);
+	// Takes the pin out, for the caller to destroy.
+	void remove_external(ExternalPin &pin);
 
 	bool has_external() const
 	{
@@ -124,24 +160,53 @@ public:
 		return external_counted_;
 	}
 
-	u64 external_counted_in(IovaRange part) const;
+	u64 external_counted_in(IovaRange part) const
+	{
+		return external_counted_ ? count_external(part) : 0;
+	}
 
-	// Marks what is pinned in external dirty.
-	void mark_external_dirty(unsigned int pgshift);
+	// Dirty tracking: bits of 1 << pgshift bytes. Without memory for them
+	// all of the range counts as dirty.
+	void mark_dirty(IovaRange part, unsigned int pgshift);
+	void mark_all_dirty()
+	{
+		all_dirty_ = true;
+	}
+
+	// Puts the bits of part, which begins and ends at pages, into words
+	// from bit shift of the first on. What is pinned is dirty too.
+	void collect_dirty(IovaRange part, unsigned int pgshift, u64 *words, u64 shift) const;
+	void clear_dirty(IovaRange part, unsigned int pgshift)
+	{
+		// All of it is known to be dirty until all of it was reported.
+		if (part.last == range_.last)
+			all_dirty_ = false;
+		if (!dirty_.empty())
+			dirty_.clear((part.first - range_.first) >> pgshift,
+				     ((part.last - part.first) >> pgshift) + 1);
+	}
+	void forget_dirty();
 
 	PinRuns pins;
-	DirtyBitmap dirty;
+	u32 held = 0;
 	bool iommu_mapped = false;
 	bool vaddr_invalid = false;
+	bool busy = false;
+	bool leaving = false;
 
 private:
+	void let_external_go();
+	u64 count_external(IovaRange part) const;
+
+	bool all_dirty_ = false;
 	const IovaRange range_;
 	UserVa uva_;
-	const u32 prot_;
-	Owner owner_;
+	RefPtr<Owner> owner_;
 	RangeTree<ExternalPin> external_;
+	DirtyBitmap dirty_;
 	u64 external_counted_ = 0;
 	u64 charged_ = 0;
+	const u32 prot_;
 };
 
 } // namespace vfio

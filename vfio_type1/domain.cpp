@@ -2,6 +2,7 @@
 #include "domain.hpp"
 
 #include "core.h"
+#include "shim/alloc.h"
 #include "shim/lock.h"
 
 namespace vfio {
@@ -43,51 +44,157 @@ IovaRange Domain::aperture() const
 	return aperture;
 }
 
-Result<void> Domain::map_run(Iova iova, const PinRun &run, u32 prot)
-{
-	const u64 step = type1_param_disable_hugepages() ? 1 : run.npages();
+namespace {
 
-	for (u64 done = 0; done < run.npages(); done += step) {
-		const int ret = shim_domain_map(domain_, (iova + done * kPageSize).value,
-						phys_of(run.first() + done).value,
-						step * kPageSize, prot);
-		if (ret) {
-			unmap_part(iova, done * kPageSize);
-			return Error::from_negative(ret);
-		}
-		shim_cond_resched();
+// Maps runs behind one another. What has been mapped is unmapped at the end,
+// unless the caller keeps it.
+class Mapper : Pinned {
+public:
+	Mapper(iommu_domain *domain, Iova first, u32 prot)
+		: domain_(domain), first_(first), at_(first), prot_(prot),
+		  small_pages_(type1_param_disable_hugepages())
+	{
 	}
-	return {};
-}
 
-void Domain::unmap_part(Iova iova, u64 size)
-{
-	if (size == 0)
-		return;
-	WARN_ONCE_IF(shim_domain_unmap(domain_, iova.value, size) != size,
-		     "the IOMMU did not unmap what was mapped");
-}
+	~Mapper()
+	{
+		if (at_ != first_)
+			shim_domain_unmap(domain_, first_.value, at_ - first_);
+		shim_free_page(scratch_);
+	}
+
+	void keep()
+	{
+		first_ = at_;
+	}
+
+	Result<void> map(const PinRun *runs, u32 count)
+	{
+		if (count == 1)
+			return map_run(*runs);
+		for (u32 i = 0; i < count;) {
+			const u32 n = small_pages_ ? 1 : listable(runs + i, count - i);
+
+			TRY(n > 1 ? map_list(runs + i, n) : map_run(runs[i]));
+			i += n;
+			shim_cond_resched();
+		}
+		return {};
+	}
+
+private:
+	// A list's entry is short of 4 GiB; larger runs gain nothing by one.
+	static constexpr u64 kMaxListed = u64{1} << 18;
+
+	// How many of the runs at the front a list can take.
+	u32 listable(const PinRun *runs, u32 count)
+	{
+		const u32 most = min(count, u32{SHIM_MAX_RUNS});
+		u32 n = 0;
+
+		while (n < most && runs[n].npages() <= kMaxListed &&
+		       runs[n].kind() != PinKind::kBorrowed)
+			n++;
+		if (n > 1 && !scratch_)
+			scratch_ = shim_alloc_page();
+		return scratch_ && n > 1 ? n : 1;
+	}
+
+	Result<void> map_list(const PinRun *runs, u32 count)
+	{
+		u64 npages = 0;
+
+		for (u32 i = 0; i < count; i++)
+			npages += runs[i].npages();
+		return done(shim_domain_map_runs(domain_, at_.value, runs->shim(), count, prot_,
+						 scratch_),
+			    npages);
+	}
+
+	Result<void> map_run(const PinRun &run)
+	{
+		const u64 step = small_pages_ ? 1 : run.npages();
+
+		for (u64 offset = 0; offset < run.npages(); offset += step)
+			TRY(done(shim_domain_map(domain_, at_.value,
+						 phys_of(run.first() + offset).value,
+						 step * kPageSize, prot_),
+				 step));
+		return {};
+	}
+
+	Result<void> done(int ret, u64 npages)
+	{
+		if (ret)
+			return Error::from_negative(ret);
+		at_ = at_ + npages * kPageSize;
+		return {};
+	}
+
+	iommu_domain *const domain_;
+	Iova first_;
+	Iova at_;
+	const u32 prot_;
+	const bool small_pages_;
+	void *scratch_ = nullptr;
+};
+
+// Up to so many pages in one piece are flushed by their addresses; more, or
+// pieces apart, with all of the domain.
+constexpr u64 kFlushByAddress = 512;
+
+// Pieces that are unmapped before others may run.
+constexpr u32 kRescheduleAfter = 64;
+
+} // namespace
 
 Result<void> Domain::map(const DmaRange &dma)
 {
 	// VFIO offers no way to make a device's view coherent again, so that
 	// all DMA snoops.
-	const u32 prot = dma.prot() | SHIM_IOMMU_CACHE;
-	const Iova first = dma.range().first;
+	Mapper mapper(domain_, dma.range().first, dma.prot() | SHIM_IOMMU_CACHE);
 
-	return dma.pins.try_each([&](u64 offset, const PinRun &run) -> Result<void> {
-		Result<void> result = map_run(first + offset * kPageSize, run, prot);
-
-		if (!result.ok())
-			unmap_part(first, offset * kPageSize);
-		return result;
-	});
+	TRY(dma.pins.try_each_array(
+		[&](const PinRun *runs, u32 count) { return mapper.map(runs, count); }));
+	mapper.keep();
+	return {};
 }
 
-void Domain::unmap(const DmaRange &dma)
+void Domain::unmap_part(IovaRange range)
 {
-	unmap_part(dma.range().first, dma.range().size());
-	shim_cond_resched();
+	WARN_ONCE_IF(shim_domain_unmap(domain_, range.first.value, range.size()) != range.size(),
+		     "the IOMMU did not unmap what was mapped");
+}
+
+void Domain::unmap_all(const List<DmaRange> &dmas)
+{
+	const DmaRange *dma = dmas.front();
+	bool lazy = false;
+	u32 pieces = 0;
+	shim_gather gather;
+
+	while (dma) {
+		IovaRange piece = dma->range();
+
+		for (dma = dmas.next(*dma); dma && dma->range().first - piece.last == 1;
+		     dma = dmas.next(*dma))
+			piece.last = dma->range().last;
+
+		if (!lazy && !dma && piece.npages() <= kFlushByAddress) {
+			unmap_part(piece);
+			return;
+		}
+		if (!lazy)
+			shim_gather_init(&gather);
+		lazy = true;
+		WARN_ONCE_IF(shim_domain_unmap_lazily(domain_, piece.first.value, piece.size(),
+						      &gather) != piece.size(),
+			     "the IOMMU did not unmap what was mapped");
+		if (++pieces % kRescheduleAfter == 0)
+			shim_cond_resched();
+	}
+	if (lazy)
+		shim_domain_flush(domain_, &gather);
 }
 
 } // namespace vfio

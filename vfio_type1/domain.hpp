@@ -6,7 +6,6 @@
 
 #include "dma_range.hpp"
 #include "shim/iommu.h"
-#include "vocab/list.hpp"
 
 namespace vfio {
 
@@ -83,16 +82,23 @@ public:
 	}
 
 	// Maps what a dma range has pinned. On error nothing stays mapped.
+	// Ranges that do not overlap may be mapped and unmapped at one time.
 	Result<void> map(const DmaRange &dma);
 
 	// Unmaps a whole dma range; no device reaches it afterwards.
-	void unmap(const DmaRange &dma);
+	void unmap(const DmaRange &dma)
+	{
+		unmap_part(dma.range());
+	}
+
+	// Unmaps all of a list of dma ranges that is in the order of their
+	// addresses, with one flush of the IOMMU if they are many.
+	void unmap_all(const List<DmaRange> &dmas);
 
 	GroupList groups;
 
 private:
-	Result<void> map_run(Iova iova, const PinRun &run, u32 prot);
-	void unmap_part(Iova iova, u64 size);
+	void unmap_part(IovaRange range);
 
 	iommu_domain *const domain_;
 	bool coherent_ = false;

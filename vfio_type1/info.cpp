@@ -9,7 +9,9 @@ namespace vfio {
 namespace {
 
 // The chain, in a buffer of its own, before it is known whether it fits the
-// caller's. Offsets count from the start of the info structure.
+// caller's. Offsets count from the start of the info structure. As in 6.1 a
+// capability begins right where the one before ends, which need not be aligned
+// for it: hence the copying.
 class CapChain : Pinned {
 public:
 	static constexpr size_t kStart = sizeof(vfio_iommu_type1_info);
@@ -28,21 +30,30 @@ public:
 		return bytes_ != nullptr;
 	}
 
-	// A zeroed capability at the end of the chain, or nullptr if the room
-	// was misjudged.
-	template <class T> T *add(u16 id, size_t size = sizeof(T))
+	// A capability, that is, a struct that begins with a header, at the end
+	// of the chain.
+	template <class T> void add(u16 id, T capability)
 	{
-		if (WARN_ONCE_IF(size_ + size > room_, "capability chain too long"))
-			return nullptr;
+		const vfio_info_cap_header header = {.id = id, .version = 1, .next = 0};
 
-		auto *header = reinterpret_cast<vfio_info_cap_header *>(bytes_ + size_);
-		header->id = id;
-		header->version = 1;
-		if (last_)
-			last_->next = static_cast<u32>(kStart + size_);
-		last_ = header;
+		if (size_) {
+			const u32 next = static_cast<u32>(kStart + size_);
+			const size_t link = last_ + __builtin_offsetof(vfio_info_cap_header, next);
+
+			__builtin_memcpy(bytes_ + link, &next, sizeof(next));
+		}
+		last_ = size_;
+		capability.header = header;
+		append(&capability, sizeof(capability));
+	}
+
+	// More bytes of the last capability.
+	void append(const void *data, size_t size)
+	{
+		if (WARN_ONCE_IF(size > room_ - size_, "capability chain too long"))
+			return;
+		__builtin_memcpy(bytes_ + size_, data, size);
 		size_ += size;
-		return reinterpret_cast<T *>(header);
 	}
 
 	const u8 *data() const
@@ -59,7 +70,7 @@ private:
 	u8 *const bytes_;
 	const size_t room_;
 	size_t size_ = 0;
-	vfio_info_cap_header *last_ = nullptr;
+	size_t last_ = 0;
 };
 
 } // namespace
@@ -81,8 +92,7 @@ Result<void> Type1::get_info(UserVa arg)
 	if (info.argsz >= OFFSET_END(Info, cap_offset))
 		size = OFFSET_END(Info, cap_offset);
 
-	Guard guard(lock_);
-
+	const ReadGuard groups(groups_lock_);
 	const u32 windows = space_.unbounded() ? 0 : space_.count();
 	const size_t iova_size =
 		windows ? sizeof(IovaRanges) + windows * sizeof(vfio_iova_range) : 0;
@@ -93,27 +103,30 @@ Result<void> Type1::get_info(UserVa arg)
 	info.flags = VFIO_IOMMU_INFO_PGSIZES | VFIO_IOMMU_INFO_CAPS;
 	info.iova_pgsizes = pgsize_bitmap_;
 
-	if (auto *migration = chain.add<Migration>(VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION)) {
-		migration->pgsize_bitmap = u64{1} << pgshift();
-		migration->max_dirty_bitmap_size = DirtyBitmap::kMaxBytes;
-	}
-	if (auto *avail = chain.add<DmaAvail>(VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL))
-		avail->avail = dma_avail_;
-	if (windows) {
-		auto *ranges = chain.add<IovaRanges>(VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
-						     iova_size);
-		u32 n = 0;
+	Migration migration = {};
+	migration.pgsize_bitmap = u64{1} << pgshift();
+	migration.max_dirty_bitmap_size = DirtyBitmap::kMaxBytes;
+	chain.add(VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION, migration);
 
-		if (!ranges)
-			return Error(ENOMEM);
-		ranges->nr_iovas = windows;
+	DmaAvail avail = {};
+	{
+		const Guard guard(lock_);
+
+		avail.avail = dma_avail_;
+	}
+	chain.add(VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, avail);
+
+	if (windows) {
+		IovaRanges ranges = {};
+
+		ranges.nr_iovas = windows;
+		chain.add(VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, ranges);
 		space_.each([&](IovaRange window) {
-			ranges->iova_ranges[n].start = window.first.value;
-			ranges->iova_ranges[n].end = window.last.value;
-			n++;
+			const vfio_iova_range range = {window.first.value, window.last.value};
+
+			chain.append(&range, sizeof(range));
 		});
 	}
-	guard.unlock();
 
 	if (info.argsz < sizeof(info) + chain.size()) {
 		info.argsz = static_cast<u32>(sizeof(info) + chain.size());

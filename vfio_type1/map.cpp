@@ -8,7 +8,9 @@
 namespace vfio {
 
 constinit LockClass Type1::lock_class_ = {"vfio_type1", {}};
+constinit LockClass Type1::groups_lock_class_ = {"vfio_type1_groups", {}};
 constinit LockClass Type1::devices_lock_class_ = {"vfio_type1_devices", {}};
+constinit LockClass Type1::settled_class_ = {"vfio_type1_settled", {}};
 
 Result<UniquePtr<Type1>> Type1::create(u64 extension)
 {
@@ -32,7 +34,7 @@ Type1::Type1(bool v2, bool nesting)
 
 Type1::~Type1()
 {
-	const Guard guard(lock_);
+	const WriteGuard groups(groups_lock_);
 
 	while (AttachedGroup *attached = emulated_groups_.pop_front())
 		destroy(attached);
@@ -43,7 +45,7 @@ Type1::~Type1()
 
 bool Type1::coherent()
 {
-	const Guard guard(lock_);
+	const ReadGuard groups(groups_lock_);
 
 	for (const Domain &domain : domains_)
 		if (!domain.coherent())
@@ -53,9 +55,43 @@ bool Type1::coherent()
 
 bool Type1::can_update_vaddr()
 {
-	const Guard guard(lock_);
+	const ReadGuard groups(groups_lock_);
 
 	return emulated_groups_.empty();
+}
+
+DmaRange *Type1::unsettled(IovaRange range, bool idle) const
+{
+	for (DmaRange *dma = dmas_.first_in(range); dma; dma = next_in(*dma, range))
+		if (dma->busy || (idle && dma->held))
+			return dma;
+	return nullptr;
+}
+
+Result<void> Type1::settle(IovaRange range, bool idle)
+{
+	while (unsettled(range, idle)) {
+		waiting_++;
+		const bool woken = settled_.wait(lock_);
+		waiting_--;
+		if (!woken)
+			return Error(EINTR);
+	}
+	return {};
+}
+
+// Nobody can tell whether a range splits a mapping that may yet fail, or go.
+Result<void> Type1::settle_ends(IovaRange range)
+{
+	TRY(settle({range.first, range.first}, false));
+	return settle({range.last, range.last}, false);
+}
+
+void Type1::release(DmaRange &dma)
+{
+	dma.busy = false;
+	if (waiting_)
+		settled_.wake_all();
 }
 
 Result<void> Type1::map_dma(const vfio_iommu_type1_dma_map &map)
@@ -73,7 +109,7 @@ Result<void> Type1::map_dma(const vfio_iommu_type1_dma_map &map)
 	if ((prot != 0) == set_vaddr)
 		return Error(EINVAL);
 
-	const Guard guard(lock_);
+	const ReadGuard groups(groups_lock_);
 
 	if ((map.iova | map.vaddr | map.size) & ((u64{1} << pgshift()) - 1))
 		return Error(EINVAL);
@@ -84,13 +120,17 @@ Result<void> Type1::map_dma(const vfio_iommu_type1_dma_map &map)
 
 Result<void> Type1::restore_vaddr(IovaRange range, UserVa uva)
 {
-	DmaRange *dma = dmas_.first_in(range);
+	const Guard guard(lock_);
 
+	TRY(settle(range, true));
+
+	DmaRange *dma = dmas_.first_in(range);
 	if (!dma)
 		return Error(ENOENT);
 	if (!dma->vaddr_invalid || dma->range() != range)
 		return Error(EINVAL);
 	TRY(dma->change_owner(uva));
+	last_owner_ = RefPtr<Owner>::share(dma->owner());
 	dma->vaddr_invalid = false;
 	vaddr_invalid_count_--;
 	return {};
@@ -98,22 +138,63 @@ Result<void> Type1::restore_vaddr(IovaRange range, UserVa uva)
 
 Result<void> Type1::create_mapping(IovaRange range, UserVa uva, u32 prot)
 {
-	if (dmas_.first_in(range))
-		return Error(EEXIST);
+	UniquePtr<DmaRange> made = TRY(make<DmaRange>(range, uva, prot));
+
+	TRY(insert_busy(*made));
+
+	// It is in the tree, and nobody else's.
+	DmaRange &dma = *made.release();
+	const Result<void> mapped = hardware() ? pin_and_map(dma) : Result<void>();
+	{
+		const Guard guard(lock_);
+
+		release(dma);
+		if (mapped.ok())
+			return {};
+		dmas_.erase(dma);
+		oversized_ -= dma.range().npages() > DirtyBitmap::kMaxBits;
+		dma_avail_++;
+	}
+	destroy(&dma);
+	return mapped.error();
+}
+
+// What can be known to be wrong is found before any page is pinned.
+// Errors: EEXIST, ENOSPC, EINVAL, ENODEV in a kthread, ENOMEM, EINTR.
+Result<void> Type1::insert_busy(DmaRange &dma)
+{
+	const IovaRange range = dma.range();
+	const bool oversized = range.npages() > DirtyBitmap::kMaxBits;
+	const Guard guard(lock_);
+
+	while (!dmas_.insert(dma)) {
+		if (!unsettled(range, false))
+			return Error(EEXIST);
+		TRY(settle(range, false));
+	}
+
+	const Result<void> accepted = accept(dma, oversized);
+	if (!accepted.ok()) {
+		dmas_.erase(dma);
+		return accepted;
+	}
+	dma_avail_--;
+	oversized_ += oversized;
+	dma.busy = true;
+	return {};
+}
+
+Result<void> Type1::accept(DmaRange &dma, bool oversized)
+{
 	if (dma_avail_ == 0)
 		return Error(ENOSPC);
-	if (!space_.valid(range))
+	if (!space_.valid(dma.range()) || (oversized && dirty_tracking_))
 		return Error(EINVAL);
 
-	UniquePtr<DmaRange> dma =
-		TRY(make<DmaRange>(range, uva, prot, TRY(Owner::of_caller())));
-
-	if (dirty_tracking_)
-		TRY(allocate_bitmap(*dma));
-	if (hardware())
-		TRY(pin_and_map(*dma));
-	dmas_.insert(*dma.release());
-	dma_avail_--;
+	RefPtr<Owner> owner = TRY(Owner::of_caller(last_owner_));
+	if (owner.get() != last_owner_.get())
+		last_owner_ = owner;
+	dma.set_owner(vfio::move(owner));
 	return {};
 }
 
@@ -129,17 +210,10 @@ Result<void> Type1::pin_and_map(DmaRange &dma)
 		     earlier = domains_.prev(*earlier))
 			earlier->unmap(dma);
 		unpin_range(dma);
-		return mapped.error();
+		return mapped;
 	}
 	dma.iommu_mapped = true;
 	return {};
-}
-
-Result<void> Type1::allocate_bitmap(DmaRange &dma)
-{
-	const IovaRange range = dma.range();
-
-	return dma.dirty.allocate(((range.last - range.first) >> pgshift()) + 1);
 }
 
 } // namespace vfio

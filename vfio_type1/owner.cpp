@@ -5,36 +5,32 @@
 
 namespace vfio {
 
-Result<Owner> Owner::of_caller()
+Result<RefPtr<Owner>> Owner::of_caller(const RefPtr<Owner> &known)
 {
 	mm_struct *mm = shim_current_mm();
+	const bool no_limit = shim_capable_ipc_lock();
 
 	if (!mm)
 		return Error(ENODEV);
+
+	task_struct *task = shim_current_leader_get();
+	if (known && known->mm_ == mm && known->task_ == task && known->no_limit_ == no_limit) {
+		shim_task_put(task);
+		return known;
+	}
+
 	shim_mm_grab(mm);
-	return Owner(shim_current_leader_get(), mm, shim_capable_ipc_lock());
-}
-
-Owner::Owner(Owner &&other)
-	: task_(vfio::exchange(other.task_, nullptr)), mm_(vfio::exchange(other.mm_, nullptr)),
-	  no_limit_(other.no_limit_)
-{
-}
-
-Owner &Owner::operator=(Owner &&other)
-{
-	Owner old(vfio::move(*this));
-
-	task_ = vfio::exchange(other.task_, nullptr);
-	mm_ = vfio::exchange(other.mm_, nullptr);
-	no_limit_ = other.no_limit_;
-	return *this;
+	Result<UniquePtr<Owner>> made = make<Owner>(task, mm, no_limit);
+	if (!made.ok()) {
+		shim_task_put(task);
+		shim_mm_drop(mm);
+		return made.error();
+	}
+	return RefPtr<Owner>::adopt(made.value().release());
 }
 
 Owner::~Owner()
 {
-	if (!mm_)
-		return;
 	shim_task_put(task_);
 	shim_mm_drop(mm_);
 }

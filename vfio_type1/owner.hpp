@@ -1,26 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Owner: whose memory a dma range maps, and who is charged for locking it.
+// Owner: whose memory dma ranges map, and who is charged for locking it.
 //
 // The task is the thread group leader of the process that mapped, for its
 // RLIMIT_MEMLOCK; the address space is kept as an object only, so that a
 // process may end while its memory is mapped for a device. LiveMm holds its
-// memory for as long as pinning or copying takes.
+// memory for as long as pinning or copying takes. All that a process maps in
+// a container has one owner, as long as its right to lock memory stays.
 #pragma once
 
 #include "shim/mm.h"
+#include "vocab/memory.hpp"
 #include "vocab/units.hpp"
 
 namespace vfio {
 
-class Owner {
+class Owner : Pinned {
 public:
-	// The calling process. Errors: ENODEV in a kthread.
-	static Result<Owner> of_caller();
+	// The calling process: known, if that is it. Errors: ENODEV in a
+	// kthread, ENOMEM.
+	static Result<RefPtr<Owner>> of_caller(const RefPtr<Owner> &known);
 
-	Owner(Owner &&other);
-	Owner &operator=(Owner &&other);
+	// Takes over references to both.
+	Owner(task_struct *task, mm_struct *mm, bool no_limit)
+		: task_(task), mm_(mm), no_limit_(no_limit)
+	{
+	}
+
 	~Owner();
+
+	RefCount &refs()
+	{
+		return refs_;
+	}
 
 	mm_struct *mm() const
 	{
@@ -35,25 +47,27 @@ public:
 	void uncharge(u64 npages) const;
 
 private:
-	Owner(task_struct *task, mm_struct *mm, bool no_limit)
-		: task_(task), mm_(mm), no_limit_(no_limit)
-	{
-	}
-
-	task_struct *task_;
-	mm_struct *mm_;
-	bool no_limit_;
+	RefCount refs_;
+	task_struct *const task_;
+	mm_struct *const mm_;
+	const bool no_limit_;
 };
 
 class LiveMm : Pinned {
 public:
-	explicit LiveMm(mm_struct *mm) : mm_(shim_mm_get_live(mm) ? mm : nullptr)
+	explicit LiveMm(mm_struct *mm) : mm_(mm)
 	{
+		// The caller's own lives as long as the call.
+		if (mm == shim_current_mm())
+			return;
+		held_ = shim_mm_get_live(mm);
+		if (!held_)
+			mm_ = nullptr;
 	}
 
 	~LiveMm()
 	{
-		if (mm_)
+		if (held_)
 			shim_mm_put_live(mm_);
 	}
 
@@ -69,6 +83,7 @@ public:
 
 private:
 	mm_struct *mm_;
+	bool held_ = false;
 };
 
 } // namespace vfio

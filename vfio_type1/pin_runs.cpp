@@ -5,37 +5,21 @@
 
 namespace vfio {
 
-Result<PinRuns::Chunk *> PinRuns::chunk_with_room()
+Result<void> PinRuns::add_chunk()
 {
-	if (tail_ && tail_->count < tail_->capacity)
-		return tail_;
-
 	size_t size = kFirstChunk;
+
 	if (tail_)
 		size = min(2 * (sizeof(Chunk) + tail_->capacity * sizeof(PinRun)), kLargestChunk);
 
-	auto *chunk = static_cast<Chunk *>(shim_alloc(size));
+	auto *chunk = static_cast<Chunk *>(shim_alloc_object(size));
 	if (!chunk)
 		return Error(ENOMEM);
+	chunk->next = nullptr;
+	chunk->count = 0;
 	chunk->capacity = static_cast<u32>((size - sizeof(Chunk)) / sizeof(PinRun));
 	(tail_ ? tail_->next : head_) = chunk;
 	tail_ = chunk;
-	return chunk;
-}
-
-Result<void> PinRuns::append(const PinRun &run)
-{
-	if (empty()) {
-		first_ = run;
-		return {};
-	}
-
-	PinRun &last = tail_ ? tail_->runs[tail_->count - 1] : first_;
-	if (last.extend(run))
-		return {};
-
-	Chunk *chunk = TRY(chunk_with_room());
-	chunk->runs[chunk->count++] = run;
 	return {};
 }
 

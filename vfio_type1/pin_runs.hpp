@@ -9,6 +9,7 @@
 // nothing else; more runs fill chunks that grow from 256 bytes to 4 KiB.
 #pragma once
 
+#include "shim/iommu.h"
 #include "vocab/units.hpp"
 
 namespace vfio {
@@ -19,28 +20,31 @@ enum class PinKind : u64 {
 	kBorrowed, // not pinned: the zero page, a page without a struct page
 };
 
-class PinRun {
+// A shim_pin_run whose kind is in the bits beside the pfn.
+class PinRun : private shim_pin_run {
 public:
-	constexpr PinRun() = default;
+	constexpr PinRun() : shim_pin_run{0, 0}
+	{
+	}
 
 	constexpr PinRun(Pfn first, u64 npages, PinKind kind)
-		: pfn_and_kind_(first.value | static_cast<u64>(kind) << kKindShift), npages_(npages)
+		: shim_pin_run{first.value | static_cast<u64>(kind) << kKindShift, npages}
 	{
 	}
 
 	constexpr Pfn first() const
 	{
-		return {pfn_and_kind_ & ((u64{1} << kKindShift) - 1)};
+		return {pfn & ((u64{1} << kKindShift) - 1)};
 	}
 
 	constexpr u64 npages() const
 	{
-		return npages_;
+		return shim_pin_run::npages;
 	}
 
 	constexpr PinKind kind() const
 	{
-		return static_cast<PinKind>(pfn_and_kind_ >> kKindShift);
+		return static_cast<PinKind>(pfn >> kKindShift);
 	}
 
 	constexpr bool pinned() const
@@ -51,18 +55,22 @@ public:
 	// Takes next over, if it goes on where this run ends.
 	constexpr bool extend(const PinRun &next)
 	{
-		if (next.pfn_and_kind_ != pfn_and_kind_ + npages_ || npages_ == 0)
+		if (next.pfn != pfn + npages() || npages() == 0)
 			return false;
-		npages_ += next.npages_;
+		shim_pin_run::npages += next.npages();
 		return true;
+	}
+
+	const shim_pin_run *shim() const
+	{
+		return this;
 	}
 
 private:
 	static constexpr unsigned int kKindShift = 62;
-
-	u64 pfn_and_kind_ = 0;
-	u64 npages_ = 0;
 };
+
+static_assert(sizeof(PinRun) == 16);
 
 class PinRuns : Pinned {
 public:
@@ -72,7 +80,21 @@ public:
 	}
 
 	// Errors: ENOMEM; nothing is appended then.
-	Result<void> append(const PinRun &run);
+	Result<void> append(const PinRun &run)
+	{
+		if (empty()) {
+			first_ = run;
+			return {};
+		}
+
+		PinRun &last = tail_ ? tail_->runs[tail_->count - 1] : first_;
+		if (last.extend(run))
+			return {};
+		if (!tail_ || tail_->count == tail_->capacity)
+			TRY(add_chunk());
+		tail_->runs[tail_->count++] = run;
+		return {};
+	}
 
 	// Forgets all runs.
 	void clear();
@@ -82,28 +104,23 @@ public:
 		return first_.npages() == 0;
 	}
 
-	// Calls visit(offset in pages, run) in order, until it gives an error.
-	template <class F> Result<void> try_each(F visit) const
+	// Calls visit(array of runs, count) in order, until it gives an error.
+	template <class F> Result<void> try_each_array(F visit) const
 	{
-		u64 offset = 0;
-
 		if (empty())
 			return {};
-		TRY(visit(offset, first_));
-		offset += first_.npages();
+		TRY(visit(&first_, u32{1}));
 		for (const Chunk *chunk = head_; chunk; chunk = chunk->next)
-			for (u32 i = 0; i < chunk->count; i++) {
-				TRY(visit(offset, chunk->runs[i]));
-				offset += chunk->runs[i].npages();
-			}
+			TRY(visit(chunk->runs, chunk->count));
 		return {};
 	}
 
 	// Calls visit(run) in order.
 	template <class F> void each(F visit) const
 	{
-		(void)try_each([&](u64, const PinRun &run) -> Result<void> {
-			visit(run);
+		(void)try_each_array([&](const PinRun *runs, u32 count) -> Result<void> {
+			for (u32 i = 0; i < count; i++)
+				visit(runs[i]);
 			return {};
 		});
 	}
@@ -119,7 +136,7 @@ private:
 	static constexpr size_t kFirstChunk = 256;
 	static constexpr size_t kLargestChunk = 4096;
 
-	Result<Chunk *> chunk_with_room();
+	Result<void> add_chunk();
 
 	PinRun first_;
 	Chunk *head_ = nullptr;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Memory is pinned in batches, so that the mmap lock is not held for long and
-// accounting is paid once a batch.
+// Memory is pinned in batches, so that what is pinned and not recorded yet has
+// a bound, and accounting is paid once a batch.
 #include "pinner.hpp"
 
 #include "shim/lock.h"
@@ -11,144 +11,143 @@ namespace vfio {
 
 namespace {
 
-Pfn pfn_of(u64 pin)
+PinRun run_of(u64 pfn_and_marks, u64 npages)
 {
-	return {pin & SHIM_PIN_PFN_MASK};
+	const Pfn pfn{pfn_and_marks & SHIM_PIN_PFN_MASK};
+
+	if (pfn_and_marks & SHIM_PIN_ZERO)
+		return {pfn, npages, PinKind::kBorrowed};
+	if (pfn_and_marks & SHIM_PIN_RESERVED)
+		return {pfn, npages, PinKind::kReserved};
+	return {pfn, npages, PinKind::kCounted};
 }
 
-PinKind kind_of(u64 pin)
-{
-	if (pin & SHIM_PIN_ZERO)
-		return PinKind::kBorrowed;
-	if (pin & SHIM_PIN_RESERVED)
-		return PinKind::kReserved;
-	return PinKind::kCounted;
-}
-
-// Room for the pins of a batch: a page of them, or one if memory is short.
-// What is in it and not taken out is unpinned at the end.
+// Pages that were pinned and have no record yet, taken out as runs. What is
+// not taken out is unpinned at the end.
 class Batch : Pinned {
 public:
-	explicit Batch(bool dirty)
-		: page_(static_cast<u64 *>(shim_alloc(kPageSize))), pins_(page_ ? page_ : &single_),
-		  capacity_(page_ ? kPageSize / sizeof(u64) : 1), dirty_(dirty)
+	// For up to npages in all.
+	Batch(mm_struct *mm, bool dirty, u64 npages) : mm_(mm), dirty_(dirty)
 	{
+		if (npages == 1)
+			return;
+		page_ = static_cast<u64 *>(shim_alloc_page());
+		if (page_) {
+			pages_ = page_;
+			capacity_ = kPageSize / sizeof(u64);
+		}
 	}
 
 	~Batch()
 	{
-		drop();
-		shim_free(page_);
+		while (!empty())
+			if (const PinRun run = take(); run.pinned())
+				shim_unpin(run.first().value, run.npages(), dirty_);
+		shim_free_page(page_);
 	}
 
-	// Pins up to npages from uva on; gives how many.
-	Result<u64> fill(mm_struct *mm, UserVa uva, u64 npages)
+	// Pins up to npages from uva on, when it is empty.
+	Result<void> fill(UserVa uva, u64 npages)
 	{
-		drop();
-		const long got = shim_pin_user(mm, uva.value, min(npages, capacity_), dirty_, pins_);
-		if (got > 0) {
+		const u64 wanted = min(npages, capacity_);
+		const long got = mm_ == shim_current_mm() ?
+					 shim_pin_own(uva.value, wanted, dirty_, pages_) :
+					 shim_pin_remote(mm_, uva.value, wanted, dirty_, pages_);
+
+		taken_ = count_ = 0;
+		if (got > 0) [[likely]] {
 			count_ = static_cast<u64>(got);
-			release_zero_pages();
-			return count_;
+			return {};
 		}
 
 		// No page to pin, but perhaps a device's memory.
 		u64 pfn = 0;
-		const int ret = shim_follow_pfn(mm, uva.value, dirty_, &pfn);
-		if (ret < 0)
+		if (shim_follow_pfn(mm_, uva.value, dirty_, &pfn) < 0)
 			return Error::from_negative(got);
 		if (!(pfn & SHIM_PIN_RESERVED))
 			return Error(EFAULT);
-		pins_[0] = pfn | SHIM_PIN_ZERO;
-		count_ = 1;
-		return count_;
-	}
-
-	u64 counted() const
-	{
-		u64 counted = 0;
-
-		for (u64 i = taken_; i < count_; i++)
-			counted += kind_of(pins_[i]) == PinKind::kCounted;
-		return counted;
+		borrowed_ = run_of(pfn | SHIM_PIN_ZERO, 1);
+		return {};
 	}
 
 	bool empty() const
 	{
-		return taken_ == count_;
+		return taken_ == count_ && borrowed_.npages() == 0;
 	}
 
-	// The run at the front; take() it when it has a new owner.
-	PinRun front() const
+	// The run at the front, which is the caller's then.
+	PinRun take()
 	{
-		PinRun run(pfn_of(pins_[taken_]), 1, kind_of(pins_[taken_]));
+		if (borrowed_.npages()) [[unlikely]]
+			return vfio::exchange(borrowed_, PinRun());
 
-		for (u64 i = taken_ + 1; i < count_; i++)
-			if (!run.extend(PinRun(pfn_of(pins_[i]), 1, kind_of(pins_[i]))))
-				break;
-		return run;
-	}
+		u64 pfn = 0;
+		const u64 npages = shim_page_run(pages_ + taken_, count_ - taken_, &pfn);
 
-	void take(const PinRun &run)
-	{
-		taken_ += run.npages();
+		taken_ += npages;
+		if (pfn & SHIM_PIN_ZERO) [[unlikely]]
+			release_zero_page(pfn, npages);
+		return run_of(pfn, npages);
 	}
 
 private:
 	// The zero page stays without being pinned, and a count of its users
 	// would only ever grow.
-	void release_zero_pages()
+	static void release_zero_page(u64 pfn, u64 npages)
 	{
-		for (u64 i = 0; i < count_; i++)
-			if (pins_[i] & SHIM_PIN_ZERO)
-				shim_unpin(pfn_of(pins_[i]).value, 1, false);
+		for (u64 i = 0; i < npages; i++)
+			shim_unpin(pfn & SHIM_PIN_PFN_MASK, 1, false);
 	}
 
-	void drop()
-	{
-		while (!empty()) {
-			const PinRun run = front();
-
-			if (run.pinned())
-				shim_unpin(run.first().value, run.npages(), dirty_);
-			take(run);
-		}
-		taken_ = count_ = 0;
-	}
-
-	u64 *const page_;
-	u64 single_ = 0;
-	u64 *const pins_;
-	const u64 capacity_;
+	mm_struct *const mm_;
 	const bool dirty_;
+	u64 single_ = 0;
+	u64 *page_ = nullptr;
+	u64 *pages_ = &single_;
+	u64 capacity_ = 1;
 	u64 taken_ = 0;
 	u64 count_ = 0;
+	PinRun borrowed_;
 };
+
+// Moves a batch, whose first page is for iova, into the record; gives how many
+// pages the owner is to be charged for. What is pinned from outside is charged.
+Result<u64> record(DmaRange &dma, Batch &batch, Iova &iova)
+{
+	u64 charge = 0;
+
+	while (!batch.empty()) {
+		const PinRun run = batch.take();
+		const Iova next = iova + run.npages() * kPageSize;
+		const Result<void> appended = dma.pins.append(run);
+
+		if (!appended.ok()) [[unlikely]] {
+			if (run.pinned())
+				shim_unpin(run.first().value, run.npages(), dma.writable());
+			return appended.error();
+		}
+		if (run.kind() == PinKind::kCounted)
+			charge += run.npages() - dma.external_counted_in({iova, {next.value - 1}});
+		iova = next;
+	}
+	return charge;
+}
 
 Result<void> pin_batches(DmaRange &dma, mm_struct *mm)
 {
-	const IovaRange range = dma.range();
-	Batch batch(dma.writable());
-	u64 left = range.npages();
-	Iova at = range.first;
+	const u64 npages = dma.range().npages();
+	Iova at = dma.range().first;
+	Batch batch(mm, dma.writable(), npages);
 
-	while (left) {
+	for (;;) {
+		const u64 done = (at - dma.range().first) >> kPageShift;
+
+		TRY(batch.fill(dma.uva_of(at), npages - done));
+		TRY(dma.charge(TRY(record(dma, batch, at))));
+		if (at - 1 == dma.range().last)
+			return {};
 		shim_cond_resched();
-
-		const u64 npages = TRY(batch.fill(mm, dma.uva_of(at), left));
-		const IovaRange part{at, at + (npages * kPageSize - 1)};
-
-		TRY(dma.charge(batch.counted() - dma.external_counted_in(part)));
-		while (!batch.empty()) {
-			const PinRun run = batch.front();
-
-			TRY(dma.pins.append(run));
-			batch.take(run);
-		}
-		at = at + npages * kPageSize;
-		left -= npages;
 	}
-	return {};
 }
 
 } // namespace
@@ -175,34 +174,34 @@ void unpin_range(DmaRange &dma)
 {
 	const bool dirty = dma.writable();
 
-	dma.pins.each([&](const PinRun &run) {
-		if (run.pinned())
-			shim_unpin(run.first().value, run.npages(), dirty);
-		shim_cond_resched();
+	(void)dma.pins.try_each_array([dirty](const PinRun *runs, u32 count) -> Result<void> {
+		for (u32 i = 0; i < count; i++)
+			if (runs[i].pinned())
+				shim_unpin(runs[i].first().value, runs[i].npages(), dirty);
+		if (count > 1)
+			shim_cond_resched();
+		return {};
 	});
 	dma.pins.clear();
 }
 
-Result<ExternalPin *> pin_external(DmaRange &dma, Iova iova, bool charge)
+Result<UniquePtr<ExternalPin>> pin_external(const DmaRange &dma, Iova iova)
 {
 	const LiveMm live(dma.owner().mm());
 	if (!live)
 		return Error(ENODEV);
 
-	Batch batch(dma.writable());
-	TRY(batch.fill(live.get(), dma.uva_of(iova), 1));
+	Batch batch(live.get(), dma.writable(), 1);
+	TRY(batch.fill(dma.uva_of(iova), 1));
 
-	const PinRun run = batch.front();
-	if (!shim_pfn_has_page(run.first().value))
+	const PinRun run = batch.take();
+	Result<UniquePtr<ExternalPin>> pin =
+		make<ExternalPin>(iova, run.first(), run.kind(), dma.writable());
+	if (!pin.ok() && run.pinned())
+		shim_unpin(run.first().value, 1, dma.writable());
+	if (pin.ok() && !shim_pfn_has_page(run.first().value))
 		return Error(EINVAL);
-
-	UniquePtr<ExternalPin> pin =
-		TRY(make<ExternalPin>(iova, run.first(), run.kind()));
-	if (charge && pin->counted())
-		TRY(dma.charge(1));
-	batch.take(run);
-	dma.add_external(*pin);
-	return pin.release();
+	return pin;
 }
 
 } // namespace vfio

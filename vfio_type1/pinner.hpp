@@ -7,8 +7,9 @@
 
 namespace vfio {
 
-// Pins all of a dma range into its pins and charges the owner for what counts
-// and is not charged yet. On error nothing is pinned or charged.
+// Pins all of a dma range, which is the caller's alone, into its pins, and
+// charges the owner for what counts and is not charged yet. On error nothing
+// is pinned or charged.
 // Errors: EFAULT for memory that is not there or may not be written, ENOMEM
 // (also over RLIMIT_MEMLOCK), ENODEV if the process has gone, EINTR.
 Result<void> pin_range(DmaRange &dma);
@@ -16,9 +17,9 @@ Result<void> pin_range(DmaRange &dma);
 // Unpins all of it. Accounting is the caller's.
 void unpin_range(DmaRange &dma);
 
-// Pins the one page at iova for a device behind an emulated IOMMU; charges
-// the owner if charge is set and the page counts. Errors: as pin_range(), and
-// EINVAL for what has no struct page.
-Result<ExternalPin *> pin_external(DmaRange &dma, Iova iova, bool charge);
+// Pins the one page at iova of a dma range that is held, for a device behind
+// an emulated IOMMU. Accounting is the caller's.
+// Errors: as pin_range(), and EINVAL for what has no struct page.
+Result<UniquePtr<ExternalPin>> pin_external(const DmaRange &dma, Iova iova);
 
 } // namespace vfio

@@ -3,16 +3,22 @@
 // Type1: the IOMMU of one container: its mappings, the domains that hold
 // them, and the groups that are attached.
 //
-// Invariants, whenever the lock is free:
+// Invariants, whenever both locks are free:
 // - every DmaRange has all its pages pinned and is mapped, whole, in every
-//   domain; without domains none is (iommu_mapped);
+//   domain; without domains none is (iommu_mapped). None is busy;
 // - mappings lie inside the valid IOVA space and do not overlap;
-// - with dirty tracking on, every DmaRange has a bitmap;
 // - non_pinned_groups_ counts the groups without pinned_dirty_scope.
 //
-// Locks: devices_lock_ before lock_. A device's dma_unmap is called with
-// devices_lock_ held and lock_ free, because it unpins, which takes lock_.
-// Pinning and accounting take the mmap lock inside lock_.
+// Concurrency: callers that map, unmap, pin or report ranges that do not
+// overlap run at one time. groups_lock_ keeps groups, domains and the IOVA
+// space as they are meanwhile; lock_ is taken for looking up and for linking
+// only, never over pinning or the IOMMU's work. A mapping that is being made
+// or unmapped is in the tree, and busy; whoever comes upon it waits until it
+// has settled, so that on the same range callers see one after the other.
+//
+// Locks: devices_lock_ and groups_lock_ before lock_. A device's dma_unmap is
+// called with devices_lock_ held and the others free, because it unpins.
+// Attaching pins under both locks. The mmap lock is inside all of them.
 #pragma once
 
 #include "dma_range.hpp"
@@ -25,7 +31,12 @@
 
 struct page;
 
+// What C knows a Type1 by.
+struct type1 {};
+
 namespace vfio {
+
+class DirtyReport;
 
 // Where a group's message interrupts go, if software must say so.
 struct MsiWindow {
@@ -34,7 +45,7 @@ struct MsiWindow {
 	Iova first;
 };
 
-class Type1 : Pinned {
+class Type1 : public type1, Pinned {
 public:
 	// extension: VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU or
 	// VFIO_TYPE1_NESTING_IOMMU. Errors: EINVAL for others, ENOMEM.
@@ -54,7 +65,6 @@ public:
 	}
 
 	// The ioctls, their structures copied in and their flags known.
-	// user_bitmap in requests is a user address.
 	Result<void> map_dma(const vfio_iommu_type1_dma_map &map);
 	// Gives the bytes that were unmapped. bitmap counts only with
 	// VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP.
@@ -81,71 +91,125 @@ public:
 	static Result<void> check_bitmap(u64 npages, u64 size);
 
 private:
-	bool hardware() const __must_hold(lock_)
+	bool hardware() const __must_hold_shared(groups_lock_)
 	{
 		return !domains_.empty();
 	}
 
-	unsigned int pgshift() const __must_hold(lock_)
+	unsigned int pgshift() const __must_hold_shared(groups_lock_)
 	{
 		return smallest_shift(pgsize_bitmap_);
 	}
 
+	// A mapping in range that somebody maps, unmaps or, if idle is asked
+	// for, uses.
+	DmaRange *unsettled(IovaRange range, bool idle) const __must_hold(lock_);
+
+	// Waits until no mapping in range is. Errors: EINTR.
+	Result<void> settle(IovaRange range, bool idle) __must_hold(lock_);
+
+	Result<void> settle_ends(IovaRange range) __must_hold(lock_);
+
+	// The end of being busy, or of the last hold: those who wait look again.
+	void release(DmaRange &dma) __must_hold(lock_);
+
 	// map.cpp
-	Result<void> create_mapping(IovaRange range, UserVa uva, u32 prot) __must_hold(lock_);
-	Result<void> restore_vaddr(IovaRange range, UserVa uva) __must_hold(lock_);
-	Result<void> pin_and_map(DmaRange &dma) __must_hold(lock_);
-	Result<void> allocate_bitmap(DmaRange &dma) __must_hold(lock_);
+	Result<void> create_mapping(IovaRange range, UserVa uva, u32 prot)
+		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+	Result<void> insert_busy(DmaRange &dma)
+		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+	Result<void> accept(DmaRange &dma, bool oversized)
+		__must_hold_shared(groups_lock_) __must_hold(lock_);
+	Result<void> restore_vaddr(IovaRange range, UserVa uva)
+		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+	Result<void> pin_and_map(DmaRange &dma) __must_hold_shared(groups_lock_);
 
 	// unmap.cpp
-	Result<IovaRange> unmap_bounds(const vfio_iommu_type1_dma_unmap &unmap) __must_hold(lock_);
+	Result<u64> unmap_asking(const vfio_iommu_type1_dma_unmap &unmap,
+				 const vfio_bitmap &bitmap, IovaRange &pinned)
+		__must_not_hold(groups_lock_, lock_);
+	Result<IovaRange> unmap_bounds(const vfio_iommu_type1_dma_unmap &unmap)
+		__must_hold_shared(groups_lock_);
 	bool bisects_mapping(IovaRange range) const __must_hold(lock_);
 	Result<u64> invalidate_vaddr(IovaRange range) __must_hold(lock_);
-	void remove(DmaRange &dma) __must_hold(lock_);
-	void remove_all() __must_hold(lock_);
-	void unmap_from_domains(DmaRange &dma) __must_hold(lock_);
-
-	// attach.cpp
-	AttachedGroup *group_entry(iommu_group *group) __must_hold(lock_);
-	Result<void> attach_hardware(UniquePtr<AttachedGroup> attached) __must_hold(lock_);
-	Result<void> narrow(IovaSpace &space, IovaRange aperture, iommu_group *group,
-			    MsiWindow &msi) __must_hold(lock_);
-	Result<bool> join_existing(Domain &from, AttachedGroup &attached) __must_hold(lock_);
-	Result<void> populate(Domain &domain) __must_hold(lock_);
-	void leave_domain(Domain &domain, AttachedGroup &attached) __must_hold(lock_);
-	Result<void> rebuild_space() __must_hold(lock_);
-	void update_page_sizes() __must_hold(lock_);
+	DmaRange *first_to_unmap(IovaRange range) const __must_hold(lock_);
+	DmaRange *next_in(const DmaRange &dma, IovaRange range) const __must_hold(lock_);
+	Result<bool> take_victims(IovaRange range, bool *all_dirty, List<DmaRange> &victims,
+				  IovaRange *pinned)
+		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+	void stay(IovaRange range) __must_not_hold(lock_);
+	void put_back(List<DmaRange> &victims) __must_not_hold(lock_);
+	u64 remove(List<DmaRange> &victims)
+		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+	static void free_all(List<DmaRange> &dmas);
+	void unmap_and_unpin(List<DmaRange> &dmas) __must_hold_shared(groups_lock_);
+	void remove_all() __must_hold(groups_lock_) __must_not_hold(lock_);
 
 	// dirty.cpp
-	Result<void> report_dirty(DmaRange &dma, Iova base, UserVa user_bitmap)
-		__must_hold(lock_);
+	Result<bool> collect(DirtyReport &report, IovaRange &left, IovaRange *ones)
+		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+	void mark_again(IovaRange range) __must_not_hold(lock_);
+	static Result<void> report_victims(const List<DmaRange> &victims, DirtyReport &report,
+					   bool all);
+
+	// attach.cpp
+	AttachedGroup *group_entry(iommu_group *group) __must_hold_shared(groups_lock_);
+	Result<void> attach_hardware(UniquePtr<AttachedGroup> attached)
+		__must_hold(groups_lock_, lock_);
+	Result<void> narrow(IovaSpace &space, IovaRange aperture, iommu_group *group,
+			    MsiWindow &msi) __must_hold(groups_lock_, lock_);
+	Result<bool> join_existing(Domain &from, AttachedGroup &attached)
+		__must_hold(groups_lock_);
+	Result<void> populate(Domain &domain) __must_hold(groups_lock_, lock_);
+	void leave_domain(Domain &domain, AttachedGroup &attached)
+		__must_hold(groups_lock_) __must_not_hold(lock_);
+	void empty(Domain &domain) __must_hold(groups_lock_) __must_not_hold(lock_);
+	void list_all(List<DmaRange> &all) __must_hold(lock_);
+	void keep_external_only() __must_hold(groups_lock_) __must_not_hold(lock_);
+	Result<void> rebuild_space() __must_hold(groups_lock_);
+	void update_page_sizes() __must_hold(groups_lock_);
 
 	// emulated.cpp
-	Result<ExternalPin *> pin_page(Iova iova, u32 prot) __must_hold(lock_);
-	bool unpin_page(Iova iova) __must_hold(lock_);
+	Result<DmaRange *> hold(Iova iova) __must_hold(lock_);
+	void let_go(DmaRange &dma) __must_hold(lock_);
+	Result<u64> pin_page(Iova iova, u32 prot)
+		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+	bool unpin_page(Iova iova) __must_hold_shared(groups_lock_) __must_not_hold(lock_);
 	Result<size_t> dma_rw_part(Iova iova, u8 *data, size_t size, bool write)
-		__must_hold(lock_);
+		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+
+	static Result<void> copy_through(const DmaRange &dma, Iova iova, u8 *data, size_t size,
+					 bool write);
 
 	static LockClass lock_class_;
+	static LockClass groups_lock_class_;
 	static LockClass devices_lock_class_;
+	static LockClass settled_class_;
 
 	const bool v2_;
 	const bool nesting_;
 
 	Mutex devices_lock_{devices_lock_class_};
+	RwSem groups_lock_{groups_lock_class_};
 	Mutex lock_{lock_class_};
+	WaitQueue settled_{settled_class_};
 
-	// Changed under both locks, read under either.
+	// Changed under devices_lock_ and lock_, read under either.
 	shim_device_list devices_;
 
+	List<Domain> domains_ __guarded_by(groups_lock_);
+	GroupList emulated_groups_ __guarded_by(groups_lock_);
+	IovaSpace space_ __guarded_by(groups_lock_);
+	u64 pgsize_bitmap_ __guarded_by(groups_lock_) = kPageMask;
+
 	RangeTree<DmaRange> dmas_ __guarded_by(lock_);
-	List<Domain> domains_ __guarded_by(lock_);
-	GroupList emulated_groups_ __guarded_by(lock_);
-	IovaSpace space_ __guarded_by(lock_);
-	u64 pgsize_bitmap_ __guarded_by(lock_) = kPageMask;
+	RefPtr<Owner> last_owner_ __guarded_by(lock_);
 	u64 non_pinned_groups_ __guarded_by(lock_) = 0;
+	// Mappings too long for a dirty bitmap.
+	u32 oversized_ __guarded_by(lock_) = 0;
 	u32 dma_avail_ __guarded_by(lock_);
 	u32 vaddr_invalid_count_ __guarded_by(lock_) = 0;
+	u32 waiting_ __guarded_by(lock_) = 0;
 	bool dirty_tracking_ __guarded_by(lock_) = false;
 };
 

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // VFIO_IOMMU_UNMAP_DMA: unmapping, and invalidating user addresses.
+//
+// Mappings to unmap are made busy together, then unmapped with one flush, then
+// unpinned, then taken out of the tree: what is mapped anew at their addresses
+// comes after all of that.
+#include "dirty_report.hpp"
 #include "pinner.hpp"
 #include "type1.hpp"
 
@@ -40,112 +45,248 @@ bool Type1::bisects_mapping(IovaRange range) const
 	       (last && last->range().last != range.last);
 }
 
+// With v1 a mapping goes if its first address is in the range, and a range
+// that begins inside one unmaps nothing.
+DmaRange *Type1::first_to_unmap(IovaRange range) const
+{
+	DmaRange *dma = dmas_.first_in(range);
+
+	return dma && !v2_ && dma->range().first < range.first ? nullptr : dma;
+}
+
+DmaRange *Type1::next_in(const DmaRange &dma, IovaRange range) const
+{
+	DmaRange *next = dmas_.next(dma);
+
+	return next && next->range().first <= range.last ? next : nullptr;
+}
+
 Result<u64> Type1::unmap_dma(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap &bitmap)
 {
-	const bool invalidate = unmap.flags & VFIO_DMA_UNMAP_FLAG_VADDR;
-	const bool get_dirty = unmap.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
-	Guard guard(lock_);
+	IovaRange pinned = {};
+	Result<u64> unmapped = unmap_asking(unmap, bitmap, pinned);
 
-	// A device that pins page by page needs the addresses at any time.
-	if (invalidate && !emulated_groups_.empty())
-		return Error(EBUSY);
-
-	const IovaRange range = TRY(unmap_bounds(unmap));
-	if (get_dirty && (!dirty_tracking_ || bitmap.pgsize != u64{1} << pgshift()))
-		return Error(EINVAL);
-
-	// The v2 interface never splits a mapping: what the range touches it
-	// must cover. With v1 a mapping goes if its first address is in the
-	// range, and a range that begins inside one unmaps nothing.
-	if (v2_ && bisects_mapping(range))
-		return Error(EINVAL);
-	if (invalidate)
-		return invalidate_vaddr(range);
-
-	u64 unmapped = 0;
-	int asked = 0;
-	while (DmaRange *dma = dmas_.first_in(range)) {
-		const IovaRange victim = dma->range();
-
-		if (!v2_ && victim.first < range.first)
-			break;
-
-		if (dma->has_external()) {
-			if (WARN_ONCE_IF(++asked > kMaxAsked,
-					 "a device does not unpin what is unmapped"))
-				return Error(EBUSY);
-
-			guard.unlock();
-			{
-				const Guard devices(devices_lock_);
-				shim_device_list_dma_unmap(&devices_, victim.first.value,
-							   victim.size());
-			}
-			guard.lock();
-
-			// Without the lock anything may have come or gone.
-			if (v2_ && bisects_mapping(range))
-				return Error(EINVAL);
-			continue;
-		}
-
-		asked = 0;
-		if (get_dirty)
-			TRY(report_dirty(*dma, range.first, {reinterpret_cast<u64>(bitmap.data)}));
-		remove(*dma);
-		unmapped += victim.size();
-	}
+	if (!unmapped.ok() && pinned != IovaRange{})
+		stay(pinned);
 	return unmapped;
 }
 
+// pinned is the last mapping that devices were asked to unpin.
+Result<u64> Type1::unmap_asking(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap &bitmap,
+				IovaRange &pinned)
+{
+	const bool get_dirty = unmap.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
+	int asked = 0;
+
+	for (;;) {
+		const IovaRange asked_for = pinned;
+		{
+			const ReadGuard groups(groups_lock_);
+			List<DmaRange> victims;
+
+			if (unmap.flags & VFIO_DMA_UNMAP_FLAG_VADDR) {
+				// A device that pins page by page needs the
+				// addresses at any time.
+				if (!emulated_groups_.empty())
+					return Error(EBUSY);
+
+				const IovaRange range = TRY(unmap_bounds(unmap));
+				const Guard guard(lock_);
+
+				return invalidate_vaddr(range);
+			}
+
+			const IovaRange range = TRY(unmap_bounds(unmap));
+			if (get_dirty && bitmap.pgsize != u64{1} << pgshift())
+				return Error(EINVAL);
+
+			bool all_dirty = false;
+
+			if (TRY(take_victims(range, get_dirty ? &all_dirty : nullptr, victims,
+					     &pinned))) {
+				if (get_dirty) {
+					DirtyReport report(range, pgshift(),
+							   {reinterpret_cast<u64>(bitmap.data)});
+					const Result<void> told =
+						report_victims(victims, report, all_dirty);
+
+					if (!told.ok()) {
+						put_back(victims);
+						return told.error();
+					}
+				}
+				return remove(victims);
+			}
+		}
+
+		asked = pinned == asked_for ? asked + 1 : 1;
+		if (WARN_ONCE_IF(asked > kMaxAsked, "a device does not unpin what is unmapped"))
+			return Error(EBUSY);
+
+		const Guard devices(devices_lock_);
+		shim_device_list_dma_unmap(&devices_, pinned.first.value, pinned.size());
+	}
+}
+
+// Makes all mappings of the range the caller's. False if devices must unpin
+// one first, which is pinned then. all_dirty, if dirty bits are asked for:
+// whether each page is dirty. Errors: EINVAL, EINTR.
+Result<bool> Type1::take_victims(IovaRange range, bool *all_dirty, List<DmaRange> &victims,
+				 IovaRange *pinned)
+{
+	const Guard guard(lock_);
+
+	TRY(settle_ends(range));
+	// The v2 interface never splits a mapping: what the range touches it
+	// must cover.
+	if ((v2_ && bisects_mapping(range)) || (all_dirty && !dirty_tracking_))
+		return Error(EINVAL);
+
+	for (DmaRange *dma = first_to_unmap(range); dma;) {
+		if (dma->busy || dma->held) [[unlikely]] {
+			TRY(settle(range, true));
+			if (v2_ && bisects_mapping(range))
+				return Error(EINVAL);
+			dma = first_to_unmap(range);
+			continue;
+		}
+		if (dma->has_external()) {
+			dma->leaving = true;
+			*pinned = dma->range();
+			return false;
+		}
+		dma = next_in(*dma, range);
+	}
+	for (DmaRange *dma = first_to_unmap(range); dma; dma = next_in(*dma, range)) {
+		dma->busy = true;
+		victims.push_back(*dma);
+	}
+	if (all_dirty)
+		*all_dirty = non_pinned_groups_;
+	return true;
+}
+
+// Devices may pin what could not be unmapped.
+void Type1::stay(IovaRange range)
+{
+	const Guard guard(lock_);
+
+	for (DmaRange *dma = dmas_.first_in(range); dma; dma = next_in(*dma, range))
+		dma->leaving = false;
+}
+
+void Type1::put_back(List<DmaRange> &victims)
+{
+	const Guard guard(lock_);
+
+	while (DmaRange *dma = victims.pop_front()) {
+		dma->leaving = false;
+		release(*dma);
+	}
+}
+
+// Unmaps and forgets what is the caller's; gives the bytes.
+u64 Type1::remove(List<DmaRange> &victims)
+{
+	u64 unmapped = 0;
+	u32 count = 0;
+
+	unmap_and_unpin(victims);
+	{
+		const Guard guard(lock_);
+
+		for (const DmaRange &dma : victims) {
+			unmapped += dma.range().size();
+			vaddr_invalid_count_ -= dma.vaddr_invalid;
+			oversized_ -= dma.range().npages() > DirtyBitmap::kMaxBits;
+			count++;
+		}
+		dma_avail_ += count;
+		if (count == dmas_.size())
+			dmas_.clear();
+		else
+			for (DmaRange &dma : victims)
+				dmas_.erase(dma);
+		// Not for a process that has left to others, or gone.
+		if (dmas_.empty() && last_owner_ && last_owner_->mm() != shim_current_mm())
+			last_owner_.reset();
+		if (waiting_)
+			settled_.wake_all();
+	}
+	free_all(victims);
+	return unmapped;
+}
+
+// One owner's charges are undone together.
+void Type1::free_all(List<DmaRange> &dmas)
+{
+	constexpr u32 kMany = 32;
+	void *memory[kMany];
+	RefPtr<Owner> owner;
+	u64 charged = 0;
+	u32 freed = 0;
+
+	while (DmaRange *dma = dmas.pop_front()) {
+		if (&dma->owner() != owner.get()) {
+			if (owner)
+				owner->uncharge(charged);
+			owner = RefPtr<Owner>::share(dma->owner());
+			charged = 0;
+		}
+		charged += dma->forget_charge_to(0);
+		dma->~DmaRange();
+		memory[freed++] = dma;
+		if (freed == kMany || dmas.empty())
+			shim_free_many(vfio::exchange(freed, 0u), memory);
+	}
+	if (owner)
+		owner->uncharge(charged);
+}
+
+// Pages go only after no device can reach them.
+void Type1::unmap_and_unpin(List<DmaRange> &dmas)
+{
+	if (!hardware())
+		return;
+	for (Domain &domain : domains_)
+		domain.unmap_all(dmas);
+	for (DmaRange &dma : dmas) {
+		dma.iommu_mapped = false;
+		unpin_range(dma);
+	}
+}
+
+void Type1::remove_all()
+{
+	List<DmaRange> victims;
+	{
+		const Guard guard(lock_);
+
+		list_all(victims);
+	}
+	remove(victims);
+}
+
 // All mappings of the range, or none if one is invalid already.
+// Errors: EINVAL, EINTR.
 Result<u64> Type1::invalidate_vaddr(IovaRange range)
 {
-	const RangeTree<DmaRange> *const dmas = &dmas_;
-	const auto next_in = [&](const DmaRange &dma) {
-		DmaRange *next = dmas->next(dma);
-		return next && next->range().first <= range.last ? next : nullptr;
-	};
-	DmaRange *first = dmas_.first_in(range);
 	u64 invalidated = 0;
 
-	if (!v2_ && first && first->range().first < range.first)
-		first = nullptr;
-	for (DmaRange *dma = first; dma; dma = next_in(*dma))
+	TRY(settle(range, true));
+	if (v2_ && bisects_mapping(range))
+		return Error(EINVAL);
+
+	DmaRange *const first = first_to_unmap(range);
+	for (DmaRange *dma = first; dma; dma = next_in(*dma, range))
 		if (dma->vaddr_invalid)
 			return Error(EINVAL);
-	for (DmaRange *dma = first; dma; dma = next_in(*dma)) {
+	for (DmaRange *dma = first; dma; dma = next_in(*dma, range)) {
 		dma->vaddr_invalid = true;
 		vaddr_invalid_count_++;
 		invalidated += dma->range().size();
 	}
 	return invalidated;
-}
-
-// Pages go only after no device can reach them.
-void Type1::unmap_from_domains(DmaRange &dma)
-{
-	if (!dma.iommu_mapped)
-		return;
-	for (Domain &domain : domains_)
-		domain.unmap(dma);
-	dma.iommu_mapped = false;
-	unpin_range(dma);
-}
-
-void Type1::remove(DmaRange &dma)
-{
-	dmas_.erase(dma);
-	unmap_from_domains(dma);
-	vaddr_invalid_count_ -= dma.vaddr_invalid;
-	dma_avail_++;
-	destroy(&dma);
-}
-
-void Type1::remove_all()
-{
-	while (DmaRange *dma = dmas_.first())
-		remove(*dma);
 }
 
 } // namespace vfio

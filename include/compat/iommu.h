@@ -7,6 +7,8 @@
 #include <linux/errno.h>
 #include <linux/iommu.h>
 #include <linux/irqdomain.h>
+#include <linux/mm.h>
+#include <linux/scatterlist.h>
 #include <linux/version.h>
 
 /* From 6.3 on iommu_map() takes the flags of its allocations. */
@@ -18,6 +20,40 @@ static inline int compat_iommu_map(struct iommu_domain *domain,
 	return iommu_map(domain, iova, phys, size, prot);
 #else
 	return iommu_map(domain, iova, phys, size, prot, gfp);
+#endif
+}
+
+static inline ssize_t compat_iommu_map_sg(struct iommu_domain *domain,
+					  unsigned long iova,
+					  struct scatterlist *list,
+					  unsigned int count, int prot,
+					  gfp_t gfp)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+	return iommu_map_sg(domain, iova, list, count, prot);
+#else
+	return iommu_map_sg(domain, iova, list, count, prot, gfp);
+#endif
+}
+
+/*
+ * Ends a gather in queued mode: the whole domain is flushed, then page tables
+ * that went with the mappings are freed. Drivers without a flush of the domain
+ * flush by ranges, or have requests on their way, and take no note of the mode.
+ * From 6.18 on the list of page tables is of another type.
+ */
+static inline void compat_iommu_flush(struct iommu_domain *domain,
+				      struct iommu_iotlb_gather *gather)
+{
+	if (!domain->ops->flush_iotlb_all) {
+		iommu_iotlb_sync(domain, gather);
+		return;
+	}
+	iommu_flush_iotlb_all(domain);
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+	put_pages_list(&gather->freelist);
+#else
+	iommu_put_pages_list(&gather->freelist);
 #endif
 }
 

@@ -17,7 +17,26 @@ SHIM_BEGIN
 void *shim_alloc(size_t size);
 
 /**
- * shim_free() - free what shim_alloc() gave
+ * shim_alloc_object() - the same, not cleared: for what has a constructor
+ * @size: bytes, not zero
+ *
+ * Context: may sleep.
+ * Return: the memory, or NULL.
+ */
+void *shim_alloc_object(size_t size);
+
+/**
+ * shim_free_many() - free several pieces that shim_alloc() or
+ * shim_alloc_object() gave
+ * @count: how many
+ * @memory: the pieces, none of them NULL
+ *
+ * Context: any but NMI.
+ */
+void shim_free_many(size_t count, void **memory);
+
+/**
+ * shim_free() - free what shim_alloc() or shim_alloc_object() gave
  * @memory: the memory, or NULL
  *
  * Context: any but NMI.
@@ -40,6 +59,20 @@ void *shim_valloc(size_t size);
  * Context: may sleep.
  */
 void shim_vfree(void *memory);
+
+/**
+ * shim_alloc_page() - allocate a page of scratch memory, not cleared
+ *
+ * Context: may sleep.
+ * Return: the page, or NULL.
+ */
+void *shim_alloc_page(void);
+
+/**
+ * shim_free_page() - free what shim_alloc_page() gave
+ * @page: the page, or NULL
+ */
+void shim_free_page(void *page);
 
 SHIM_END
 

@@ -26,6 +26,24 @@ struct shim_reserved_region {
 	u32 type;
 };
 
+/**
+ * struct shim_pin_run - contiguous physical memory
+ * @pfn: its first pfn; bits outside SHIM_PIN_PFN_MASK do not count
+ * @npages: pages
+ */
+struct shim_pin_run {
+	u64 pfn;
+	u64 npages;
+};
+
+/** struct shim_gather - what was unmapped and not flushed yet */
+struct shim_gather {
+	u64 storage[SHIM_GATHER_WORDS];
+};
+
+/* Runs that shim_domain_map_runs() takes at once: their list fills a page. */
+#define SHIM_MAX_RUNS SHIM_SCATTERLISTS_A_PAGE
+
 SHIM_BEGIN
 
 /**
@@ -89,6 +107,22 @@ int shim_domain_map(struct iommu_domain *domain, u64 iova, u64 phys, u64 size,
 		    u32 prot);
 
 /**
+ * shim_domain_map_runs() - map pieces of memory one behind the other
+ * @domain: the domain
+ * @iova: first I/O address
+ * @runs: the pieces, each less than 4 GiB
+ * @count: how many, SHIM_MAX_RUNS at most
+ * @prot: SHIM_IOMMU_READ and so on, or-ed
+ * @scratch: a page to work in
+ *
+ * Context: may sleep.
+ * Return: 0 or a negative errno; nothing is mapped then.
+ */
+int shim_domain_map_runs(struct iommu_domain *domain, u64 iova,
+			 const struct shim_pin_run *runs, u32 count, u32 prot,
+			 void *scratch);
+
+/**
  * shim_domain_unmap() - unmap a range and flush
  * @domain: the domain
  * @iova: first I/O address
@@ -100,6 +134,36 @@ int shim_domain_map(struct iommu_domain *domain, u64 iova, u64 phys, u64 size,
  * Return: bytes unmapped.
  */
 u64 shim_domain_unmap(struct iommu_domain *domain, u64 iova, u64 size);
+
+/**
+ * shim_gather_init() - nothing is unmapped yet
+ * @gather: storage
+ */
+void shim_gather_init(struct shim_gather *gather);
+
+/**
+ * shim_domain_unmap_lazily() - unmap a range, and leave the flush for later
+ * @domain: the domain
+ * @iova: first I/O address
+ * @size: bytes; on the bounds of what was mapped
+ * @gather: collects what the flush needs
+ *
+ * Devices may go on reaching the memory until shim_domain_flush().
+ *
+ * Context: may sleep.
+ * Return: bytes unmapped.
+ */
+u64 shim_domain_unmap_lazily(struct iommu_domain *domain, u64 iova, u64 size,
+			     struct shim_gather *gather);
+
+/**
+ * shim_domain_flush() - make unmapped ranges unreachable
+ * @domain: the domain
+ * @gather: what was unmapped; empty afterwards
+ *
+ * Context: may sleep.
+ */
+void shim_domain_flush(struct iommu_domain *domain, struct shim_gather *gather);
 
 /**
  * shim_domain_pgsize_bitmap() - page sizes, or-ed

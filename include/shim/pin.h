@@ -2,8 +2,10 @@
 /*
  * Pinning: holding user pages in place while a device may reach them.
  *
- * A pin names a page by its pfn, with marks in the upper bits for pages that
- * are not ordinary memory. What to do about those is the core's business.
+ * Pinning gives page handles, which are good for shim_page_run() only: it
+ * turns those of contiguous memory into a run, that is, a first pfn and a
+ * count. Upper bits of the pfn mark what is not ordinary memory; what to do
+ * about it is the core's business.
  */
 #ifndef SHIM_PIN_H
 #define SHIM_PIN_H
@@ -22,19 +24,42 @@ struct page;
 SHIM_BEGIN
 
 /**
- * shim_pin_user() - pin user pages for a long time
- * @mm: a live address space
+ * shim_pin_own() - pin pages of the caller for a long time
  * @uva: page aligned user address
  * @npages: how many
  * @write: whether they will be written; breaks copy-on-write now
- * @pins: room for @npages; filled with pfns and their marks
+ * @pages: room for @npages handles
  *
  * Context: may sleep, takes the mmap lock.
  * Return: how many were pinned, from the first on, at least one; or -EFAULT,
  * -ENOMEM, -EINTR and what else faulting can give.
  */
-long shim_pin_user(struct mm_struct *mm, u64 uva, u64 npages, bool write,
-		   u64 *pins);
+long shim_pin_own(u64 uva, u64 npages, bool write, u64 *pages);
+
+/**
+ * shim_pin_remote() - the same in any address space
+ * @mm: a live address space
+ * @uva: page aligned user address
+ * @npages: how many
+ * @write: whether they will be written
+ * @pages: room for @npages handles
+ *
+ * Context: as shim_pin_own().
+ * Return: as shim_pin_own().
+ */
+long shim_pin_remote(struct mm_struct *mm, u64 uva, u64 npages, bool write,
+		     u64 *pages);
+
+/**
+ * shim_page_run() - the contiguous pages at the front of an array
+ * @pages: handles of pinned pages
+ * @count: how many, at least one
+ * @pfn: where to put the first's pfn, with the marks that all of them have
+ *
+ * Context: any.
+ * Return: how many pages are contiguous and have the same marks, at least one.
+ */
+u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn);
 
 /**
  * shim_follow_pfn() - look up a page of a mapping that has no struct pages

@@ -100,6 +100,12 @@ public:
 		return element;
 	}
 
+	void clear()
+	{
+		while (pop_front())
+			;
+	}
+
 	// Exchanges all elements of two lists.
 	void swap(List &other)
 	{

@@ -23,7 +23,7 @@ constexpr ShimHeap kShimHeap{};
 
 inline void *operator new(size_t size, vfio::ShimHeap) noexcept
 {
-	return shim_alloc(size);
+	return shim_alloc_object(size);
 }
 
 namespace vfio {

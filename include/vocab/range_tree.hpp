@@ -30,6 +30,18 @@ public:
 		return root_ == nullptr;
 	}
 
+	u64 size() const
+	{
+		return size_;
+	}
+
+	// Forgets all elements at once; they may only die, or be inserted anew.
+	void clear()
+	{
+		root_ = nullptr;
+		size_ = 0;
+	}
+
 	// False, and nothing done, if element overlaps one that is there.
 	bool insert(T &element)
 	{
@@ -51,6 +63,7 @@ public:
 		node.child_[kLeft] = node.child_[kRight] = nullptr;
 		node.height_ = 1;
 		*link = &node;
+		size_++;
 		rebalance(parent);
 		return true;
 	}
@@ -68,6 +81,7 @@ public:
 		if (child)
 			child->parent_ = parent;
 		link_of(node) = child;
+		size_--;
 		rebalance(parent);
 		node.parent_ = node.child_[kLeft] = node.child_[kRight] = nullptr;
 		node.height_ = 0;
@@ -306,6 +320,7 @@ private:
 	}
 
 	Node *root_ = nullptr;
+	u64 size_ = 0;
 };
 
 } // namespace vfio

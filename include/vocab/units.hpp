@@ -27,6 +27,11 @@ template <class Tag> struct Address {
 		return {value + offset};
 	}
 
+	constexpr Address operator-(int offset) const
+	{
+		return {value - static_cast<u64>(offset)};
+	}
+
 	constexpr u64 operator-(Address other) const
 	{
 		return value - other.value;

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Devices registered and unregistered while userspace opens, uses and closes
+// them from several threads. ThreadSanitizer watches.
+#include <chrono>
+#include <thread>
+
+#include "core_world.hpp"
+
+namespace {
+
+class CoreThreads : public CoreTest {};
+
+TEST_F(CoreThreads, RegistrationAgainstUse)
+{
+	constexpr auto kTime = std::chrono::milliseconds(1200);
+	std::atomic<bool> stop = false;
+	std::atomic<u64> opens = 0, registrations = 0;
+	std::vector<std::thread> threads;
+
+	ops.open = [&](vfio_device *) { return opens++, 0; };
+	ops.close = [](vfio_device *) {};
+	ops.request = [](u32) {};
+	for (::device &dev : devices)
+		threads.emplace_back([&] {
+			while (!stop) {
+				Registered device(dev, ops);
+				EXPECT_EQ(device.ret, 0);
+				registrations++;
+				std::this_thread::sleep_for(std::chrono::milliseconds(2));
+			}
+		});
+	for (int user = 0; user < 4; user++)
+		threads.emplace_back([&, user] {
+			const mock::As as_process(&process);
+			const std::string name = user % 2 ? "5" : "6";
+			const std::string &dev = devices[user % 2 ? 0 : 1].name;
+			u32 info = 0;
+
+			while (!stop) {
+				const int container = mock::open_container();
+				const int group = mock::open_group(name);
+				if (group < 0) {
+					mock::close(container);
+					continue;
+				}
+				if (set_container(group, container) == 0)
+					mock::ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
+				status(group);
+				vfio_core_file_enforced_coherent(mock::file_of(group));
+				const long fd = device_fd(group, dev);
+				if (user & 2)
+					mock::close(group);
+				if (fd >= 0) {
+					mock::ioctl(static_cast<int>(fd), VFIO_DEVICE_FEATURE, &info, 4);
+					mock::close(static_cast<int>(fd));
+				}
+				mock::close(container);
+				if (!(user & 2))
+					mock::close(group);
+			}
+		});
+	std::this_thread::sleep_for(kTime);
+	stop = true;
+	for (std::thread &thread : threads)
+		thread.join();
+	printf("%llu opens, %llu registrations\n", opens.load(), registrations.load());
+	EXPECT_GT(opens, 10u);
+	EXPECT_GT(registrations, 10u);
+}
+
+} // namespace

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// The kernel that vfio_core lives in: devices of a bus, IOMMU groups, files
+// and descriptors of one process, nodes of groups, drivers of devices and
+// IOMMU drivers. Tests are userspace and the drivers: they open and close
+// descriptors, register devices, and look at what the core left behind.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "memory.hpp"
+#include "shim/group_node.h"
+#include "shim/iommu_driver.h"
+#include "shim/vfio_device.h"
+#include "vfio_core/entry.h"
+
+struct vfio_device_set;
+
+struct iommu_group {
+	int id = 0;
+	s64 refs = 0;
+	// Made by the core, which counts alone.
+	bool created = false;
+	const void *dma_owner = nullptr;
+	s64 dma_claims = 0;
+	// A driver that is not VFIO's uses one of its devices.
+	bool kernel_driver = false;
+};
+
+// A device of a bus.
+struct device {
+	std::string name;
+	iommu_group *group = nullptr;
+	bool can_snoop = true;
+};
+
+struct file {
+	enum Kind { kOther, kContainer, kGroup, kDevice } kind = kOther;
+	vfio_container *container = nullptr;
+	shim_group_node *node = nullptr;
+	vfio_core_device *device = nullptr;
+	std::atomic<s64> refs = 1;
+};
+
+struct shim_group_node {
+	vfio_group *group;
+	std::string name;
+	std::atomic<s64> refs = 1;
+	bool visible = false;
+};
+
+struct vfio_device_ops {
+	u32 has = 0;
+	std::function<int(vfio_device *)> init;
+	std::function<int(vfio_device *)> open;
+	std::function<void(vfio_device *)> close;
+	std::function<long(u32 cmd, u64 arg)> ioctl;
+	std::function<long(bool write, u64 user, size_t size, s64 *position)> rw;
+	std::function<void(u32 count)> request;
+	std::function<int(char *name)> match;
+	std::function<int(u32 flags, u64 data, size_t size)> feature;
+	std::function<int(u32 *state)> get_state;
+	std::function<int(u32 state, file **made)> set_state;
+	std::function<int(const std::vector<shim_log_range> &ranges, u64 *page_size)> log_start;
+	std::function<int()> log_stop;
+	std::function<int(u64 iova, u64 size, iova_bitmap *bitmap)> log_read;
+};
+
+struct vfio_device {
+	device *dev = nullptr;
+	const vfio_device_ops *ops = nullptr;
+	vfio_core_device *core = nullptr;
+	vfio_device_set *set = nullptr;
+	vfio_group *group = nullptr;
+	kvm *kvm_set = nullptr;
+	u32 open_count = 0;
+	int index = -1;
+	u32 migration_flags = 0;
+	bool shown = false;
+	bool heap = false;
+	std::atomic<s64> refs = 0;
+	std::atomic<s64> module_refs = 0;
+	s64 awake = 0;
+	bool released = false;
+
+	std::mutex mutex;
+	std::condition_variable condition;
+	u32 completions = 0;
+};
+
+struct shim_iommu_data {
+	shim_iommu_data(const vfio_iommu_driver_ops *driver, u64 extension)
+		: driver(driver), extension(extension)
+	{
+	}
+
+	std::mutex mutex;
+	const vfio_iommu_driver_ops *const driver;
+	const u64 extension;
+	std::set<iommu_group *> groups;
+	std::set<vfio_device *> devices;
+};
+
+// An IOMMU driver that remembers; behaviour by its members.
+struct vfio_iommu_driver_ops {
+	u32 has = 0x3f;
+	std::set<u64> extensions = {1, 3};
+	long dma_cc = 1;
+	int open_error = 0;
+	std::function<int(iommu_group *)> attach;
+	std::function<long(u32 cmd, u64 arg)> ioctl;
+	bool unloading = false;
+	bool noiommu = false;
+
+	mutable std::atomic<s64> module_refs = 0;
+	mutable std::atomic<s64> opens = 0;
+	mutable std::atomic<u64> closed = 0;
+	mutable std::atomic<shim_iommu_data *> latest = nullptr;
+};
+
+namespace mock {
+
+// The process's descriptors. All give a descriptor or a negative errno, and
+// run what the kernel would do before it returns to userspace.
+int open_container();
+int open_group(const std::string &name);
+int open_other();
+long ioctl(int fd, u32 cmd, u64 arg);
+long ioctl(int fd, u32 cmd, const void *arg, size_t size);
+int close(int fd);
+file *file_of(int fd);
+// Closes that the kernel put off until our locks are free.
+void run_deferred();
+u64 open_descriptors();
+
+// Whether /dev/vfio/NAME is there.
+bool group_visible(const std::string &name);
+u64 live_nodes();
+u64 live_files();
+u64 live_iommu_groups();
+u64 live_device_sets();
+u64 taken_indexes();
+
+// The registration's reference to a device.
+void put_device(vfio_device *device);
+
+extern std::atomic<bool> noiommu_allowed;
+extern std::atomic<u64> taints;
+// Called instead of loading a module.
+extern std::function<void(const std::string &name)> on_module_load;
+extern std::atomic<bool> signal_pending;
+
+} // namespace mock

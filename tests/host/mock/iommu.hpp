@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// A fake IOMMU API: hardware, groups behind it, and domains that remember
+// each page's PTE, with marks where a map call began and ended, so that an
+// unmap of half a mapping is seen. A domain must be empty when it is freed.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "memory.hpp"
+#include "shim/iommu.h"
+
+namespace mock {
+
+// One make of IOMMU unit.
+struct Hardware {
+	u64 driver = 1;
+	// Domains of the same driver that may serve this unit's groups.
+	u64 family = 1;
+	u64 pgsizes = ~(kPage - 1);
+	u64 aperture_first = 0;
+	u64 aperture_last = (u64{1} << 48) - 1;
+	bool coherent = true;
+	bool has_msi_cookie = true;
+};
+
+struct Pte {
+	u64 pfn;
+	u32 prot;
+	bool start;
+	bool last;
+};
+
+} // namespace mock
+
+struct iommu_domain {
+	explicit iommu_domain(const mock::Hardware &hardware) : hardware(hardware)
+	{
+	}
+
+	const mock::Hardware hardware;
+	mutable std::mutex mutex;
+	std::map<u64, mock::Pte> ptes;
+	// Pages that were unmapped since the last flush.
+	std::vector<u64> stale;
+	std::set<iommu_group *> groups;
+	bool enforces_coherency = false;
+	bool nesting = false;
+	u64 msi_window = ~u64{0};
+	u64 maps = 0;
+	u64 unmaps = 0;
+	u64 flushes = 0;
+};
+
+struct iommu_group {
+	explicit iommu_group(mock::Hardware *hardware = nullptr, int id = 0)
+		: hardware(hardware), id(id)
+	{
+	}
+	~iommu_group();
+
+	mock::Hardware *hardware;
+	const int id;
+	std::vector<shim_reserved_region> reserved;
+	bool msi_isolated = true;
+	iommu_domain *domain = nullptr;
+};
+
+namespace mock {
+
+// Domains that are not freed.
+std::vector<iommu_domain *> live_domains();
+u64 domain_count();
+
+} // namespace mock

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "report.hpp"
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <malloc.h>
+#include <mutex>
+#include <new>
+#include <utility>
+
+#include "shim/alloc.h"
+#include "shim/log.h"
+
+namespace mock {
+
+namespace {
+
+std::mutex report_mutex;
+std::vector<std::string> violations;
+std::vector<std::string> warnings;
+std::vector<std::string> log_lines;
+
+std::string format_string(const char *format, va_list args)
+{
+	char text[512];
+
+	vsnprintf(text, sizeof(text), format, args);
+	return text;
+}
+
+void log_line(const char *format, va_list args)
+{
+	const std::lock_guard guard(report_mutex);
+
+	// What a caller of bad ioctls could say without end.
+	if (log_lines.size() < 1000)
+		log_lines.push_back(format_string(format, args));
+}
+
+std::vector<std::string> take(std::vector<std::string> &from)
+{
+	const std::lock_guard guard(report_mutex);
+
+	return std::exchange(from, {});
+}
+
+std::atomic<s64> blocks;
+std::atomic<s64> bytes;
+
+void *count(void *memory)
+{
+	blocks.fetch_add(1, std::memory_order_relaxed);
+	bytes.fetch_add(static_cast<s64>(malloc_usable_size(memory)), std::memory_order_relaxed);
+	return memory;
+}
+
+void uncount(void *memory)
+{
+	const size_t size = malloc_usable_size(memory);
+
+	if (holds_lock_in(memory, size))
+		violation("memory freed with a lock in it that is held");
+	blocks.fetch_sub(1, std::memory_order_relaxed);
+	bytes.fetch_sub(static_cast<s64>(size), std::memory_order_relaxed);
+}
+
+constexpr size_t kLargestAlloc = size_t{4} << 20;
+constexpr size_t kLargestVAlloc = size_t{1} << 31;
+
+} // namespace
+
+FailPlan plan;
+
+void violation(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	const std::string text = format_string(format, args);
+	va_end(args);
+
+	const std::lock_guard guard(report_mutex);
+	// The first say enough.
+	if (violations.size() < 20)
+		violations.push_back(text);
+}
+
+void fatal(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fprintf(stderr, "mock: %s\n", format_string(format, args).c_str());
+	va_end(args);
+	abort();
+}
+
+std::vector<std::string> take_violations()
+{
+	return take(violations);
+}
+
+std::vector<std::string> take_warnings()
+{
+	return take(warnings);
+}
+
+std::vector<std::string> take_log()
+{
+	return take(log_lines);
+}
+
+const char *name_of(Fail kind)
+{
+	static const char *const names[] = {
+		"alloc", "valloc", "pin", "follow", "account", "copy_in", "copy_out",
+		"domain_alloc", "domain_nesting", "domain_attach", "domain_map", "reserve_msi",
+		"reserved", "capable", "file", "fd", "claim_dma", "node", "index", "device",
+		"driver", "user_pages", "module", "group", "none",
+	};
+	static_assert(sizeof(names) / sizeof(names[0]) == static_cast<size_t>(Fail::kCount) + 1);
+
+	return names[static_cast<int>(kind)];
+}
+
+void FailPlan::reset()
+{
+	for (auto &left : left_)
+		left = 0;
+	left_of_all_ = 0;
+	fired_ = false;
+	what_ = Fail::kCount;
+}
+
+void FailPlan::fail(Fail kind, u64 nth)
+{
+	left_[static_cast<int>(kind)] = nth;
+}
+
+void FailPlan::fail_nth(u64 nth)
+{
+	left_of_all_ = nth;
+}
+
+bool FailPlan::hit(Fail kind)
+{
+	const auto count_down = [](std::atomic<u64> &left) {
+		u64 n = left.load(std::memory_order_relaxed);
+
+		while (n && !left.compare_exchange_weak(n, n - 1, std::memory_order_relaxed))
+			;
+		return n == 1;
+	};
+	const bool one = count_down(left_[static_cast<int>(kind)]);
+	const bool any = count_down(left_of_all_);
+
+	if (one || any) {
+		fired_ = true;
+		what_ = kind;
+	}
+	return one || any;
+}
+
+s64 live_blocks()
+{
+	return blocks;
+}
+
+s64 live_bytes()
+{
+	return bytes;
+}
+
+} // namespace mock
+
+using namespace mock;
+
+// The two heaps are the two of the standard library that a sanitizer can tell
+// apart.
+void *shim_alloc(size_t size)
+{
+	if (size == 0)
+		violation("shim_alloc(0)");
+	if (plan.hit(Fail::kAlloc) || size > kLargestAlloc)
+		return nullptr;
+
+	void *memory = ::operator new(size);
+	__builtin_memset(memory, 0, size);
+	return count(memory);
+}
+
+// Not cleared in the kernel: here it is full of what nobody expects.
+void *shim_alloc_object(size_t size)
+{
+	void *memory = shim_alloc(size);
+
+	if (memory)
+		__builtin_memset(memory, 0xa5, size);
+	return memory;
+}
+
+void *shim_alloc_page(void)
+{
+	return shim_alloc_object(4096);
+}
+
+void shim_free_page(void *page)
+{
+	shim_free(page);
+}
+
+void shim_free_many(size_t count, void **memory)
+{
+	for (size_t i = 0; i < count; i++)
+		shim_free(memory[i]);
+}
+
+void shim_free(void *memory)
+{
+	if (memory)
+		uncount(memory);
+	::operator delete(memory);
+}
+
+void *shim_valloc(size_t size)
+{
+	if (size == 0)
+		violation("shim_valloc(0)");
+	if (plan.hit(Fail::kVAlloc) || size > kLargestVAlloc)
+		return nullptr;
+	return count(calloc(1, size));
+}
+
+void shim_vfree(void *memory)
+{
+	if (memory)
+		uncount(memory);
+	free(memory);
+}
+
+void shim_log_warn(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_line(format, args);
+	va_end(args);
+}
+
+void shim_log_info(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_line(format, args);
+	va_end(args);
+}
+
+void shim_warn(const char *what)
+{
+	const std::lock_guard guard(report_mutex);
+
+	warnings.push_back(what);
+}
