@@ -107,8 +107,7 @@ ImageReader::Report ImageReader::read_all(const Sink& sink, const Progress& prog
   }
   report.commands = submitted;
   report.interrupts = queue.interrupts() - interrupts_before;
-  report.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
 }
 

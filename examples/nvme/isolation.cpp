@@ -82,8 +82,7 @@ bool IsolationDemo::run() {
 }
 
 IsolationDemo::Outcome IsolationDemo::read(std::size_t size, Prps prps) {
-  const auto nblocks =
-      static_cast<std::uint32_t>(size / controller_.namespace_info().block_size);
+  const auto nblocks = static_cast<std::uint32_t>(size / controller_.namespace_info().block_size);
   const auto completion =
       controller_.io().execute(controller_.read_command(0, nblocks, prps), kReadTimeout);
   if (completion) return {completion->status.ok(), "status " + completion->status.text()};

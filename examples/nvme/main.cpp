@@ -66,9 +66,9 @@ int parse_number(const char* option, const char* text, int min, int max) {
 // Nothing if the help was asked for.
 std::optional<Options> parse_options(int argc, char** argv) {
   static const option kOptions[] = {
-      {"depth", required_argument, nullptr, 'd'},    {"group", required_argument, nullptr, 'g'},
-      {"bdf", required_argument, nullptr, 'b'},      {"no-isolation", no_argument, nullptr, 'n'},
-      {"help", no_argument, nullptr, 'h'},           {},
+      {"depth", required_argument, nullptr, 'd'}, {"group", required_argument, nullptr, 'g'},
+      {"bdf", required_argument, nullptr, 'b'},   {"no-isolation", no_argument, nullptr, 'n'},
+      {"help", no_argument, nullptr, 'h'},        {},
   };
   Options options;
   opterr = 0;

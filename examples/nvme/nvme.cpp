@@ -66,7 +66,8 @@ T field(std::span<const std::byte> bytes, std::size_t offset) {
 std::string text_field(std::span<const std::byte> bytes, std::size_t offset, std::size_t size) {
   std::string text(reinterpret_cast<const char*>(bytes.data()) + offset, size);
   text.erase(text.find_last_not_of(std::string_view(" \0", 2)) + 1);
-  std::ranges::replace_if(text, [](char c) { return c < ' ' || c > '~'; }, '?');
+  std::ranges::replace_if(
+      text, [](char c) { return c < ' ' || c > '~'; }, '?');
   return text;
 }
 
@@ -189,8 +190,8 @@ void Controller::shut_down() {
 Completion Controller::admin(const Command& command, const std::string& doing) {
   const auto completion = admin_.execute(command, kAdminTimeout);
   if (!completion)
-    throw TimeoutError(sys::format("%s: no answer (CSTS %#x)", doing.c_str(),
-                                   registers_.read32(kCsts)));
+    throw TimeoutError(
+        sys::format("%s: no answer (CSTS %#x)", doing.c_str(), registers_.read32(kCsts)));
   if (!completion->status.ok()) throw CommandError(doing + ": status " + completion->status.text());
   return *completion;
 }

@@ -29,16 +29,11 @@ std::string Status::text() const {
     const char* name;
   };
   static constexpr Name kNames[] = {
-      {0x000, "success"},
-      {0x001, "invalid opcode"},
-      {0x002, "invalid field"},
-      {0x004, "data transfer error"},
-      {0x006, "internal error"},
-      {0x007, "aborted by request"},
-      {0x00b, "invalid namespace"},
-      {0x013, "invalid PRP offset"},
-      {0x080, "LBA out of range"},
-      {0x281, "unrecovered read error"},
+      {0x000, "success"},           {0x001, "invalid opcode"},
+      {0x002, "invalid field"},     {0x004, "data transfer error"},
+      {0x006, "internal error"},    {0x007, "aborted by request"},
+      {0x00b, "invalid namespace"}, {0x013, "invalid PRP offset"},
+      {0x080, "LBA out of range"},  {0x281, "unrecovered read error"},
   };
   std::string text = sys::format("0x%03x", value_);
   for (const auto& entry : kNames)

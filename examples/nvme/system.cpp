@@ -41,8 +41,8 @@ std::uint64_t EventFd::wait(std::chrono::milliseconds timeout) {
     if (read(fd_.get(), &count, sizeof(count)) == sizeof(count)) return count;
     if (errno != EAGAIN && errno != EINTR) throw_errno("reading an eventfd");
 
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return 0;
     pollfd waiting{.fd = fd_.get(), .events = POLLIN, .revents = 0};
     if (poll(&waiting, 1, static_cast<int>(left.count())) < 0 && errno != EINTR)

@@ -153,8 +153,7 @@ void Container::read_iommu_info() {
   std::uint64_t granule = sys::page_size();
   if ((info.flags & VFIO_IOMMU_INFO_PGSIZES) && info.iova_pgsizes != 0)
     granule = std::max<std::uint64_t>(granule, 1ULL << std::countr_zero(info.iova_pgsizes));
-  if (granule > sys::page_size())
-    fail("the IOMMU's smallest page is larger than the processor's");
+  if (granule > sys::page_size()) fail("the IOMMU's smallest page is larger than the processor's");
 
   std::size_t capability = 0;
   if (info.flags & VFIO_IOMMU_INFO_CAPS)
@@ -185,9 +184,9 @@ void Container::map_dma(std::span<std::byte> memory, std::uint64_t iova, Access 
                                static_cast<unsigned long long>(iova));
     // Mapped memory is pinned, and so counts as locked.
     if (errno == ENOMEM)
-      doing += format(" (%llu KiB are mapped already, RLIMIT_MEMLOCK is %s)",
-                      static_cast<unsigned long long>(mapped_bytes_ / 1024),
-                      memlock_limit().c_str());
+      doing +=
+          format(" (%llu KiB are mapped already, RLIMIT_MEMLOCK is %s)",
+                 static_cast<unsigned long long>(mapped_bytes_ / 1024), memlock_limit().c_str());
     throw_errno(doing);
   }
   mapped_bytes_ += memory.size();

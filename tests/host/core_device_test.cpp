@@ -58,15 +58,14 @@ protected:
 
 	long start(u64 page_size, const std::vector<std::pair<u64, u64>> &asked, u32 count = ~0u)
 	{
-		const u64 words[] = {page_size,
-				     count == ~0u ? asked.size() : count,
+		const u64 words[] = {page_size, count == ~0u ? asked.size() : count,
 				     reinterpret_cast<u64>(asked.data())};
 		std::vector<u8> data(sizeof(words));
 		const mock::UserWindow window(asked.data(), asked.size() * 16);
 
 		memcpy(data.data(), words, sizeof(words));
-		const long ret = feature(fd, VFIO_DEVICE_FEATURE_SET |
-						     VFIO_DEVICE_FEATURE_DMA_LOGGING_START, data);
+		const long ret = feature(
+			fd, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_START, data);
 		memcpy(&told_page_size, data.data(), 8);
 		return ret;
 	}
@@ -78,8 +77,8 @@ protected:
 
 		memcpy(data.data(), words, sizeof(words));
 		reads.clear();
-		return feature(fd, VFIO_DEVICE_FEATURE_GET |
-					   VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT, data);
+		return feature(fd, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
+			       data);
 	}
 
 	// A bit of the bitmap at a user address.
@@ -132,15 +131,16 @@ TEST_F(CoreDevice, FeatureRules)
 	EXPECT_EQ(mock::ioctl(fd, VFIO_DEVICE_FEATURE, u64{8}), -EFAULT);
 
 	constexpr u32 kProbe = VFIO_DEVICE_FEATURE_PROBE;
-	EXPECT_EQ(feature(fd, kProbe | VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIGRATION,
-			  data),
-		  0);
-	EXPECT_EQ(feature(fd, kProbe | VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_MIGRATION,
-			  data),
-		  -EINVAL);
+	EXPECT_EQ(
+		feature(fd, kProbe | VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIGRATION, data),
+		0);
+	EXPECT_EQ(
+		feature(fd, kProbe | VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_MIGRATION, data),
+		-EINVAL);
 	EXPECT_EQ(feature(fd, kProbe | VFIO_DEVICE_FEATURE_DMA_LOGGING_START, data), 0);
-	EXPECT_EQ(feature(fd, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_LOGGING_START, data),
-		  -EINVAL);
+	EXPECT_EQ(
+		feature(fd, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_LOGGING_START, data),
+		-EINVAL);
 	EXPECT_EQ(feature(fd, VFIO_DEVICE_FEATURE_MIGRATION, data), -EINVAL) << "neither";
 
 	(*device)->migration_flags = VFIO_MIGRATION_STOP_COPY;
@@ -163,8 +163,8 @@ TEST_F(CoreDevice, FeaturesThatADeviceHasNot)
 
 	ASSERT_GE(bare_fd, 0);
 	for (const u32 id : {0u, 1u, 2u, 6u, 7u, 8u, 100u})
-		for (const u32 mode : {VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_SET,
-				       VFIO_DEVICE_FEATURE_PROBE})
+		for (const u32 mode :
+		     {VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_SET, VFIO_DEVICE_FEATURE_PROBE})
 			EXPECT_EQ(feature(bare_fd, mode | id, data), -ENOTTY) << id;
 	EXPECT_EQ(mock::ioctl(bare_fd, 7, u64{0}), -EINVAL);
 	s64 position = 0;

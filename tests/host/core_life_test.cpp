@@ -422,9 +422,7 @@ TEST_F(CoreLife, NoIommuMode)
 	EXPECT_GE(fd, 0);
 	EXPECT_EQ(mock::ioctl(container, VFIO_IOMMU_MAP_DMA, u64{0}), -ENOTTY);
 	u8 byte = 0;
-	EXPECT_EQ(vfio_core_device_dma_rw(device->core, kPage, &byte,
-					  1, false),
-		  -ENOTTY);
+	EXPECT_EQ(vfio_core_device_dma_rw(device->core, kPage, &byte, 1, false), -ENOTTY);
 	for (const int each : {static_cast<int>(fd), group, container, other})
 		mock::close(each);
 }

@@ -40,9 +40,9 @@ TEST_F(CoreParts, InfoChains)
 	ASSERT_EQ(vfio_core_info_cap_add(&chain.buffer, &chain.size, 24, 8, 2, &added), 0);
 	memset(added + 1, 0xaa, 16);
 	const u64 source[3] = {u64{9} | u64{3} << 16 | u64{0xdead} << 32, 0x1111, 0x2222};
-	ASSERT_EQ(vfio_core_info_cap_copy(
-			  &chain.buffer, &chain.size,
-			  reinterpret_cast<const vfio_info_cap_header *>(source), 24),
+	ASSERT_EQ(vfio_core_info_cap_copy(&chain.buffer, &chain.size,
+					  reinterpret_cast<const vfio_info_cap_header *>(source),
+					  24),
 		  0);
 	EXPECT_EQ(chain.size, 64u);
 	EXPECT_EQ(chain.at(0)->id, 7u);
@@ -97,7 +97,8 @@ TEST_F(CoreParts, InfoChainOddSizes)
 	vfio_info_cap_header *added = nullptr;
 
 	for (const size_t size : {12u, 9u, 8u, 15u})
-		ASSERT_EQ(vfio_core_info_cap_add(&chain.buffer, &chain.size, size, 1, 1, &added), 0);
+		ASSERT_EQ(vfio_core_info_cap_add(&chain.buffer, &chain.size, size, 1, 1, &added),
+			  0);
 	u32 at = 0, n = 0;
 	do {
 		vfio_info_cap_header header;
@@ -117,8 +118,8 @@ TEST_F(CoreParts, IrqSets)
 	size_t size = 0;
 	const auto check = [&](u32 flags, u32 index, u32 start, u32 count, u32 extra, int nirqs = 8,
 			       int nindexes = 3) {
-		const vfio_irq_set set = {static_cast<u32>(sizeof(set)) + extra, flags, index, start,
-					  count};
+		const vfio_irq_set set = {static_cast<u32>(sizeof(set)) + extra, flags, index,
+					  start, count};
 		size = 1234;
 		return vfio_core_check_irq_set(&set, nirqs, nindexes, &size);
 	};
@@ -173,8 +174,7 @@ TEST_F(CoreParts, MigrationTakesTheShortestWay)
 		} else {
 			arcs.insert({{kRun, kStop}, {kStop, kRun}});
 		}
-		device->migration_flags =
-			VFIO_MIGRATION_STOP_COPY | (p2p ? VFIO_MIGRATION_P2P : 0);
+		device->migration_flags = VFIO_MIGRATION_STOP_COPY | (p2p ? VFIO_MIGRATION_P2P : 0);
 
 		for (const u32 to : states) {
 			std::map<u32, u32> distance = {{to, 0}};
@@ -193,7 +193,8 @@ TEST_F(CoreParts, MigrationTakesTheShortestWay)
 			for (u32 from : states) {
 				ASSERT_TRUE(distance.contains(from));
 				u32 step = 99;
-				ASSERT_EQ(vfio_core_migration_next(device->core, from, to, &step), 0);
+				ASSERT_EQ(vfio_core_migration_next(device->core, from, to, &step),
+					  0);
 				if (from == to) {
 					EXPECT_EQ(step, to);
 					continue;
@@ -211,7 +212,8 @@ TEST_F(CoreParts, MigrationTakesTheShortestWay)
 		}
 		if (!p2p) {
 			u32 step;
-			EXPECT_EQ(vfio_core_migration_next(device->core, kRun, kP2P, &step), -EINVAL);
+			EXPECT_EQ(vfio_core_migration_next(device->core, kRun, kP2P, &step),
+				  -EINVAL);
 		}
 	}
 	u32 step;

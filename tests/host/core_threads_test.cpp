@@ -52,7 +52,8 @@ TEST_F(CoreThreads, RegistrationAgainstUse)
 				if (user & 2)
 					mock::close(group);
 				if (fd >= 0) {
-					mock::ioctl(static_cast<int>(fd), VFIO_DEVICE_FEATURE, &info, 4);
+					mock::ioctl(static_cast<int>(fd), VFIO_DEVICE_FEATURE,
+						    &info, 4);
 					mock::close(static_cast<int>(fd));
 				}
 				mock::close(container);

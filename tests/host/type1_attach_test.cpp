@@ -30,7 +30,8 @@ TEST_F(Type1Attach, Types)
 	EXPECT_EQ(type1_open(kTop, &made), -EINVAL);
 	mock::plan.fail(mock::Fail::kAlloc);
 	EXPECT_EQ(type1_open(VFIO_TYPE1v2_IOMMU, &made), -ENOMEM);
-	const Container v1(VFIO_TYPE1_IOMMU), v2(VFIO_TYPE1v2_IOMMU), nesting(VFIO_TYPE1_NESTING_IOMMU);
+	const Container v1(VFIO_TYPE1_IOMMU), v2(VFIO_TYPE1v2_IOMMU),
+		nesting(VFIO_TYPE1_NESTING_IOMMU);
 }
 
 TEST_F(Type1Attach, Extensions)
@@ -41,8 +42,8 @@ TEST_F(Type1Attach, Extensions)
 	lax.family = 2;
 	iommu_group group(&hardware), loose(&lax), emulated;
 
-	for (u64 extension : {VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU, VFIO_TYPE1_NESTING_IOMMU,
-			      VFIO_UNMAP_ALL}) {
+	for (u64 extension :
+	     {VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU, VFIO_TYPE1_NESTING_IOMMU, VFIO_UNMAP_ALL}) {
 		EXPECT_EQ(c.extension(extension), 1) << extension;
 		EXPECT_EQ(type1_ioctl(nullptr, VFIO_CHECK_EXTENSION, extension), 1) << extension;
 	}
@@ -290,8 +291,7 @@ TEST_F(Type1Attach, ReservedRegions)
 					       {0xfef00000, hardware.aperture_last}}));
 	EXPECT_EQ(c.map(0x1000, uva(0), kPage), -EINVAL);
 	c.detach(group);
-	EXPECT_EQ(info_of(c).windows,
-		  (Windows{{0, 0x17ff}, {0x1900, hardware.aperture_last}}));
+	EXPECT_EQ(info_of(c).windows, (Windows{{0, 0x17ff}, {0x1900, hardware.aperture_last}}));
 	c.detach(picky);
 }
 

@@ -47,8 +47,7 @@ TEST_F(Type1Class, PinRunsExtend)
 	ASSERT_TRUE(runs.append(PinRun({14}, 1, PinKind::kReserved)).ok());
 	ASSERT_TRUE(runs.append(PinRun({15}, 1, PinKind::kReserved)).ok());
 	ASSERT_TRUE(runs.append(PinRun({16}, 1, PinKind::kBorrowed)).ok());
-	EXPECT_EQ(runs_of(runs),
-		  (std::vector<Run>{{10, 5}, {14, 1}, {13, 1}, {14, 2}, {16, 1}}));
+	EXPECT_EQ(runs_of(runs), (std::vector<Run>{{10, 5}, {14, 1}, {13, 1}, {14, 2}, {16, 1}}));
 	runs.clear();
 	EXPECT_TRUE(runs.empty());
 	EXPECT_EQ(mock::live_blocks(), 0);
@@ -270,8 +269,8 @@ TEST_F(Type1Class, IovaSpaceAgainstBruteForce)
 					listed.insert(at);
 			});
 			ASSERT_EQ(listed, model.valid);
-			ASSERT_EQ(space.span(), (IovaRange{{*model.valid.begin()},
-							   {*model.valid.rbegin()}}));
+			ASSERT_EQ(space.span(),
+				  (IovaRange{{*model.valid.begin()}, {*model.valid.rbegin()}}));
 			for (int probe = 0; probe < 10; probe++) {
 				const IovaRange asked = some();
 				ASSERT_EQ(space.valid(asked),

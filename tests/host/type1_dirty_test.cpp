@@ -84,8 +84,10 @@ TEST_F(Type1Dirty, BadBitmaps)
 		struct {
 			u32 argsz, flags;
 			u64 iova, size, pgsize, bytes, data;
-		} arg = {sizeof(arg), VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP, 0, 64 * kPage,
-			 kPage, size, data};
+		} arg = {sizeof(arg), VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
+			 0,	      64 * kPage,
+			 kPage,	      size,
+			 data};
 		static_assert(sizeof(arg) == 8 + sizeof(vfio_iommu_type1_dirty_bitmap_get));
 		return c.ioctl(VFIO_IOMMU_DIRTY_PAGES, &arg, sizeof(arg));
 	};

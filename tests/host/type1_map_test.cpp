@@ -242,12 +242,11 @@ TEST_F(Type1Map, BadUnmaps)
 	EXPECT_EQ(c.unmap(0, kPage, VFIO_DMA_UNMAP_FLAG_ALL), -EINVAL);
 	EXPECT_EQ(c.unmap(0, 2 * kPage, VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP), -EINVAL)
 		<< "argsz has no room for a bitmap";
-	EXPECT_EQ(c.unmap(0, 0,
-			  VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP),
+	EXPECT_EQ(c.unmap(0, 0, VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP),
 		  -EINVAL);
-	EXPECT_EQ(c.unmap(0, kPage,
-			  VFIO_DMA_UNMAP_FLAG_VADDR | VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP),
-		  -EINVAL);
+	EXPECT_EQ(
+		c.unmap(0, kPage, VFIO_DMA_UNMAP_FLAG_VADDR | VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP),
+		-EINVAL);
 	EXPECT_EQ(c.domain().ptes.size(), 2u);
 	EXPECT_EQ(c.unmap_all(), static_cast<s64>(2 * kPage));
 	EXPECT_EQ(c.unmap_all(), 0);
@@ -300,12 +299,20 @@ TEST_F(Type1Map, KindsOfMemoryMixed)
 	ASSERT_EQ(c.map(0, kAt, 14 * kPage, kRead), 0);
 
 	const std::map<u64, u64> expected = {
-		{0x0000, 0x100}, {0x1000, 0x101},
-		{0x2000, 7}, {0x3000, 7}, {0x4000, 7},
-		{0x5000, 0x200}, {0x6000, 0x201},
-		{0x7000, mock::kDevicePfn + 5}, {0x8000, mock::kDevicePfn + 6},
-		{0x9000, mock::kDevicePfn + 7}, {0xa000, mock::kDevicePfn + 8},
-		{0xb000, 0x900}, {0xc000, 0x902}, {0xd000, 0x904},
+		{0x0000, 0x100},
+		{0x1000, 0x101},
+		{0x2000, 7},
+		{0x3000, 7},
+		{0x4000, 7},
+		{0x5000, 0x200},
+		{0x6000, 0x201},
+		{0x7000, mock::kDevicePfn + 5},
+		{0x8000, mock::kDevicePfn + 6},
+		{0x9000, mock::kDevicePfn + 7},
+		{0xa000, mock::kDevicePfn + 8},
+		{0xb000, 0x900},
+		{0xc000, 0x902},
+		{0xd000, 0x904},
 	};
 	EXPECT_EQ(ptes(&c.domain()), expected);
 	EXPECT_EQ(locked(), 5u) << "ordinary pages only";

@@ -302,7 +302,8 @@ void Type1Model::unpin(u64 iova, u32 npages)
 		if (!mapping)
 			return;
 
-		const auto there = mapping->external.find((iova + i * kPage - mapping->iova) / kPage);
+		const auto there =
+			mapping->external.find((iova + i * kPage - mapping->iova) / kPage);
 		if (there == mapping->external.end() || --there->second.second)
 			continue;
 		const bool charged = is_counted(there->second.first) && !hardware();

@@ -29,13 +29,13 @@ public:
 		bool emulated;
 		bool attached = false;
 		bool pinned_scope = false;
-		Group(mock::Hardware *hardware, int id)
-			: group(hardware, id), emulated(!hardware)
+		Group(mock::Hardware *hardware, int id) : group(hardware, id), emulated(!hardware)
 		{
 		}
 	};
 
-	explicit Type1Model(std::vector<mock::Process *> processes) : processes(processes)
+	explicit Type1Model(std::vector<mock::Process *> processes)
+		: processes(std::move(processes))
 	{
 	}
 

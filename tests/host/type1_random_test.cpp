@@ -9,7 +9,7 @@ namespace {
 constexpr u64 kSteps = 25'000;
 // Mappings lie in a few pages at zero, in the middle, and at the last address.
 constexpr u64 kSpan = 48;
-constexpr u64 kBases[] = {0, u64{1} << 32, ~u64{0} - kSpan * kPage + 1};
+constexpr u64 kBases[] = {0, u64{1} << 32, ~u64{0} - kSpan *kPage + 1};
 constexpr u64 kMostPages = 12;
 
 class Type1Random : public Type1Test {
@@ -22,16 +22,15 @@ protected:
 			const u64 pfn = each == &process ? 0x1000 : 0x8000;
 
 			each->mm.map(kAt, 64, pfn);
-			each->mm.map(kAt + 64 * kPage, 32, pfn + 0x100, true,
-				     mock::Kind::kOrdinary, 3);
+			each->mm.map(kAt + 64 * kPage, 32, pfn + 0x100, true, mock::Kind::kOrdinary,
+				     3);
 			each->mm.map(kAt + 96 * kPage, 8, 7, false, mock::Kind::kZero, 0);
 			each->mm.map(kAt + 104 * kPage, 8, pfn + 0x300, true,
 				     mock::Kind::kReserved);
 			each->mm.map(kAt + 112 * kPage, 8, mock::kDevicePfn + pfn, true,
 				     mock::Kind::kBar);
 			each->mm.map(kAt + 120 * kPage, 8, pfn + 0x400, false);
-			each->mm.map(kAt + 130 * kPage, 2, pfn + 0x500, true,
-				     mock::Kind::kRamMap);
+			each->mm.map(kAt + 130 * kPage, 2, pfn + 0x500, true, mock::Kind::kRamMap);
 			each->task.rlimit_pages = 120;
 		}
 		units[0].aperture_last = ~u64{0};
@@ -44,8 +43,7 @@ protected:
 					     static_cast<mock::Hardware *>(nullptr)})
 			model.groups.push_back(std::make_unique<Type1Model::Group>(
 				unit, static_cast<int>(model.groups.size())));
-		model.groups[3]->group.reserved = {
-			{3 * kPage, 6 * kPage - 1, SHIM_RESV_RESERVED}};
+		model.groups[3]->group.reserved = {{3 * kPage, 6 * kPage - 1, SHIM_RESV_RESERVED}};
 	}
 
 	static constexpr u64 kAt = 0x7000'0000;
@@ -140,8 +138,8 @@ void Type1Random::device_step(PinningDevice &pinning, Type1Model::Group &group)
 	} else {
 		const u32 prot = 1 + static_cast<u32>(below(3));
 		const u64 start = iova + below(npages) * kPage;
-		const u32 n = static_cast<u32>(std::min(1 + below(npages),
-							(~u64{0} - start) / kPage + 1));
+		const u32 n = static_cast<u32>(
+			std::min(1 + below(npages), (~u64{0} - start) / kPage + 1));
 		const long expected = model.pin(group, start, n, prot);
 
 		ASSERT_EQ(pinning.pin(start, n, prot), expected);

@@ -64,7 +64,8 @@ protected:
 		State state = {};
 
 		state.pins = mock::phys::pinned();
-		for (const iommu_group *group : {&world.first, &world.second, &world.other, &world.picky}) {
+		for (const iommu_group *group :
+		     {&world.first, &world.second, &world.other, &world.picky}) {
 			auto &ptes = state.ptes.emplace_back();
 
 			state.attached.push_back(group->domain);
@@ -89,7 +90,8 @@ protected:
 
 	// prepare and run on a new world each time; run gives 0 or more if it
 	// worked. may_change: what stays changed after a failure is defined.
-	void sweep(const char *name, std::set<long> errors, const std::function<void(World &)> &prepare,
+	void sweep(const char *name, const std::set<long> &errors,
+		   const std::function<void(World &)> &prepare,
 		   const std::function<s64(World &)> &run, bool may_change = false)
 	{
 		State success;
@@ -167,97 +169,105 @@ protected:
 
 TEST_F(Type1Sweep, MapContiguous)
 {
-	sweep("map contiguous", {ENOMEM, EFAULT, EINTR},
-	      [](World &w) { ASSERT_EQ(w.c.attach(w.first), 0); },
-	      [](World &w) { return w.c.map(0x100000, uva(0), 20 * kPage); });
+	sweep(
+		"map contiguous", {ENOMEM, EFAULT, EINTR},
+		[](World &w) { ASSERT_EQ(w.c.attach(w.first), 0); },
+		[](World &w) { return w.c.map(0x100000, uva(0), 20 * kPage); });
 }
 
 TEST_F(Type1Sweep, MapScatteredInTwoDomains)
 {
-	sweep("map scattered, two domains", {ENOMEM, EFAULT, EINTR},
-	      [](World &w) {
-		      ASSERT_EQ(w.c.attach(w.first), 0);
-		      ASSERT_EQ(w.c.attach(w.other), 0);
-	      },
-	      [](World &w) { return w.c.map(0x300000, 0x7100'0000, 60 * kPage); });
+	sweep(
+		"map scattered, two domains", {ENOMEM, EFAULT, EINTR},
+		[](World &w) {
+			ASSERT_EQ(w.c.attach(w.first), 0);
+			ASSERT_EQ(w.c.attach(w.other), 0);
+		},
+		[](World &w) { return w.c.map(0x300000, 0x7100'0000, 60 * kPage); });
 }
 
 TEST_F(Type1Sweep, MapMixedWithDirtyTracking)
 {
-	sweep("map mixed, dirty", {ENOMEM, EFAULT, EINTR},
-	      [this](World &w) {
-		      process.mm.pin_batch = 3;
-		      ASSERT_EQ(w.c.attach(w.first), 0);
-		      ASSERT_EQ(w.c.start_dirty(), 0);
-	      },
-	      [](World &w) { return w.c.map(0x200000, 0x7000'0000, 8 * kPage, kRead); });
+	sweep(
+		"map mixed, dirty", {ENOMEM, EFAULT, EINTR},
+		[this](World &w) {
+			process.mm.pin_batch = 3;
+			ASSERT_EQ(w.c.attach(w.first), 0);
+			ASSERT_EQ(w.c.start_dirty(), 0);
+		},
+		[](World &w) { return w.c.map(0x200000, 0x7000'0000, 8 * kPage, kRead); });
 }
 
 TEST_F(Type1Sweep, MapSmallPages)
 {
 	mock::type1_params.disable_hugepages = true;
-	sweep("map without huge pages", {ENOMEM, EFAULT, EINTR},
-	      [](World &w) {
-		      ASSERT_EQ(w.c.attach(w.first), 0);
-		      ASSERT_EQ(w.c.attach(w.other), 0);
-	      },
-	      [](World &w) { return w.c.map(0x100000, uva(0), 6 * kPage); });
+	sweep(
+		"map without huge pages", {ENOMEM, EFAULT, EINTR},
+		[](World &w) {
+			ASSERT_EQ(w.c.attach(w.first), 0);
+			ASSERT_EQ(w.c.attach(w.other), 0);
+		},
+		[](World &w) { return w.c.map(0x100000, uva(0), 6 * kPage); });
 }
 
 TEST_F(Type1Sweep, AttachFirst)
 {
-	sweep("attach with replay that pins", {ENOMEM, EFAULT, EINTR, EIO},
-	      [](World &w) {
-		      with_device(w);
-		      mapped(w);
-		      ASSERT_EQ(w.device->pin(0x102000, 3), 3);
-	      },
-	      [](World &w) { return w.c.attach(w.first); });
+	sweep(
+		"attach with replay that pins", {ENOMEM, EFAULT, EINTR, EIO},
+		[](World &w) {
+			with_device(w);
+			mapped(w);
+			ASSERT_EQ(w.device->pin(0x102000, 3), 3);
+		},
+		[](World &w) { return w.c.attach(w.first); });
 }
 
 TEST_F(Type1Sweep, AttachSecondDomain)
 {
-	sweep("attach with replay", {ENOMEM, EIO},
-	      [](World &w) {
-		      ASSERT_EQ(w.c.attach(w.first), 0);
-		      mapped(w);
-	      },
-	      [](World &w) { return w.c.attach(w.other); });
+	sweep(
+		"attach with replay", {ENOMEM, EIO},
+		[](World &w) {
+			ASSERT_EQ(w.c.attach(w.first), 0);
+			mapped(w);
+		},
+		[](World &w) { return w.c.attach(w.other); });
 }
 
 TEST_F(Type1Sweep, AttachToAnExistingDomain)
 {
-	sweep("attach, shared domain", {ENOMEM, EIO},
-	      [](World &w) {
-		      ASSERT_EQ(w.c.attach(w.first), 0);
-		      mapped(w);
-	      },
-	      [](World &w) {
-		      // If the shared domain refuses it gets one of its own.
-		      const int ret = w.c.attach(w.second);
-		      if (ret == 0 && w.second.domain != w.first.domain)
-			      w.c.detach(w.second);
-		      else
-			      return ret;
-		      return w.c.attach(w.second);
-	      });
+	sweep(
+		"attach, shared domain", {ENOMEM, EIO},
+		[](World &w) {
+			ASSERT_EQ(w.c.attach(w.first), 0);
+			mapped(w);
+		},
+		[](World &w) {
+			// If the shared domain refuses it gets one of its own.
+			const int ret = w.c.attach(w.second);
+			if (ret == 0 && w.second.domain != w.first.domain)
+				w.c.detach(w.second);
+			else
+				return ret;
+			return w.c.attach(w.second);
+		});
 }
 
 TEST_F(Type1Sweep, AttachRefusedByTheExistingDomain)
 {
-	sweep("attach, refused and back, reserved", {ENOMEM, EIO},
-	      [](World &w) {
-		      ASSERT_EQ(w.c.attach(w.first), 0);
-		      mapped(w);
-	      },
-	      [](World &w) { return w.c.attach(w.picky); });
+	sweep(
+		"attach, refused and back, reserved", {ENOMEM, EIO},
+		[](World &w) {
+			ASSERT_EQ(w.c.attach(w.first), 0);
+			mapped(w);
+		},
+		[](World &w) { return w.c.attach(w.picky); });
 }
 
 TEST_F(Type1Sweep, AttachNesting)
 {
-	sweep("attach emulated", {ENOMEM},
-	      [](World &w) { mapped(w); },
-	      [](World &w) { return w.c.attach(w.emulated, true); });
+	sweep(
+		"attach emulated", {ENOMEM}, [](World &w) { mapped(w); },
+		[](World &w) { return w.c.attach(w.emulated, true); });
 }
 
 TEST_F(Type1Sweep, Detach)
@@ -285,78 +295,83 @@ TEST_F(Type1Sweep, Detach)
 
 TEST_F(Type1Sweep, PinPages)
 {
-	sweep("pin pages", {ENOMEM, EFAULT, EINTR},
-	      [](World &w) {
-		      with_device(w);
-		      mapped(w);
-		      ASSERT_EQ(w.c.start_dirty(), 0);
-		      ASSERT_EQ(w.device->pin(0x103000, 1), 1);
-		      // The first unpin makes the bitmap.
-		      ASSERT_EQ(w.device->pin(0x102000, 1), 1);
-		      w.device->unpin(0x102000, 1);
-	      },
-	      [](World &w) { return w.device->pin(0x102000, 5); });
+	sweep(
+		"pin pages", {ENOMEM, EFAULT, EINTR},
+		[](World &w) {
+			with_device(w);
+			mapped(w);
+			ASSERT_EQ(w.c.start_dirty(), 0);
+			ASSERT_EQ(w.device->pin(0x103000, 1), 1);
+			// The first unpin makes the bitmap.
+			ASSERT_EQ(w.device->pin(0x102000, 1), 1);
+			w.device->unpin(0x102000, 1);
+		},
+		[](World &w) { return w.device->pin(0x102000, 5); });
 }
 
 TEST_F(Type1Sweep, StartDirty)
 {
-	sweep("start dirty", {ENOMEM, EFAULT},
-	      [](World &w) {
-		      ASSERT_EQ(w.c.attach(w.first), 0);
-		      mapped(w);
-	      },
-	      [](World &w) { return w.c.start_dirty(); });
+	sweep(
+		"start dirty", {ENOMEM, EFAULT},
+		[](World &w) {
+			ASSERT_EQ(w.c.attach(w.first), 0);
+			mapped(w);
+		},
+		[](World &w) { return w.c.start_dirty(); });
 }
 
 TEST_F(Type1Sweep, GetDirty)
 {
-	sweep("get dirty", {EFAULT},
-	      [](World &w) {
-		      ASSERT_EQ(w.c.attach(w.first), 0);
-		      mapped(w);
-		      ASSERT_EQ(w.c.start_dirty(), 0);
-	      },
-	      [](World &w) {
-		      std::vector<u64> bitmap(16);
-		      return w.c.get_dirty(0x100000, 0x400000, bitmap);
-	      });
+	sweep(
+		"get dirty", {EFAULT},
+		[](World &w) {
+			ASSERT_EQ(w.c.attach(w.first), 0);
+			mapped(w);
+			ASSERT_EQ(w.c.start_dirty(), 0);
+		},
+		[](World &w) {
+			std::vector<u64> bitmap(16);
+			return w.c.get_dirty(0x100000, 0x400000, bitmap);
+		});
 }
 
 TEST_F(Type1Sweep, UnmapWithBitmap)
 {
 	// A fault at the second mapping comes after the first has gone.
-	sweep("unmap with bitmap", {EFAULT},
-	      [](World &w) {
-		      ASSERT_EQ(w.c.attach(w.first), 0);
-		      mapped(w);
-		      ASSERT_EQ(w.c.start_dirty(), 0);
-	      },
-	      [](World &w) {
-		      std::vector<u64> bitmap(16);
-		      return w.c.unmap_dirty(0x100000, 0x400000, bitmap);
-	      },
-	      true);
+	sweep(
+		"unmap with bitmap", {EFAULT},
+		[](World &w) {
+			ASSERT_EQ(w.c.attach(w.first), 0);
+			mapped(w);
+			ASSERT_EQ(w.c.start_dirty(), 0);
+		},
+		[](World &w) {
+			std::vector<u64> bitmap(16);
+			return w.c.unmap_dirty(0x100000, 0x400000, bitmap);
+		},
+		true);
 }
 
 TEST_F(Type1Sweep, GiveVaddr)
 {
-	sweep("vaddr, another owner", {ENOMEM, EFAULT, EINTR},
-	      [](World &w) {
-		      ASSERT_EQ(w.c.attach(w.first), 0);
-		      mapped(w);
-		      ASSERT_EQ(w.c.unmap_all(VFIO_DMA_UNMAP_FLAG_VADDR), s64{68 * kPage});
-	      },
-	      [this](World &w) {
-		      const mock::As as_heir(&heir);
-		      return w.c.map(0x100000, 0x5000, 20 * kPage, VFIO_DMA_MAP_FLAG_VADDR);
-	      });
+	sweep(
+		"vaddr, another owner", {ENOMEM, EFAULT, EINTR},
+		[](World &w) {
+			ASSERT_EQ(w.c.attach(w.first), 0);
+			mapped(w);
+			ASSERT_EQ(w.c.unmap_all(VFIO_DMA_UNMAP_FLAG_VADDR), s64{68 * kPage});
+		},
+		[this](World &w) {
+			const mock::As as_heir(&heir);
+			return w.c.map(0x100000, 0x5000, 20 * kPage, VFIO_DMA_MAP_FLAG_VADDR);
+		});
 }
 
 TEST_F(Type1Sweep, Info)
 {
-	sweep("get info", {ENOMEM, EFAULT},
-	      [](World &w) { ASSERT_EQ(w.c.attach(w.picky), 0); },
-	      [](World &w) { return get_info(w.c).ret; });
+	sweep(
+		"get info", {ENOMEM, EFAULT}, [](World &w) { ASSERT_EQ(w.c.attach(w.picky), 0); },
+		[](World &w) { return get_info(w.c).ret; });
 }
 
 } // namespace

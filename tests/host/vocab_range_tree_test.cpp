@@ -90,10 +90,12 @@ protected:
 			Element *expected = from(oracle, probe);
 			ASSERT_EQ(tree.first_from({probe}), expected) << "step " << step;
 			ASSERT_EQ(tree.find({probe}),
-				  expected && expected->range_.first.value <= probe ? expected : nullptr);
+				  expected && expected->range_.first.value <= probe ? expected :
+										      nullptr);
 			const u64 end = probe + min(below(longest), kU64Max - probe);
 			ASSERT_EQ(tree.first_in({{probe}, {end}}),
-				  expected && expected->range_.first.value <= end ? expected : nullptr);
+				  expected && expected->range_.first.value <= end ? expected :
+										    nullptr);
 			if (expected) {
 				const auto at = oracle.find(expected->range_.first.value);
 				const auto next = std::next(at);

@@ -287,7 +287,8 @@ struct ChildOptions {
 // unless wait() is told to expect it.
 class Child {
  public:
-  explicit Child(std::function<void(Child&)> body, ChildOptions options = {});
+  explicit Child(const std::function<void(Child&)>& body,
+                 ChildOptions options = {});
   ~Child();  // kills and reaps what was not waited for
   Child(const Child&) = delete;
 

@@ -56,7 +56,7 @@ std::string failures_from(int first) {
 
 }  // namespace
 
-Child::Child(std::function<void(Child&)> body, ChildOptions options) {
+Child::Child(const std::function<void(Child&)>& body, ChildOptions options) {
   int report[2], channel[2];
   if (pipe2(report, O_CLOEXEC) ||
       socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel)) {

@@ -37,7 +37,7 @@ class Noiommu : public testing::Test {
  protected:
   void SetUp() override {
     if (!exists("/sys/module/vfio/parameters/" + std::string(kParam)))
-      GTEST_SKIP() << "this vfio.ko is built without no-IOMMU mode";
+      GTEST_SKIP() << "stock: this vfio.ko is built without no-IOMMU mode";
     if (machine_has_iommu()) GTEST_SKIP() << "this machine has an IOMMU";
     edu = first_edu();
     ASSERT_FALSE(edu.bdf.empty()) << "needs an edu device";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "device.hpp"
 #include "shim/device_list.h"
+#include "device.hpp"
 
 using namespace mock;
 

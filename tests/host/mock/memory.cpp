@@ -3,8 +3,8 @@
 
 #include <cerrno>
 #include <cstring>
-#include <utility>
 #include <memory>
+#include <utility>
 
 #include "shim/cred.h"
 #include "shim/mm.h"
@@ -34,7 +34,8 @@ Process::~Process()
 {
 	exit();
 	if (mm.grabs || mm.users)
-		violation("address space still has %lld grabs, %lld users", mm.grabs.load(), mm.users.load());
+		violation("address space still has %lld grabs, %lld users", mm.grabs.load(),
+			  mm.users.load());
 	if (task.refs)
 		violation("task still has %lld references", task.refs.load());
 }

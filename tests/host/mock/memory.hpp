@@ -25,9 +25,9 @@ constexpr u64 kDevicePfn = u64{1} << 40;
 
 enum class Kind {
 	kOrdinary,
-	kZero,     // the zero page, read-only
+	kZero,	   // the zero page, read-only
 	kReserved, // pinnable, but the kernel's own
-	kBar,      // a device's memory, without struct pages
+	kBar,	   // a device's memory, without struct pages
 	kRamMap,   // memory mapped without struct pages that does have them
 };
 

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# What it costs. bench counts instructions in QEMU, of the kernel's modules and of ours, and
+# writes Documentation/benchmarks.md; bench-host times the core's structures on this machine.
+
+.PHONY: bench bench-scale bench-host
+
+# BENCH: arguments for tools/bench, e.g. BENCH='--no-bars --reuse thp-64m'
+bench: modules
+	$(MAKE) -C bench
+	tools/bench $(BENCH)
+
+# Two threads against one, on two virtual CPUs that really run at once.
+bench-scale: modules
+	$(MAKE) -C bench
+	tools/bench --scale $(BENCH)
+
+bench-host:
+	$(MAKE) -C bench/host run
