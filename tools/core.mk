@@ -3,13 +3,17 @@
 # Kbuild rules for a module with a C++ core. A module's Kbuild file sets
 #   core-objs     the C++ files of the core, as objects
 #   core-symbols  the file that lists the undefined symbols the core may have
-# includes this file, and has core.o among its parts.
+# includes this file, and has core.o among its parts. The tests in kunit/ build
+# a core once more, with a C side of their own; their Kbuild file also sets
+#   vfio-top      the top of the tree
+#   core-dir      where the core is
 #
 # The C++ objects get the kernel's own code generation and mitigation flags:
 # KBUILD_CFLAGS without what C++ does not know. core.o goes through objtool as C
 # objects do, and is held against core-symbols.
 
-vfio-top := $(src)/..
+vfio-top ?= $(src)/..
+core-dir ?= $(src)
 
 CXX ?= g++
 cxx-compiler := $(patsubst %gcc,%g++,$(subst gcc-,g++-,$(patsubst %clang,%clang++,$(CC))))
@@ -24,11 +28,19 @@ cxx-not-c++ := -std=% -Werror=strict-prototypes -Wstrict-prototypes \
 
 # UAPI headers only: no path by which C++ could see a <linux/*> of the kernel's
 # inside.
-cxx-includes := -I$(src) -I$(vfio-top)/include -I$(obj) -I$(vfio-top)/include/uapi_stub \
+cxx-includes := -I$(core-dir) -I$(vfio-top)/include -I$(obj) -I$(vfio-top)/include/uapi_stub \
 	$(filter -I%,$(USERINCLUDE))
+
+# What Kbuild adds object by object in a debug kernel: sanitizers and coverage.
+# GCOV=y asks for gcov's.
+KCOV_INSTRUMENT := y
+GCOV_PROFILE := $(GCOV)
+cxx-instrument = $(filter-out $(KBUILD_CPPFLAGS) $(KBUILD_CFLAGS) \
+	$(subdir-ccflags-y) $(ccflags-y) $(CFLAGS_$(basetarget).o), $(_c_flags))
 
 cxx-flags = -Wp,-MMD,$(depfile) $(cxx-includes) \
 	$(filter-out $(cxx-not-c++),$(KBUILD_CFLAGS)) \
+	$(cxx-instrument) \
 	-std=gnu++20 -ffreestanding -fno-exceptions -fno-rtti \
 	-fno-threadsafe-statics -fno-use-cxa-atexit \
 	-Wextra -Wno-unused-parameter -Wno-missing-field-initializers \
@@ -78,3 +90,4 @@ $(addprefix $(obj)/,$(filter-out core.o,$($(patsubst %.o,%,$(obj-m))-y))): $(obj
 $(obj)/shim_%.o: private modname-multi = $(notdir $(patsubst %.o,%,$(obj-m)))
 $(obj)/shim_%.o: $(vfio-top)/shim/%.c $(obj)/shim-sizes.h FORCE
 	$(call if_changed_rule,cc_o_c)
+	$(call cmd,force_checksrc)

@@ -133,6 +133,17 @@ def find_program(name):
     return found
 
 
+def only_release(kernel):
+    """The release of the one kernel in a directory."""
+    try:
+        releases = os.listdir(os.path.join(kernel, "lib/modules"))
+    except OSError as err:
+        raise Error(f"{kernel} holds no kernel: {err.filename}: {err.strerror}") from err
+    if len(releases) != 1:
+        raise Error(f"{kernel} holds {len(releases)} kernels, not one")
+    return releases[0]
+
+
 def module_closure(moddir, names):
     """Paths (relative to moddir) of the named modules and all that they depend on."""
     deps, by_name = {}, {}

@@ -23,7 +23,7 @@ SPLATS = [re.compile(r) for r in (
     r"stack-protector", r"kernel stack (?:overflow|corrupt)", r"\bunchecked MSR\b",
     # memory and references
     r"\brefcount_t:", r"\bpercpu ref .*(?:<= 0|underflow)", r"\bBad (?:page|rss-counter)",
-    r"\b(?:list_add|list_del) corruption", r"\bSLUB\b.*(?:corrupt|overwritten)", r"\bmemory leak",
+    r"\b(?:list_add|list_del) corruption", r"\bSLUB\b.*(?:corrupt|overwritten)", r"\bmemory leak(?! detector)",
     r"\bObjects remaining\b", r"still has objects", r"\bTrying to vfree\b",
     r"\bbad (?:frame|pointer)\b", r"\bdetected (?:buffer )?overflow\b",
     r"\bmemory (?:exposure|overwrite) attempt", r"detected while (?:reading|writing)",

@@ -62,6 +62,22 @@ class Modules(unittest.TestCase):
             self.closure(["no_such"])
 
 
+class Kernel(unittest.TestCase):
+    def test_the_release_is_found(self):
+        with tempfile.TemporaryDirectory() as tmp:
+            os.makedirs(os.path.join(tmp, "lib/modules/6.1.0-debug"))
+            self.assertEqual(vm.kernel(tmp), (tmp, "6.1.0-debug"))
+
+    def test_no_kernel_and_two_kernels(self):
+        with tempfile.TemporaryDirectory() as tmp:
+            with self.assertRaises(initramfs.Error):
+                vm.kernel(tmp)
+            for release in ("1", "2"):
+                os.makedirs(os.path.join(tmp, "lib/modules", release))
+            with self.assertRaises(initramfs.Error):
+                vm.kernel(tmp)
+
+
 class Archive(unittest.TestCase):
     def test_newc(self):
         archive = initramfs.Archive()

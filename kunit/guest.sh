@@ -1,0 +1,43 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# In the guest, on the debug kernel: guest.sh SUITE-MODULE...
+# Loads our modules and each module of suites, whose results go to the kernel
+# log; runs the userspace test of the mock IOMMUs; looks for leaks. Prints TAP.
+
+fail() { echo "Bail out! $*"; exit 1; }
+
+leaks=/sys/kernel/debug/kmemleak
+[ -w $leaks ] || fail "no kmemleak"
+echo 16 >/proc/sys/vm/nr_hugepages
+for module in vfio vfio_iommu_type1 vfio_mock_iommu; do
+	modprobe $module || fail "modprobe $module"
+	echo "# $module: $(modinfo -F filename $module)"
+done
+
+status=0
+for module; do
+	echo "vfio-cxx: suites of $module" >/dev/kmsg
+	modprobe "$module" || fail "modprobe $module"
+	rmmod "$module" || fail "rmmod $module"
+	echo "vfio-cxx: end of suites" >/dev/kmsg
+done
+
+[ ! -e /mock_test ] || /mock_test || status=1
+
+rmmod vfio_mock_iommu vfio_iommu_type1 vfio || fail "rmmod"
+
+# An object counts as leaked when it is old enough and seen twice.
+sleep 6
+echo scan >$leaks
+sleep 6
+echo scan >$leaks
+echo "1..1"
+cat $leaks >/tmp/leaks
+if [ -s /tmp/leaks ]; then
+	sed 's/^/# /' /tmp/leaks
+	echo "not ok 1 - kmemleak finds nothing"
+	status=1
+else
+	echo "ok 1 - kmemleak finds nothing"
+fi
+exit $status
