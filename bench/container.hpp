@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// A VFIO container with the type1 (v2) IOMMU and one PCI device's group in it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bench {
+
+class Container {
+ public:
+  // Of the first PCI device that vfio-pci drives. Throws what fails.
+  Container();
+  ~Container();
+  Container(const Container&) = delete;
+  Container& operator=(const Container&) = delete;
+
+  void noop();
+  void map(std::uint64_t iova, std::uint64_t vaddr, std::uint64_t size);
+  // Throw also when other than all of it was unmapped.
+  void unmap(std::uint64_t iova, std::uint64_t size, std::uint64_t mapped);
+  void unmap_all(std::uint64_t mapped);
+  void start_dirty();
+  void stop_dirty();
+  // Throws if not all of the range is reported dirty, as it is behind an IOMMU that cannot tell.
+  void get_dirty(std::uint64_t iova, std::uint64_t size, std::vector<std::uint64_t>& bitmap);
+
+ private:
+  void unmap(std::uint32_t flags, std::uint64_t iova, std::uint64_t size, std::uint64_t mapped);
+  void dirty(std::uint32_t flags);
+
+  int fd_ = -1;
+  int group_ = -1;
+};
+
+}  // namespace bench

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "allocation.hpp"
+
+#include <malloc.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+
+#include "shim/alloc.h"
+#include "shim/log.h"
+
+namespace {
+
+std::atomic<std::uint64_t> held;
+
+void* allocate(size_t size) {
+  void* memory = calloc(1, size);
+  held += malloc_usable_size(memory);
+  return memory;
+}
+
+void release(void* memory) {
+  held -= malloc_usable_size(memory);
+  free(memory);
+}
+
+}  // namespace
+
+std::uint64_t bench_host::bytes_held() { return held; }
+
+void* shim_alloc(size_t size) { return allocate(size); }
+void* shim_alloc_object(size_t size) { return allocate(size); }
+void* shim_alloc_page() { return allocate(4096); }
+void shim_free(void* memory) { release(memory); }
+void shim_free_page(void* page) { release(page); }
+void shim_free_many(size_t count, void** memory) {
+  for (size_t i = 0; i < count; i++) release(memory[i]);
+}
+void* shim_valloc(size_t size) { return allocate(size); }
+void shim_vfree(void* memory) { release(memory); }
+
+// A broken invariant makes all figures worthless.
+void shim_warn(const char* what) {
+  std::fprintf(stderr, "bench_host: %s\n", what);
+  abort();
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Runs in the guest of tools/bench: prints how many instructions VFIO's work takes there.
+//   bench [--profile KEY] [GROUP...]     all groups if none is named
+//   bench --scale                        how two threads fare against one
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "rows.hpp"
+
+namespace {
+
+int run(const std::vector<std::string>& arguments) {
+  std::string profiled;
+  std::vector<std::string> wanted;
+  for (std::size_t i = 0; i < arguments.size(); i++) {
+    if (arguments[i] == "--profile" && i + 1 < arguments.size())
+      profiled = arguments[++i];
+    else
+      wanted.push_back(arguments[i]);
+  }
+  utsname system{};
+  uname(&system);
+  std::printf("kernel %s %s\n", system.release, system.version);
+
+  if (wanted == std::vector<std::string>{"--scale"}) {
+    bench::run_scale();
+    return 0;
+  }
+  bench::Meter meter(profiled);
+  meter.check_calibration();
+  for (const bench::Group& group : bench::groups()) {
+    const auto& keys = group.keys;
+    const bool chosen =
+        profiled.empty()
+            ? wanted.empty() || std::find(wanted.begin(), wanted.end(), group.name) != wanted.end()
+            : std::find(keys.begin(), keys.end(), profiled) != keys.end();
+    if (!chosen) continue;
+    try {
+      group.run(meter);
+    } catch (const std::exception& error) {
+      throw std::runtime_error(std::string(group.name) + ": " + error.what());
+    }
+    meter.print();
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const std::exception& error) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "bench: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "rows.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+#include <stdexcept>
+
+#include "container.hpp"
+#include "flushes.hpp"
+#include "memory.hpp"
+
+namespace bench {
+namespace {
+
+// Aligned to every page size there is, and below the interrupt window of x86 (0xfee00000).
+constexpr std::uint64_t kIova = 1 << 30;
+constexpr std::size_t kMany = 16384;
+constexpr int kCalls = 201;
+constexpr int kRuns = 5;
+
+std::vector<std::size_t> in_order() {
+  std::vector<std::size_t> order(kMany);
+  std::iota(order.begin(), order.end(), 0);
+  return order;
+}
+
+std::vector<std::size_t> shuffled() {
+  std::vector<std::size_t> order = in_order();
+  std::mt19937 random(1);
+  for (std::size_t i = order.size(); i > 1; i--) std::swap(order[i - 1], order[random() % i]);
+  return order;
+}
+
+// One mapping a page, the nth page at the nth IOVA of that stride.
+void map_pages(Container& container, const Memory& memory, std::uint64_t stride,
+               const std::vector<std::size_t>& order) {
+  for (std::size_t n : order)
+    container.map(kIova + n * stride, memory.address() + n * kPage, kPage);
+}
+
+void run_calls(Meter& meter) {
+  Container container;
+  const Memory memory(Layout::kScattered, 64 * kPage);
+  for (int i = 0; i < kCalls; i++) meter.measure("noop", 1, [&] { container.noop(); });
+  for (int i = 0; i < kCalls; i++) {
+    meter.measure("map-page", 1, [&] { container.map(kIova, memory.address(), kPage); });
+    meter.measure("unmap-page", 1, [&] { container.unmap(kIova, kPage, kPage); });
+  }
+}
+
+void run_range(Meter& meter, const std::string& name, Layout layout, std::size_t size) {
+  Container container;
+  const Memory memory(layout, size);
+  const std::size_t npages = size / kPage;
+  for (int i = 0; i < kRuns; i++) {
+    meter.measure("map-" + name, npages, [&] { container.map(kIova, memory.address(), size); });
+    meter.measure("unmap-" + name, npages, [&] { container.unmap(kIova, size, size); });
+  }
+}
+
+// Many mappings, then one ioctl that unmaps them all.
+void run_many(Meter& meter, const std::string& name, std::uint64_t stride) {
+  Container container;
+  const Memory memory(Layout::kScattered, kMany * kPage);
+  const std::vector<std::size_t> order = in_order();
+  for (int i = 0; i < 3; i++) {
+    map_pages(container, memory, stride, order);
+    meter.measure("unmap-" + name + "-range", kMany,
+                  [&] { container.unmap(kIova, kMany * stride, memory.size()); });
+    map_pages(container, memory, stride, order);
+    meter.measure("unmap-" + name + "-all", kMany, [&] { container.unmap_all(memory.size()); });
+  }
+  if (!Flushes::can_count()) return;
+  // Apart from the figures above, which tracing would make larger.
+  map_pages(container, memory, stride, order);
+  meter.add("flushes-" + name + "-range",
+            Flushes::count([&] { container.unmap(kIova, kMany * stride, memory.size()); }));
+  map_pages(container, memory, stride, order);
+  meter.add("flushes-" + name + "-all",
+            Flushes::count([&] { container.unmap_all(memory.size()); }));
+}
+
+void run_random(Meter& meter) {
+  const Memory memory(Layout::kScattered, kMany * kPage);
+  const std::vector<std::size_t> order = shuffled();
+  for (int i = 0; i < 3; i++) {
+    Container container;
+    meter.measure("map-random", kMany, [&] { map_pages(container, memory, kPage, order); });
+  }
+}
+
+void run_dirty(Meter& meter) {
+  Container container;
+  const Memory memory(Layout::kScattered, kMany * kPage);
+  std::vector<std::uint64_t> bitmap(kMany / 64);
+  map_pages(container, memory, kPage, in_order());
+  for (int i = 0; i < kRuns; i++) {
+    meter.measure("dirty-start", 1, [&] { container.start_dirty(); });
+    meter.measure("dirty-bitmap", 1, [&] { container.get_dirty(kIova, memory.size(), bitmap); });
+    if (std::count(bitmap.begin(), bitmap.end(), ~std::uint64_t{0}) !=
+        static_cast<std::ptrdiff_t>(bitmap.size()))
+      throw std::runtime_error("GET_BITMAP does not report all pages dirty");
+    meter.measure("dirty-stop", 1, [&] { container.stop_dirty(); });
+  }
+}
+
+void run_dirty_large(Meter& meter) {
+  Container container;
+  const Memory memory(Layout::kThp, 512 * kMiB);
+  std::vector<std::uint64_t> bitmap(memory.size() / kPage / 64);
+  container.map(kIova, memory.address(), memory.size());
+  container.start_dirty();
+  for (int i = 0; i < kRuns; i++) {
+    std::fill(bitmap.begin(), bitmap.end(), 0);
+    meter.measure("bitmap-512m", 1, [&] { container.get_dirty(kIova, memory.size(), bitmap); });
+    if (std::count(bitmap.begin(), bitmap.end(), ~std::uint64_t{0}) !=
+        static_cast<std::ptrdiff_t>(bitmap.size()))
+      throw std::runtime_error("GET_BITMAP does not report all pages dirty");
+  }
+}
+
+double bytes_to_map(Container& container, const Memory& memory) {
+  kernel_bytes();  // what it allocates for itself the first time
+  const std::uint64_t before = kernel_bytes();
+  container.map(kIova, memory.address(), memory.size());
+  const std::uint64_t after = kernel_bytes();
+  container.unmap(kIova, memory.size(), memory.size());
+  return after > before ? static_cast<double>(after - before) : 0;
+}
+
+void run_memory(Meter& meter) {
+  Container container;
+  {
+    const Memory memory(Layout::kScattered, 64 * kMiB);
+    for (int i = 0; i < kRuns; i++)
+      meter.add("bytes-run", bytes_to_map(container, memory) / static_cast<double>(memory.runs()));
+  }
+  const Memory memory(Layout::kThp, 512 * kMiB);
+  for (int i = 0; i < kRuns; i++) meter.add("bytes-thp-512m", bytes_to_map(container, memory));
+}
+
+}  // namespace
+
+const std::vector<Group>& groups() {
+  static const std::vector<Group> all = {
+      {"calls", {"noop", "map-page", "unmap-page"}, run_calls},
+      {"contiguous",
+       {"map-contiguous", "unmap-contiguous"},
+       [](Meter& m) { run_range(m, "contiguous", Layout::kContiguous, 64 * kMiB); }},
+      {"scattered",
+       {"map-scattered", "unmap-scattered"},
+       [](Meter& m) { run_range(m, "scattered", Layout::kScattered, 64 * kMiB); }},
+      {"thp-64m",
+       {"map-thp-64m", "unmap-thp-64m"},
+       [](Meter& m) { run_range(m, "thp-64m", Layout::kThp, 64 * kMiB); }},
+      {"thp-512m",
+       {"map-thp-512m", "unmap-thp-512m"},
+       [](Meter& m) { run_range(m, "thp-512m", Layout::kThp, 512 * kMiB); }},
+      {"hugetlb-64m",
+       {"map-hugetlb-64m", "unmap-hugetlb-64m"},
+       [](Meter& m) { run_range(m, "hugetlb-64m", Layout::kHugetlb, 64 * kMiB); }},
+      {"hugetlb-512m",
+       {"map-hugetlb-512m", "unmap-hugetlb-512m"},
+       [](Meter& m) { run_range(m, "hugetlb-512m", Layout::kHugetlb, 512 * kMiB); }},
+      {"adjacent",
+       {"unmap-adjacent-range", "unmap-adjacent-all", "flushes-adjacent-range",
+        "flushes-adjacent-all"},
+       [](Meter& m) { run_many(m, "adjacent", kPage); }},
+      {"holes",
+       {"unmap-holes-range", "unmap-holes-all", "flushes-holes-range", "flushes-holes-all"},
+       [](Meter& m) { run_many(m, "holes", 2 * kPage); }},
+      {"random", {"map-random"}, run_random},
+      {"dirty", {"dirty-start", "dirty-bitmap", "dirty-stop"}, run_dirty},
+      {"dirty-512m", {"bitmap-512m"}, run_dirty_large},
+      {"memory", {"bytes-run", "bytes-thp-512m"}, run_memory},
+  };
+  return all;
+}
+
+}  // namespace bench

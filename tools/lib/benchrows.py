@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The rows of the benchmark: what bench/ prints for each, and the bar that it has to reach.
+
+The bars are for Debian's 6.1 behind an emulated VT-d; behind another IOMMU the stock figure is
+the bar.
+"""
+import math
+from collections import namedtuple
+
+# key: as bench/ names it. bar: at most this, or None. digits: of the figures in the table.
+Row = namedtuple("Row", "key text unit bar digits")
+Section = namedtuple("Section", "title rows")
+
+# Between two boots figures differ by less than this, so less is no difference.
+TOLERANCE = 0.03
+
+
+def _pair(name, text, unit, bars, digits=0):
+    return [Row(f"{way}-{name}", f"{way.upper()} {text}", unit, bar, digits)
+            for way, bar in zip(("map", "unmap"), bars)]
+
+
+INSTRUCTIONS = "Instructions"
+SECTIONS = [
+    Section(INSTRUCTIONS, [
+        Row("noop", "an ioctl that does nothing (GET_API_VERSION)", "a call", None, 0),
+        *_pair("page", "one 4 KiB page", "a call", (2600, 2700)),
+        *_pair("contiguous", "64 MiB of contiguous 4K pages", "a page", (280, 105)),
+        *_pair("scattered", "64 MiB of scattered 4K pages", "a page", (800, 150)),
+        *_pair("thp-64m", "64 MiB of THP", "a 4K page", (28, 0.6), 2),
+        *_pair("thp-512m", "512 MiB of THP", "a 4K page", (28, 0.6), 2),
+        *_pair("hugetlb-64m", "64 MiB of hugetlb 2M", "a 4K page", (28, 0.6), 2),
+        *_pair("hugetlb-512m", "512 MiB of hugetlb 2M", "a 4K page", (28, 0.6), 2),
+        Row("unmap-adjacent-range", "one UNMAP of 16384 adjacent mappings, by range", "a mapping",
+            400, 0),
+        Row("unmap-adjacent-all", "one UNMAP of 16384 adjacent mappings, ALL", "a mapping", 400, 0),
+        Row("unmap-holes-range", "one UNMAP of 16384 mappings with holes, by range", "a mapping",
+            1200, 0),
+        Row("unmap-holes-all", "one UNMAP of 16384 mappings with holes, ALL", "a mapping", 1200, 0),
+        Row("map-random", "MAP the nth of 16384 mappings, random order", "a call", 2800, 0),
+        Row("dirty-start", "dirty START, 16384 mappings of 4K", "a call", 60000, 0),
+        Row("dirty-bitmap", "dirty GET_BITMAP, 16384 mappings of 4K", "a call", 1000000, 0),
+        Row("bitmap-512m", "dirty GET_BITMAP, 512 MiB in one mapping", "a call", 4000, 0),
+    ]),
+    Section("IOTLB flushes", [
+        Row("flushes-adjacent-range", "one UNMAP of 16384 adjacent mappings, by range", "a call",
+            1, 0),
+        Row("flushes-adjacent-all", "one UNMAP of 16384 adjacent mappings, ALL", "a call", 1, 0),
+        Row("flushes-holes-range", "one UNMAP of 16384 mappings with holes, by range", "a call",
+            None, 0),
+        Row("flushes-holes-all", "one UNMAP of 16384 mappings with holes, ALL", "a call", None, 0),
+    ]),
+    # To whole bytes: a few objects that have nothing to do with it come and go meanwhile.
+    Section("Bytes that record what is pinned", [
+        Row("bytes-run", "64 MiB of scattered 4K pages", "a run of contiguous pages", 16, 0),
+        Row("bytes-thp-512m", "512 MiB of THP", "in all", 8192, 0),
+    ]),
+]
+
+Result = namedtuple("Result", "row stock ours bar met")
+
+
+def results(stock, ours, bars):
+    """(Section title, [Result]) from figures by key. bars: "issue", or "stock" where the stock
+    figure is the bar of the instructions (the stock module records no pins at all)."""
+    for section in SECTIONS:
+        found = []
+        as_stock = bars == "stock" and section.title == INSTRUCTIONS
+        for row in section.rows:
+            if row.key not in ours or row.key not in stock:
+                continue
+            bar = stock[row.key] if as_stock else row.bar
+            limit = None if bar is None else bar * (1 + TOLERANCE if as_stock else 1)
+            found.append(Result(row, stock[row.key], ours[row.key], bar, None if bar is None
+                                else round(ours[row.key], row.digits) <= limit))
+        if found:
+            yield section.title, found
+
+
+def number(value, digits=0):
+    return "" if value is None else f"{value:,.{digits}f}".replace(",", " ")
+
+
+def ratio(result):
+    if min(round(result.stock, result.row.digits), round(result.ours, result.row.digits)) <= 0:
+        return ""
+    part = result.ours / result.stock
+    return f"{part:.{max(2, 1 - math.floor(math.log10(part)))}f}"
+
+
+def met(result):
+    return {None: "", True: "yes", False: "NO"}[result.met]
+
+
+def cells(result):
+    row = result.row
+    bar_digits = 0 if result.bar is None or float(result.bar).is_integer() else max(1, row.digits)
+    return (f"{row.text}, {row.unit}", number(result.stock, row.digits),
+            number(result.ours, row.digits), ratio(result),
+            number(result.bar, bar_digits), met(result))
+
+
+HEAD = ("work", "stock", "ours", "ratio", "bar", "met")
+
+
+def text_table(groups):
+    for title, found in groups:
+        yield f"{title:72} {'stock':>10} {'ours':>10} {'ratio':>7} {'bar':>10}  met"
+        for result in found:
+            work, *figures, ok = cells(result)
+            yield ("  " + f"{work:70} {figures[0]:>10} {figures[1]:>10} {figures[2]:>7} "
+                   f"{figures[3]:>10}  {ok}").rstrip()
+        yield ""
+
+
+def markdown_table(groups):
+    for title, found in groups:
+        yield f"### {title}"
+        yield ""
+        yield "| " + " | ".join(HEAD) + " |"
+        yield "|---|--:|--:|--:|--:|---|"
+        for result in found:
+            yield "| " + " | ".join(cells(result)) + " |"
+        yield ""
