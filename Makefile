@@ -30,7 +30,7 @@ headers:
 	@test -n "$(KDIR)" || { echo "no kernel headers found: install linux-headers-amd64 (tools/setup demo does), or set KDIR" >&2; exit 1; }
 
 modules_install: modules
-	$(KBUILD) modules_install
+	$(KBUILD) INSTALL_MOD_DIR=updates modules_install
 
 # For the kernel in KDIR: our modules go beside the distribution's, into
 # updates/, which depmod prefers.
@@ -87,9 +87,11 @@ help:
 	@echo '  make host-test    the C++ core on this machine, with sanitizers'
 	@echo '  make lint         all lint; each lint-* runs alone:'
 	@echo '                    $(LINTS)'
+	@echo '  make kunit        KUnit suites on a debug kernel, which it builds once'
+	@echo '  make bench        instructions of ours beside those of the kernel'"'"'s'
 	@echo '  make clean'
 	@echo
 	@echo 'Single layers and tests: tools/check --list; README.md'
 	@echo 'KDIR is $(KDIR)'
 
--include mk/lint.mk
+-include mk/lint.mk mk/kunit.mk mk/bench.mk

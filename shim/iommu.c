@@ -51,7 +51,8 @@ int shim_domain_map_runs(struct iommu_domain *domain, u64 iova,
 
 	sg_init_table(list, count);
 	for (i = 0; i < count; i++)
-		sg_set_page(&list[i], pfn_to_page(runs[i].pfn & SHIM_PIN_PFN_MASK),
+		sg_set_page(&list[i],
+			    pfn_to_page(runs[i].pfn & SHIM_PIN_PFN_MASK),
 			    runs[i].npages << PAGE_SHIFT, 0);
 	mapped = compat_iommu_map_sg(domain, iova, list, count, prot,
 				     GFP_KERNEL_ACCOUNT);

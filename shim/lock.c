@@ -52,8 +52,7 @@ void shim_mutex_unlock(struct shim_mutex *mutex)
 	mutex_unlock(mutex_of(mutex));
 }
 
-void shim_rwsem_init(struct shim_rwsem *sem,
-		     struct shim_lock_class *lock_class)
+void shim_rwsem_init(struct shim_rwsem *sem, struct shim_lock_class *lock_class)
 {
 	__init_rwsem(rwsem_of(sem), lock_class->name, key_of(lock_class));
 }
@@ -90,8 +89,7 @@ void shim_waitq_wake_all(struct shim_waitq *waitq)
 	wake_up_all(waitq_of(waitq));
 }
 
-int shim_waitq_wait_unlocked(struct shim_waitq *waitq,
-			     struct shim_mutex *mutex)
+int shim_waitq_wait_unlocked(struct shim_waitq *waitq, struct shim_mutex *mutex)
 {
 	DEFINE_WAIT(entry);
 	bool stop;

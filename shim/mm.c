@@ -32,8 +32,8 @@ void shim_mm_put_live(struct mm_struct *mm)
 	mmput(mm);
 }
 
-int shim_mm_account(struct mm_struct *mm, struct task_struct *task,
-		    u64 npages, bool no_limit)
+int shim_mm_account(struct mm_struct *mm, struct task_struct *task, u64 npages,
+		    bool no_limit)
 {
 	int ret = mmap_write_lock_killable(mm);
 

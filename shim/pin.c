@@ -77,9 +77,9 @@ int shim_follow_pfn(struct mm_struct *mm, u64 uva, bool write, u64 *pfn)
 	ret = compat_follow_pfnmap(mm, untagged_addr(uva), write, &found);
 	mmap_read_unlock(mm);
 	if (!ret)
-		*pfn = found | (pfn_valid(found) ?
-				marks_of(pfn_to_page(found)) :
-				SHIM_PIN_RESERVED);
+		*pfn = found |
+		       (pfn_valid(found) ? marks_of(pfn_to_page(found)) :
+					   SHIM_PIN_RESERVED);
 	return ret;
 }
 

@@ -116,13 +116,12 @@ Result<void> Type1::attach_hardware(UniquePtr<AttachedGroup> entry)
 
 // Takes out of space what the aperture and the group's reserved regions leave
 // no room for. Errors: EINVAL if a mapping is in the way, ENOMEM.
-Result<void> Type1::narrow(IovaSpace &space, IovaRange aperture, iommu_group *group,
-			   MsiWindow &msi)
+Result<void> Type1::narrow(IovaSpace &space, IovaRange aperture, iommu_group *group, MsiWindow &msi)
 {
 	const RangeTree<DmaRange> *const dmas = &dmas_;
 	const DmaRange *first = dmas->first();
-	const DmaRange *above = aperture.last == kAllIova.last ?
-					nullptr : dmas->first_from(aperture.last + 1);
+	const DmaRange *above =
+		aperture.last == kAllIova.last ? nullptr : dmas->first_from(aperture.last + 1);
 
 	if (!space.span().overlaps(aperture) || above ||
 	    (first && first->range().first < aperture.first))

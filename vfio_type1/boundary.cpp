@@ -155,8 +155,7 @@ void type1_detach_group(type1 *handle, iommu_group *group)
 	core(handle).detach_group(group);
 }
 
-int type1_pin_pages(type1 *handle, iommu_group *group, u64 iova, u32 npages, u32 prot,
-		    page **pages)
+int type1_pin_pages(type1 *handle, iommu_group *group, u64 iova, u32 npages, u32 prot, page **pages)
 {
 	const Result<void> result = core(handle).pin_pages(group, {iova}, npages, prot, pages);
 

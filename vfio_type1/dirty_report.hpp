@@ -80,9 +80,9 @@ private:
 	u64 *page_ = nullptr;
 	u64 *words_ = few_;
 	u64 capacity_ = kFewWords * kBits; // in bits
-	u64 first_bit_ = 0;                // of the piece, in the bitmap: begins a word
-	u64 kept_ = 0;                     // bits of it that are userspace's
-	u64 cleared_ = 0;                  // bits of it that have words
+	u64 first_bit_ = 0;		   // of the piece, in the bitmap: begins a word
+	u64 kept_ = 0;			   // bits of it that are userspace's
+	u64 cleared_ = 0;		   // bits of it that have words
 	bool open_ = false;
 };
 

@@ -206,8 +206,8 @@ Result<void> Type1::copy_through(const DmaRange &dma, Iova iova, u8 *data, size_
 	if (!current_mm)
 		shim_mm_use(live.get());
 	const u64 uva = dma.uva_of(iova).value;
-	const bool copied = write ? shim_copy_to_user(uva, data, size) :
-				    shim_copy_from_user(data, uva, size);
+	const bool copied =
+		write ? shim_copy_to_user(uva, data, size) : shim_copy_from_user(data, uva, size);
 	if (!current_mm)
 		shim_mm_unuse(live.get());
 	if (!copied)

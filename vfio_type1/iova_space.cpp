@@ -65,9 +65,9 @@ Result<void> IovaSpace::exclude(IovaRange region)
 		const bool below = range.first < region.first;
 		const bool above = region.last < range.last;
 		if (below && above) {
-			Window *lower = TRY(make<Window>(IovaRange{
-						    range.first, {region.first.value - 1}}))
-						.release();
+			Window *lower =
+				TRY(make<Window>(IovaRange{range.first, {region.first.value - 1}}))
+					.release();
 
 			windows_.insert_before(*window, *lower);
 			window->range.first = region.last + 1;

@@ -13,13 +13,15 @@
 
 static bool allow_unsafe_interrupts;
 module_param(allow_unsafe_interrupts, bool, 0644);
-MODULE_PARM_DESC(allow_unsafe_interrupts,
-		 "Attach groups whose interrupts are not remapped: their devices can raise any interrupt of the host (default: false)");
+MODULE_PARM_DESC(
+	allow_unsafe_interrupts,
+	"Attach groups whose interrupts are not remapped: their devices can raise any interrupt of the host (default: false)");
 
 static bool disable_hugepages;
 module_param(disable_hugepages, bool, 0644);
-MODULE_PARM_DESC(disable_hugepages,
-		 "Map memory in the smallest pages of the IOMMU only (default: false)");
+MODULE_PARM_DESC(
+	disable_hugepages,
+	"Map memory in the smallest pages of the IOMMU only (default: false)");
 
 static unsigned int dma_entry_limit __read_mostly = U16_MAX;
 module_param(dma_entry_limit, uint, 0644);
@@ -83,8 +85,7 @@ static void driver_unpin_pages(void *iommu_data, dma_addr_t iova, int npage)
 	type1_unpin_pages(iommu_data, iova, npage);
 }
 
-static void driver_register_device(void *iommu_data,
-				   struct vfio_device *device)
+static void driver_register_device(void *iommu_data, struct vfio_device *device)
 {
 	type1_register_device(iommu_data, device);
 }
@@ -101,8 +102,8 @@ static int driver_dma_rw(void *iommu_data, dma_addr_t iova, void *data,
 	return type1_dma_rw(iommu_data, iova, data, size, write);
 }
 
-static struct iommu_domain *
-driver_group_iommu_domain(void *iommu_data, struct iommu_group *group)
+static struct iommu_domain *driver_group_iommu_domain(void *iommu_data,
+						      struct iommu_group *group)
 {
 	struct iommu_domain *domain;
 	int ret = type1_group_domain(iommu_data, group, &domain);

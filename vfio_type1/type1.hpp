@@ -68,8 +68,7 @@ public:
 	Result<void> map_dma(const vfio_iommu_type1_dma_map &map);
 	// Gives the bytes that were unmapped. bitmap counts only with
 	// VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP.
-	Result<u64> unmap_dma(const vfio_iommu_type1_dma_unmap &unmap,
-			      const vfio_bitmap &bitmap);
+	Result<u64> unmap_dma(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap &bitmap);
 	Result<void> start_dirty();
 	void stop_dirty();
 	Result<void> get_dirty(const vfio_iommu_type1_dirty_bitmap_get &request);
@@ -79,8 +78,7 @@ public:
 	void detach_group(iommu_group *group);
 	Result<iommu_domain *> domain_of(iommu_group *group);
 
-	Result<void> pin_pages(iommu_group *group, Iova iova, u32 npages, u32 prot,
-			       page **pages);
+	Result<void> pin_pages(iommu_group *group, Iova iova, u32 npages, u32 prot, page **pages);
 	void unpin_pages(Iova iova, u32 npages);
 	Result<void> dma_rw(Iova iova, u8 *data, size_t size, bool write);
 	void register_device(vfio_device *device);
@@ -116,18 +114,17 @@ private:
 	// map.cpp
 	Result<void> create_mapping(IovaRange range, UserVa uva, u32 prot)
 		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
-	Result<void> insert_busy(DmaRange &dma)
-		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
-	Result<void> accept(DmaRange &dma, bool oversized)
-		__must_hold_shared(groups_lock_) __must_hold(lock_);
-	Result<void> restore_vaddr(IovaRange range, UserVa uva)
-		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+	Result<void> insert_busy(DmaRange &dma) __must_hold_shared(groups_lock_)
+		__must_not_hold(lock_);
+	Result<void> accept(DmaRange &dma, bool oversized) __must_hold_shared(groups_lock_)
+		__must_hold(lock_);
+	Result<void> restore_vaddr(IovaRange range, UserVa uva) __must_hold_shared(groups_lock_)
+		__must_not_hold(lock_);
 	Result<void> pin_and_map(DmaRange &dma) __must_hold_shared(groups_lock_);
 
 	// unmap.cpp
-	Result<u64> unmap_asking(const vfio_iommu_type1_dma_unmap &unmap,
-				 const vfio_bitmap &bitmap, IovaRange &pinned)
-		__must_not_hold(groups_lock_, lock_);
+	Result<u64> unmap_asking(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap &bitmap,
+				 IovaRange &pinned) __must_not_hold(groups_lock_, lock_);
 	Result<IovaRange> unmap_bounds(const vfio_iommu_type1_dma_unmap &unmap)
 		__must_hold_shared(groups_lock_);
 	bool bisects_mapping(IovaRange range) const __must_hold(lock_);
@@ -135,12 +132,11 @@ private:
 	DmaRange *first_to_unmap(IovaRange range) const __must_hold(lock_);
 	DmaRange *next_in(const DmaRange &dma, IovaRange range) const __must_hold(lock_);
 	Result<bool> take_victims(IovaRange range, bool *all_dirty, List<DmaRange> &victims,
-				  IovaRange *pinned)
-		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+				  IovaRange *pinned) __must_hold_shared(groups_lock_)
+		__must_not_hold(lock_);
 	void stay(IovaRange range) __must_not_hold(lock_);
 	void put_back(List<DmaRange> &victims) __must_not_hold(lock_);
-	u64 remove(List<DmaRange> &victims)
-		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+	u64 remove(List<DmaRange> &victims) __must_hold_shared(groups_lock_) __must_not_hold(lock_);
 	static void free_all(List<DmaRange> &dmas);
 	void unmap_and_unpin(List<DmaRange> &dmas) __must_hold_shared(groups_lock_);
 	void remove_all() __must_hold(groups_lock_) __must_not_hold(lock_);
@@ -158,11 +154,10 @@ private:
 		__must_hold(groups_lock_, lock_);
 	Result<void> narrow(IovaSpace &space, IovaRange aperture, iommu_group *group,
 			    MsiWindow &msi) __must_hold(groups_lock_, lock_);
-	Result<bool> join_existing(Domain &from, AttachedGroup &attached)
-		__must_hold(groups_lock_);
+	Result<bool> join_existing(Domain &from, AttachedGroup &attached) __must_hold(groups_lock_);
 	Result<void> populate(Domain &domain) __must_hold(groups_lock_, lock_);
-	void leave_domain(Domain &domain, AttachedGroup &attached)
-		__must_hold(groups_lock_) __must_not_hold(lock_);
+	void leave_domain(Domain &domain, AttachedGroup &attached) __must_hold(groups_lock_)
+		__must_not_hold(lock_);
 	void empty(Domain &domain) __must_hold(groups_lock_) __must_not_hold(lock_);
 	void list_all(List<DmaRange> &all) __must_hold(lock_);
 	void keep_external_only() __must_hold(groups_lock_) __must_not_hold(lock_);
@@ -172,8 +167,8 @@ private:
 	// emulated.cpp
 	Result<DmaRange *> hold(Iova iova) __must_hold(lock_);
 	void let_go(DmaRange &dma) __must_hold(lock_);
-	Result<u64> pin_page(Iova iova, u32 prot)
-		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+	Result<u64> pin_page(Iova iova, u32 prot) __must_hold_shared(groups_lock_)
+		__must_not_hold(lock_);
 	bool unpin_page(Iova iova) __must_hold_shared(groups_lock_) __must_not_hold(lock_);
 	Result<size_t> dma_rw_part(Iova iova, u8 *data, size_t size, bool write)
 		__must_hold_shared(groups_lock_) __must_not_hold(lock_);

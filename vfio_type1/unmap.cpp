@@ -139,7 +139,7 @@ Result<bool> Type1::take_victims(IovaRange range, bool *all_dirty, List<DmaRange
 	TRY(settle_ends(range));
 	// The v2 interface never splits a mapping: what the range touches it
 	// must cover.
-	if ((v2_ && bisects_mapping(range)) || (all_dirty && !dirty_tracking_))
+	if ((v2_ && bisects_mapping(range)) || (all_dirty != nullptr && !dirty_tracking_))
 		return Error(EINVAL);
 
 	for (DmaRange *dma = first_to_unmap(range); dma;) {
@@ -161,7 +161,7 @@ Result<bool> Type1::take_victims(IovaRange range, bool *all_dirty, List<DmaRange
 		dma->busy = true;
 		victims.push_back(*dma);
 	}
-	if (all_dirty)
+	if (all_dirty != nullptr)
 		*all_dirty = non_pinned_groups_;
 	return true;
 }

@@ -37,6 +37,7 @@ static inline int compat_follow_pfnmap_once(struct vm_area_struct *vma,
 
 	if (ret)
 		return ret;
+	__acquire(lock); /* for sparse, which follow_pte() does not tell */
 	if (write && !pte_write(*pte))
 		ret = -EFAULT;
 	else

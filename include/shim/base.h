@@ -24,7 +24,7 @@ typedef signed long long s64;
 typedef decltype(sizeof(0)) size_t;
 typedef long ssize_t;
 #define SHIM_BEGIN extern "C" {
-#define SHIM_END }
+#define SHIM_END   }
 #else
 #include <linux/types.h>
 #define SHIM_BEGIN

@@ -61,8 +61,8 @@ void shim_mm_put_live(struct mm_struct *mm);
  * Context: may sleep, takes the mmap lock.
  * Return: 0, -ENOMEM over the limit, -EINTR on a fatal signal.
  */
-int shim_mm_account(struct mm_struct *mm, struct task_struct *task,
-		    u64 npages, bool no_limit);
+int shim_mm_account(struct mm_struct *mm, struct task_struct *task, u64 npages,
+		    bool no_limit);
 
 /**
  * shim_mm_unaccount() - undo shim_mm_account()

@@ -18,7 +18,7 @@ struct page;
 /* The page has no memory of its own to account: reserved by the kernel. */
 #define SHIM_PIN_RESERVED (1ULL << 63)
 /* The page of zeroes that all processes share. */
-#define SHIM_PIN_ZERO (1ULL << 62)
+#define SHIM_PIN_ZERO	  (1ULL << 62)
 #define SHIM_PIN_PFN_MASK (SHIM_PIN_ZERO - 1)
 
 SHIM_BEGIN

@@ -12,9 +12,10 @@ namespace vfio {
 
 using LockClass = shim_lock_class;
 
-class __lock_capability("mutex") Mutex : Pinned {
+class __lock_capability("mutex") Mutex : Pinned
+{
 public:
-	explicit Mutex(LockClass &lock_class)
+	explicit Mutex(LockClass & lock_class)
 	{
 		shim_mutex_init(&mutex_, &lock_class);
 	}
@@ -41,9 +42,10 @@ private:
 	shim_mutex mutex_;
 };
 
-class __lock_capability("rwsem") RwSem : Pinned {
+class __lock_capability("rwsem") RwSem : Pinned
+{
 public:
-	explicit RwSem(LockClass &lock_class)
+	explicit RwSem(LockClass & lock_class)
 	{
 		shim_rwsem_init(&sem_, &lock_class);
 	}

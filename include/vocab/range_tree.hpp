@@ -262,7 +262,8 @@ private:
 				const Side deep = left > right ? kLeft : kRight;
 				Node *child = node->child_[deep];
 
-				if (height(child->child_[other(deep)]) > height(child->child_[deep]))
+				if (height(child->child_[other(deep)]) >
+				    height(child->child_[deep]))
 					rotate(*child, other(deep));
 				node = rotate(*node, deep);
 			} else {

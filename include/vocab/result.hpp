@@ -81,8 +81,7 @@ public:
 	}
 
 	// The value, or the negative errno, for the C side.
-	constexpr long negative_or_value() const
-		requires std::is_integral_v<T>
+	constexpr long negative_or_value() const requires std::is_integral_v<T>
 	{
 		return ok() ? static_cast<long>(value_) : error_;
 	}
@@ -137,12 +136,12 @@ private:
 	int error_;
 };
 
-#define TRY(expression)                                                        \
-	({                                                                     \
-		auto &&try_result = (expression);                              \
-		if (!try_result.ok()) [[unlikely]]                             \
-			return try_result.error();                             \
-		try_result.take();                                             \
+#define TRY(expression)                            \
+	({                                         \
+		auto &&try_result = (expression);  \
+		if (!try_result.ok()) [[unlikely]] \
+			return try_result.error(); \
+		try_result.take();                 \
 	})
 
 } // namespace vfio

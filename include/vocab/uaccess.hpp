@@ -11,8 +11,10 @@ namespace vfio {
 
 // The size of a UAPI struct up to and with a member: what a caller built
 // against an older header knows of it.
-#define OFFSET_END(type, member)                                               \
+// NOLINTBEGIN(bugprone-macro-parentheses): a member cannot be in parentheses
+#define OFFSET_END(type, member) \
 	(__builtin_offsetof(type, member) + sizeof(static_cast<type *>(nullptr)->member))
+// NOLINTEND(bugprone-macro-parentheses)
 
 // Errors: EFAULT.
 inline Result<void> copy_in(void *to, UserVa from, size_t size)

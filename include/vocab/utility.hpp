@@ -9,14 +9,12 @@
 
 namespace vfio {
 
-template <class T>
-constexpr std::remove_reference_t<T> &&move(T &&value) noexcept
+template <class T> constexpr std::remove_reference_t<T> &&move(T &&value) noexcept
 {
 	return static_cast<std::remove_reference_t<T> &&>(value);
 }
 
-template <class T>
-constexpr T &&forward(std::remove_reference_t<T> &value) noexcept
+template <class T> constexpr T &&forward(std::remove_reference_t<T> &value) noexcept
 {
 	return static_cast<T &&>(value);
 }

@@ -6,12 +6,11 @@
 
 #include "shim/log.h"
 
-#define WARN_ONCE_IF(condition, what)                                          \
-	({                                                                     \
-		static constinit bool warned = false;                          \
-		const bool broken = (condition);                               \
-		if (broken &&                                                  \
-		    !__atomic_exchange_n(&warned, true, __ATOMIC_RELAXED))     \
-			shim_warn(what);                                       \
-		broken;                                                        \
+#define WARN_ONCE_IF(condition, what)                                                \
+	({                                                                           \
+		static constinit bool warned = false;                                \
+		const bool broken = (condition);                                     \
+		if (broken && !__atomic_exchange_n(&warned, true, __ATOMIC_RELAXED)) \
+			shim_warn(what);                                             \
+		broken;                                                              \
 	})
