@@ -123,8 +123,11 @@ private:
 	Result<void> pin_and_map(DmaRange &dma) __must_hold_shared(groups_lock_);
 
 	// unmap.cpp
-	Result<u64> unmap_asking(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap &bitmap,
-				 IovaRange &pinned) __must_not_hold(groups_lock_, lock_);
+	Result<u64> suspend(const vfio_iommu_type1_dma_unmap &unmap)
+		__must_not_hold(groups_lock_, lock_);
+	Result<bool> try_unmap(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap &bitmap,
+			       u64 *unmapped, IovaRange *pinned)
+		__must_not_hold(groups_lock_, lock_);
 	Result<IovaRange> unmap_bounds(const vfio_iommu_type1_dma_unmap &unmap)
 		__must_hold_shared(groups_lock_);
 	bool bisects_mapping(IovaRange range) const __must_hold(lock_);
@@ -134,7 +137,7 @@ private:
 	Result<bool> take_victims(IovaRange range, bool *all_dirty, List<DmaRange> &victims,
 				  IovaRange *pinned) __must_hold_shared(groups_lock_)
 		__must_not_hold(lock_);
-	void stay(IovaRange range) __must_not_hold(lock_);
+	void stay() __must_not_hold(lock_);
 	void put_back(List<DmaRange> &victims) __must_not_hold(lock_);
 	u64 remove(List<DmaRange> &victims) __must_hold_shared(groups_lock_) __must_not_hold(lock_);
 	static void free_all(List<DmaRange> &dmas);

@@ -63,69 +63,76 @@ DmaRange *Type1::next_in(const DmaRange &dma, IovaRange range) const
 
 Result<u64> Type1::unmap_dma(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap &bitmap)
 {
+	if (unmap.flags & VFIO_DMA_UNMAP_FLAG_VADDR)
+		return suspend(unmap);
+
 	IovaRange pinned = {};
-	Result<u64> unmapped = unmap_asking(unmap, bitmap, pinned);
-
-	if (!unmapped.ok() && pinned != IovaRange{})
-		stay(pinned);
-	return unmapped;
-}
-
-// pinned is the last mapping that devices were asked to unpin.
-Result<u64> Type1::unmap_asking(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap &bitmap,
-				IovaRange &pinned)
-{
-	const bool get_dirty = unmap.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
+	u64 unmapped = 0;
 	int asked = 0;
 
 	for (;;) {
-		const IovaRange asked_for = pinned;
-		{
-			const ReadGuard groups(groups_lock_);
-			List<DmaRange> victims;
+		const IovaRange before = pinned;
+		Result<bool> done = try_unmap(unmap, bitmap, &unmapped, &pinned);
 
-			if (unmap.flags & VFIO_DMA_UNMAP_FLAG_VADDR) {
-				// A device that pins page by page needs the
-				// addresses at any time.
-				if (!emulated_groups_.empty())
-					return Error(EBUSY);
+		if (done.ok() && done.value())
+			return unmapped;
 
-				const IovaRange range = TRY(unmap_bounds(unmap));
-				const Guard guard(lock_);
+		const bool first = asked == 0;
+		asked = pinned == before ? asked + 1 : 1;
+		if (done.ok() &&
+		    !WARN_ONCE_IF(asked > kMaxAsked, "a device does not unpin what is unmapped")) {
+			const Guard devices(devices_lock_);
 
-				return invalidate_vaddr(range);
-			}
-
-			const IovaRange range = TRY(unmap_bounds(unmap));
-			if (get_dirty && bitmap.pgsize != u64{1} << pgshift())
-				return Error(EINVAL);
-
-			bool all_dirty = false;
-
-			if (TRY(take_victims(range, get_dirty ? &all_dirty : nullptr, victims,
-					     &pinned))) {
-				if (get_dirty) {
-					DirtyReport report(range, pgshift(),
-							   {reinterpret_cast<u64>(bitmap.data)});
-					const Result<void> told =
-						report_victims(victims, report, all_dirty);
-
-					if (!told.ok()) {
-						put_back(victims);
-						return told.error();
-					}
-				}
-				return remove(victims);
-			}
+			shim_device_list_dma_unmap(&devices_, pinned.first.value, pinned.size());
+			continue;
 		}
-
-		asked = pinned == asked_for ? asked + 1 : 1;
-		if (WARN_ONCE_IF(asked > kMaxAsked, "a device does not unpin what is unmapped"))
-			return Error(EBUSY);
-
-		const Guard devices(devices_lock_);
-		shim_device_list_dma_unmap(&devices_, pinned.first.value, pinned.size());
+		if (!first)
+			stay();
+		return done.ok() ? Error(EBUSY) : done.error();
 	}
+}
+
+Result<u64> Type1::suspend(const vfio_iommu_type1_dma_unmap &unmap)
+{
+	const ReadGuard groups(groups_lock_);
+
+	// A device that pins page by page needs the addresses at any time.
+	if (!emulated_groups_.empty())
+		return Error(EBUSY);
+
+	const IovaRange range = TRY(unmap_bounds(unmap));
+	const Guard guard(lock_);
+
+	return invalidate_vaddr(range);
+}
+
+// False if devices must unpin a mapping first, which is pinned then.
+// Errors: EINVAL, EOVERFLOW, EFAULT, EINTR.
+Result<bool> Type1::try_unmap(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap &bitmap,
+			      u64 *unmapped, IovaRange *pinned)
+{
+	const bool get_dirty = unmap.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
+	const ReadGuard groups(groups_lock_);
+	const IovaRange range = TRY(unmap_bounds(unmap));
+	List<DmaRange> victims;
+	bool all_dirty = false;
+
+	if (get_dirty && bitmap.pgsize != u64{1} << pgshift())
+		return Error(EINVAL);
+	if (!TRY(take_victims(range, get_dirty ? &all_dirty : nullptr, victims, pinned)))
+		return false;
+
+	if (get_dirty) {
+		DirtyReport report(range, pgshift(), {reinterpret_cast<u64>(bitmap.data)});
+		const Result<void> told = report_victims(victims, report, all_dirty);
+
+		if (!told.ok()) {
+			put_back(victims);
+			return told.error();
+		}
+	}
+	*unmapped = remove(victims);
+	return true;
 }
 
 // Makes all mappings of the range the caller's. False if devices must unpin
@@ -167,12 +174,12 @@ Result<bool> Type1::take_victims(IovaRange range, bool *all_dirty, List<DmaRange
 }
 
 // Devices may pin what could not be unmapped.
-void Type1::stay(IovaRange range)
+void Type1::stay()
 {
 	const Guard guard(lock_);
 
-	for (DmaRange *dma = dmas_.first_in(range); dma; dma = next_in(*dma, range))
-		dma->leaving = false;
+	for (DmaRange &dma : dmas_)
+		dma.leaving = false;
 }
 
 void Type1::put_back(List<DmaRange> &victims)

@@ -104,11 +104,21 @@ TEST_F(Type1Emulated, DeviceThatNeverUnpins)
 	c.add_device(deaf);
 	ASSERT_EQ(c.map(0x10000, uva(0), 4 * kPage), 0);
 	ASSERT_EQ(c.map(0x20000, uva(4), 4 * kPage), 0);
+	ASSERT_EQ(c.pin(emulated, 0x10000, 1), 1);
 	ASSERT_EQ(c.pin(emulated, 0x20000, 1), 1);
+	deaf.dma_unmap = [&](u64 iova, u64) {
+		if (iova == 0x10000)
+			c.unpin(0x10000, 1);
+		EXPECT_EQ(c.pin(emulated, iova + kPage, 1), -EINVAL) << "it is leaving";
+	};
 	expect_warning("a device does not unpin what is unmapped");
-	EXPECT_LT(c.unmap_all(), 0) << "given up, not forever";
-	EXPECT_EQ(deaf.unmaps_heard, 10u);
+	EXPECT_EQ(c.unmap_all(), -EBUSY) << "given up, not forever";
+	EXPECT_EQ(deaf.unmaps_heard, 11u);
 	EXPECT_EQ(mock::phys::all_pins(), 1u) << "what the device may use stays";
+	for (const u64 iova : {0x10000, 0x20000}) {
+		ASSERT_EQ(c.pin(emulated, iova + kPage, 1), 1) << "it is not leaving any more";
+		c.unpin(iova + kPage, 1);
+	}
 	c.unpin(0x20000, 1);
 	c.remove_device(deaf);
 	EXPECT_EQ(c.unmap(0x20000, 4 * kPage), static_cast<s64>(4 * kPage));
