@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0
+"""tools/compare-tap: what counts as the same on stock and on ours."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+COMPARE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "compare-tap")
+
+
+def compare(stock, ours, differs=""):
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for name, text in (("stock", stock), ("ours", ours), ("differs", differs)):
+            paths.append(os.path.join(folder, name))
+            with open(paths[-1], "w", encoding="utf-8") as out:
+                out.write(text)
+        run = subprocess.run([sys.executable, "-B", COMPARE, *paths], stdout=subprocess.PIPE,
+                             text=True, check=False)
+    return run.returncode == 0
+
+
+GOOD = "# observe: A.b.size=4\nok 1 - A.b\n1..1\n"
+OTHER = "# observe: A.b.size=5\nok 1 - A.b\n1..1\n"
+FAILED = "# observe: A.b.size=4\nnot ok 1 - A.b\n1..1\n"
+
+
+class Compare(unittest.TestCase):
+    def test_the_same(self):
+        self.assertTrue(compare(GOOD, GOOD))
+
+    def test_another_value(self):
+        self.assertFalse(compare(GOOD, OTHER))
+        self.assertTrue(compare(GOOD, OTHER, "observe A.b.size a reason\n"))
+
+    def test_a_value_that_must_differ(self):
+        self.assertFalse(compare(GOOD, GOOD, "observe A.b.size a reason\n"))
+
+    def test_stock_bug(self):
+        self.assertFalse(compare(FAILED, GOOD))
+        self.assertTrue(compare(FAILED, GOOD, "A.b a reason\n"))
+        self.assertFalse(compare(GOOD, GOOD, "A.b a reason\n"))
+        self.assertFalse(compare(FAILED, FAILED, "A.b a reason\n"))
+
+    def test_skipped_on_stock(self):
+        skipped = "ok 1 - A.b # SKIP stock: panics there\n1..1\n"
+        self.assertTrue(compare(skipped, GOOD))
+        self.assertFalse(compare(GOOD, skipped))
+        self.assertFalse(compare("ok 1 - A.b # SKIP no reason\n1..1\n", GOOD))
+
+
+if __name__ == "__main__":
+    unittest.main()
