@@ -227,6 +227,11 @@ u64 Type1::remove(List<DmaRange> &victims)
 // One owner's charges are undone together.
 void Type1::free_all(List<DmaRange> &dmas)
 {
+	if (dmas.singular()) {
+		destroy(dmas.pop_front());
+		return;
+	}
+
 	constexpr u32 kMany = 32;
 	void *memory[kMany];
 	RefPtr<Owner> owner;

@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// A container of vfio_type1: what two threads, or three, do to its mappings,
+// groups and pins at the same time. At the end of each run the domains agree,
+// what is charged is what is pinned, and then nothing may be left.
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "explore.hpp"
+#include "mock/device.hpp"
+#include "mock/iommu.hpp"
+#include "mock/memory.hpp"
+#include "mock/params.hpp"
+#include "shim/lock.h"
+#include "shim/uapi.h"
+#include "vfio_type1/core.h"
+
+mock::Type1Params mock::type1_params;
+
+bool type1_param_allow_unsafe_interrupts(void)
+{
+	return mock::type1_params.allow_unsafe_interrupts;
+}
+
+bool type1_param_disable_hugepages(void)
+{
+	return mock::type1_params.disable_hugepages;
+}
+
+u32 type1_param_dma_entry_limit(void)
+{
+	return mock::type1_params.dma_entry_limit;
+}
+
+using namespace model;
+using mock::kPage;
+
+namespace {
+
+shim_lock_class driver_lock_class = {"driver", {}};
+
+class Type1World : public World {
+public:
+	static constexpr u64 kUva = 0x10'0000'0000;
+	static constexpr u64 kIova = 0x10'0000;
+
+	Type1World()
+	{
+		process.mm.map(kUva, 64, 0x10'0000);
+		hardware[1].driver = 2;
+		shim_mutex_init(&driver_lock, &driver_lock_class);
+		expect(type1_open(VFIO_TYPE1v2_IOMMU, &container) == 0, "open");
+		device.dma_unmap = [this](u64 iova, u64 size) {
+			shim_mutex_lock(&driver_lock);
+			for (u64 &pinned : pins)
+				if (pinned >= iova && pinned - iova < size)
+					type1_unpin_pages(container, std::exchange(pinned, 0), 1);
+			shim_mutex_unlock(&driver_lock);
+		};
+	}
+
+	long ioctl(u32 cmd, void *arg, size_t size)
+	{
+		const mock::UserWindow window(arg, size);
+
+		return type1_ioctl(container, cmd, reinterpret_cast<u64>(arg));
+	}
+
+	// page and npages: in the user's memory and from kIova on.
+	long map(u64 page, u64 npages, u64 at)
+	{
+		vfio_iommu_type1_dma_map arg = {
+			sizeof(arg), VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+			kUva + page * kPage, kIova + at * kPage, npages * kPage};
+
+		return ioctl(VFIO_IOMMU_MAP_DMA, &arg, sizeof(arg));
+	}
+
+	long map(u64 page, u64 npages)
+	{
+		return map(page, npages, page);
+	}
+
+	// Pages unmapped, or an error.
+	s64 unmap(u64 page, u64 npages, u32 flags = 0)
+	{
+		struct {
+			u32 argsz, flags;
+			u64 iova, size;
+		} arg = {sizeof(arg), flags, npages ? kIova + page * kPage : 0, npages * kPage};
+		const long ret = ioctl(VFIO_IOMMU_UNMAP_DMA, &arg, sizeof(arg));
+
+		return ret < 0 ? ret : static_cast<s64>(arg.size / kPage);
+	}
+
+	s64 unmap_all()
+	{
+		return unmap(0, 0, VFIO_DMA_UNMAP_FLAG_ALL);
+	}
+
+	long dirty(u32 flags)
+	{
+		struct {
+			u32 argsz, flags;
+		} arg = {sizeof(arg), flags};
+
+		return ioctl(VFIO_IOMMU_DIRTY_PAGES, &arg, sizeof(arg));
+	}
+
+	void attach(int which)
+	{
+		expect(type1_attach_group(container, &groups[which], which == kEmulated) == 0,
+		       "attach");
+		attached[which] = true;
+	}
+
+	void detach(int which)
+	{
+		attached[which] = false;
+		type1_detach_group(container, &groups[which]);
+	}
+
+	void add_device()
+	{
+		attach(kEmulated);
+		type1_register_device(container, &device);
+		registered = true;
+	}
+
+	// As a driver does: what it has pinned it can be asked for.
+	long pin(int slot, u64 at)
+	{
+		page *pages[1] = {};
+
+		shim_mutex_lock(&driver_lock);
+		const long ret = type1_pin_pages(container, &groups[kEmulated], kIova + at * kPage,
+						 1, SHIM_IOMMU_READ | SHIM_IOMMU_WRITE, pages);
+		if (ret == 1)
+			pins[slot] = kIova + at * kPage;
+		shim_mutex_unlock(&driver_lock);
+		return ret;
+	}
+
+	void unpin(int slot)
+	{
+		shim_mutex_lock(&driver_lock);
+		if (pins[slot])
+			type1_unpin_pages(container, std::exchange(pins[slot], 0), 1);
+		shim_mutex_unlock(&driver_lock);
+	}
+
+	// Without a driver's lock, which would order them: slots count only.
+	void raw_pin(u64 at)
+	{
+		page *pages[1] = {};
+
+		expect(type1_pin_pages(container, &groups[kEmulated], kIova + at * kPage, 1,
+				       SHIM_IOMMU_READ | SHIM_IOMMU_WRITE, pages) == 1,
+		       "pin");
+		pins[pins[0] != 0] = kIova + at * kPage;
+	}
+
+	void raw_unpin(u64 at)
+	{
+		type1_unpin_pages(container, kIova + at * kPage, 1);
+		pins[pins[1] != 0] = 0;
+	}
+
+	void thread(std::function<void()> body)
+	{
+		threads.push_back([this, body = std::move(body)] {
+			const mock::As as(&process);
+
+			body();
+		});
+	}
+
+	// Pages that each domain maps: all the same.
+	u64 mapped() const
+	{
+		const auto domains = mock::live_domains();
+
+		for (const iommu_domain *domain : domains) {
+			expect(domain->stale.empty(), "unmapped and not flushed");
+			expect(domain->ptes.size() == domains[0]->ptes.size(), "domains differ");
+			for (const auto &[iova, pte] : domain->ptes) {
+				const auto other = domains[0]->ptes.find(iova);
+
+				expect(other != domains[0]->ptes.end() &&
+					       other->second.pfn == pte.pfn,
+				       "domains differ");
+			}
+		}
+		return domains.empty() ? 0 : domains[0]->ptes.size();
+	}
+
+	u64 locked() const
+	{
+		return process.mm.locked_vm;
+	}
+
+	static constexpr int kEmulated = 2;
+
+	mock::Process process;
+	mock::As as{&process};
+	mock::Hardware hardware[2];
+	// Two that cannot share a domain, and one that has no IOMMU.
+	iommu_group groups[3] = {iommu_group(&hardware[0], 5), iommu_group(&hardware[1], 6),
+				 iommu_group(nullptr, 7)};
+	bool attached[3] = {};
+	bool registered = false;
+	vfio_device device;
+	shim_mutex driver_lock;
+	u64 pins[2] = {};
+	type1 *container = nullptr;
+	s64 result[3] = {};
+	std::function<void()> at_end;
+	using World::expect;
+
+protected:
+	void finish() override
+	{
+		const u64 ptes = mapped();
+
+		// With an IOMMU what is mapped is charged, else what is pinned.
+		expect(locked() == (attached[0] || attached[1] ?
+					    ptes :
+					    u64{pins[0] != 0} + (pins[1] && pins[1] != pins[0])),
+		       "charged is not what is pinned");
+		if (at_end)
+			at_end();
+		for (int slot : {0, 1})
+			unpin(slot);
+		if (registered)
+			type1_unregister_device(container, &device);
+		for (int i = 0; i < 3; i++)
+			if (attached[i])
+				detach(i);
+		expect(unmap_all() >= 0, "unmap all");
+		type1_release(container);
+		expect(mock::domain_count() == 0, "domains leaked");
+		expect(locked() == 0, "pages stay charged");
+		process.exit();
+		expect(process.mm.grabs == 0 && process.mm.users == 0 && process.task.refs == 0,
+		       "references to the process leaked");
+	}
+};
+
+Scenario scenario(const char *name, std::function<void(Type1World &)> set_up)
+{
+	return {name, [set_up] {
+			auto world = std::make_unique<Type1World>();
+
+			set_up(*world);
+			return world;
+		}};
+}
+
+} // namespace
+
+std::vector<Scenario> model::scenarios()
+{
+	using W = Type1World;
+
+	return {
+		scenario("map | map of overlapping ranges",
+			 [](W &w) {
+				 w.attach(0);
+				 w.thread([&w] { w.result[0] = w.map(0, 2); });
+				 w.thread([&w] { w.result[1] = w.map(1, 2); });
+				 w.at_end = [&w] {
+					 W::expect((w.result[0] == 0) != (w.result[1] == 0) &&
+							   w.mapped() == 2,
+						   "not one mapping");
+				 };
+			 }),
+		scenario("map | map of other ranges",
+			 [](W &w) {
+				 w.attach(0);
+				 w.attach(1);
+				 w.thread([&w] { w.result[0] = w.map(0, 1); });
+				 w.thread([&w] { w.result[1] = w.map(1, 1); });
+				 w.at_end = [&w] { W::expect(w.mapped() == 2, "not both"); };
+			 }),
+		scenario("map | map over the limit of locked memory",
+			 [](W &w) {
+				 w.process.task.rlimit_pages = 3;
+				 w.attach(0);
+				 w.thread([&w] { w.map(0, 2); });
+				 w.thread([&w] { w.map(4, 2); });
+				 w.at_end = [&w] { W::expect(w.locked() <= 3, "over the limit"); };
+			 }),
+		scenario("map | unmap of the same",
+			 [](W &w) {
+				 w.attach(0);
+				 w.thread([&w] { w.result[0] = w.map(0, 2); });
+				 w.thread([&w] { w.result[1] = w.unmap(0, 2); });
+				 w.at_end = [&w] {
+					 W::expect(w.result[0] == 0, "map failed");
+					 W::expect(w.result[1] + static_cast<s64>(w.mapped()) == 2,
+						   "neither mapped nor unmapped");
+				 };
+			 }),
+		scenario("unmap | unmap of the same",
+			 [](W &w) {
+				 w.attach(0);
+				 w.map(0, 1);
+				 w.map(1, 1);
+				 w.thread([&w] { w.result[0] = w.unmap(0, 2); });
+				 w.thread([&w] { w.result[1] = w.unmap_all(); });
+				 w.at_end = [&w] {
+					 W::expect(w.result[0] + w.result[1] == 2,
+						   "unmapped twice or not");
+				 };
+			 }),
+		scenario("unmap | map at the same addresses",
+			 [](W &w) {
+				 w.attach(0);
+				 w.map(0, 2);
+				 w.thread([&w] { w.result[0] = w.unmap(0, 2); });
+				 w.thread([&w] { w.result[1] = w.map(8, 2, 0); });
+				 w.at_end = [&w] {
+					 W::expect(w.result[0] == 2 || w.result[1] == 0,
+						   "both failed");
+				 };
+			 }),
+		scenario("map | unmap | attach of another IOMMU",
+			 [](W &w) {
+				 w.attach(0);
+				 w.map(0, 1);
+				 w.thread([&w] { w.map(2, 1); });
+				 w.thread([&w] { w.unmap(0, 1); });
+				 w.thread([&w] { w.attach(1); });
+			 }),
+		scenario("map | attach of the first IOMMU",
+			 [](W &w) {
+				 w.attach(W::kEmulated);
+				 w.map(0, 1);
+				 w.thread([&w] { w.map(2, 1); });
+				 w.thread([&w] { w.attach(0); });
+				 w.at_end = [&w] { W::expect(w.mapped() == 2, "not both"); };
+			 }),
+		scenario("map | detach of one of two IOMMUs",
+			 [](W &w) {
+				 w.attach(0);
+				 w.attach(1);
+				 w.map(0, 1);
+				 w.thread([&w] { w.map(2, 1); });
+				 w.thread([&w] { w.detach(1); });
+				 w.at_end = [&w] { W::expect(w.mapped() == 2, "not both"); };
+			 }),
+		scenario("unmap | detach of the last group",
+			 [](W &w) {
+				 w.attach(0);
+				 w.map(0, 2);
+				 w.thread([&w] { w.unmap(0, 2); });
+				 w.thread([&w] { w.detach(0); });
+			 }),
+		scenario("attach | detach",
+			 [](W &w) {
+				 w.attach(0);
+				 w.map(0, 2);
+				 w.thread([&w] { w.attach(1); });
+				 w.thread([&w] { w.detach(0); });
+			 }),
+		scenario("pin | pin of the same page",
+			 [](W &w) {
+				 w.add_device();
+				 w.map(0, 2);
+				 // Two drivers: no lock of a driver between them.
+				 w.thread([&w] { w.raw_pin(0); });
+				 w.thread([&w] { w.raw_pin(0); });
+				 w.at_end = [&w] {
+					 W::expect(w.locked() == 1, "not charged once");
+				 };
+			 }),
+		scenario("pin | unpin of the same page",
+			 [](W &w) {
+				 w.add_device();
+				 w.map(0, 2);
+				 w.raw_pin(0);
+				 w.thread([&w] { w.raw_pin(0); });
+				 w.thread([&w] { w.raw_unpin(0); });
+			 }),
+		scenario("pin | unmap",
+			 [](W &w) {
+				 w.add_device();
+				 w.map(0, 2);
+				 w.thread([&w] { w.pin(0, 1); });
+				 w.thread([&w] { w.result[0] = w.unmap(0, 2); });
+				 w.at_end = [&w] { W::expect(w.result[0] == 2, "unmap failed"); };
+			 }),
+		scenario("unmap of what is pinned | unpin",
+			 [](W &w) {
+				 w.add_device();
+				 w.map(0, 2);
+				 w.pin(0, 0);
+				 w.pin(1, 1);
+				 w.thread([&w] { w.result[0] = w.unmap(0, 2); });
+				 w.thread([&w] { w.unpin(1); });
+				 w.at_end = [&w] { W::expect(w.result[0] == 2, "unmap failed"); };
+			 }),
+		scenario("unmap of what is pinned | unmap | pin",
+			 [](W &w) {
+				 w.add_device();
+				 w.map(0, 1);
+				 w.map(1, 1);
+				 w.pin(0, 0);
+				 w.thread([&w] { w.result[0] = w.unmap(0, 2); });
+				 w.thread([&w] { w.result[1] = w.unmap(1, 1); });
+				 w.thread([&w] { w.pin(1, 1); });
+			 }),
+		scenario("pin | attach of the first IOMMU",
+			 [](W &w) {
+				 w.add_device();
+				 w.map(0, 2);
+				 w.thread([&w] { w.pin(0, 1); });
+				 w.thread([&w] { w.attach(0); });
+				 w.at_end = [&w] { W::expect(w.pins[0] != 0, "not pinned"); };
+			 }),
+		scenario("pin | detach of the last IOMMU",
+			 [](W &w) {
+				 w.add_device();
+				 w.attach(0);
+				 w.map(0, 2);
+				 w.thread([&w] { w.pin(0, 1); });
+				 w.thread([&w] { w.detach(0); });
+				 w.at_end = [&w] { W::expect(w.pins[0] != 0, "not pinned"); };
+			 }),
+		scenario("copy by a device | unmap",
+			 [](W &w) {
+				 w.add_device();
+				 w.map(0, 1);
+				 w.map(1, 1);
+				 w.thread([&w] {
+					 u8 bytes[32] = {};
+
+					 type1_dma_rw(w.container, W::kIova + kPage - 16, bytes,
+						      sizeof(bytes), true);
+				 });
+				 w.thread([&w] { w.unmap_all(); });
+			 }),
+		scenario("dirty tracking starts and stops | pin, unpin | unmap",
+			 [](W &w) {
+				 w.add_device();
+				 w.map(0, 2);
+				 w.thread([&w] {
+					 w.dirty(VFIO_IOMMU_DIRTY_PAGES_FLAG_START);
+					 w.dirty(VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP);
+				 });
+				 w.thread([&w] {
+					 w.pin(0, 0);
+					 w.unpin(0);
+				 });
+				 w.thread([&w] { w.unmap(0, 2); });
+			 }),
+		scenario("addresses invalidated | map | unmap",
+			 [](W &w) {
+				 w.attach(0);
+				 w.map(0, 1);
+				 w.thread([&w] { w.unmap(0, 1, VFIO_DMA_UNMAP_FLAG_VADDR); });
+				 w.thread([&w] { w.map(2, 1); });
+				 w.thread([&w] { w.unmap(0, 1); });
+			 }),
+	};
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Points at the shim calls of vfio_type1 that pin, map, account and the like:
+// core_shim.cpp's way.
+#include "races.hpp"
+#include "shim/iommu.h"
+#include "shim/mm.h"
+#include "shim/pin.h"
+
+using namespace model;
+
+extern "C" {
+
+#define WRAP(type, name, params, args)     \
+	type __real_##name params;         \
+	type __wrap_##name params          \
+	{                                  \
+		point();                   \
+		return __real_##name args; \
+	}
+
+WRAP(long, shim_pin_own, (u64 uva, u64 npages, bool write, u64 *pages), (uva, npages, write, pages))
+WRAP(long, shim_pin_remote, (mm_struct * mm, u64 uva, u64 npages, bool write, u64 *pages),
+     (mm, uva, npages, write, pages))
+WRAP(void, shim_unpin, (u64 pfn, u64 npages, bool dirty), (pfn, npages, dirty))
+WRAP(int, shim_mm_account, (mm_struct * mm, task_struct *task, u64 npages, bool ipc_lock),
+     (mm, task, npages, ipc_lock))
+WRAP(int, shim_domain_map, (iommu_domain * domain, u64 iova, u64 phys, u64 size, u32 prot),
+     (domain, iova, phys, size, prot))
+WRAP(int, shim_domain_map_runs,
+     (iommu_domain * domain, u64 iova, const shim_pin_run *runs, u32 count, u32 prot,
+      void *scratch),
+     (domain, iova, runs, count, prot, scratch))
+WRAP(u64, shim_domain_unmap_lazily,
+     (iommu_domain * domain, u64 iova, u64 size, shim_gather *gather), (domain, iova, size, gather))
+WRAP(void, shim_domain_flush, (iommu_domain * domain, shim_gather *gather), (domain, gather))
+
+} // extern "C"
