@@ -87,6 +87,8 @@ help:
 	@echo '  make host-test    the C++ core on this machine, with sanitizers'
 	@echo '  make lint         all lint; each lint-* runs alone:'
 	@echo '                    $(LINTS)'
+	@echo '  make fuzz SECONDS=60  libFuzzer over the core on this machine, each target so long'
+	@echo '  make coverage     what of the core the host tests reach'
 	@echo '  make model        every order of a few threads through the real cores'
 	@echo '  make kunit        KUnit suites on a debug kernel, which it builds once'
 	@echo '  make bench        instructions of ours beside those of the kernel'"'"'s'
@@ -95,4 +97,4 @@ help:
 	@echo 'Single layers and tests: tools/check --list; README.md'
 	@echo 'KDIR is $(KDIR)'
 
--include mk/lint.mk mk/kunit.mk mk/bench.mk mk/model.mk
+-include mk/lint.mk mk/kunit.mk mk/bench.mk mk/model.mk mk/fuzz.mk mk/coverage.mk

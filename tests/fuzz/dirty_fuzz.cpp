@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// DirtyBitmap against a list of bits, and DirtyReport over dma ranges against
+// bits set one by one.
+#include <cstring>
+#include <deque>
+
+#include "fuzz.hpp"
+#include "host_test.hpp"
+#include "mock/memory.hpp"
+#include "vfio_type1/dirty_report.hpp"
+
+using namespace vfio;
+
+namespace {
+
+class DirtyFuzz : public fuzz::Input<HostTest> {
+	using Input::Input;
+
+	void bitmap_step()
+	{
+		DirtyBitmap bitmap;
+		const u64 nbits = 1 + below(1024);
+		std::vector<bool> model(nbits);
+
+		if (bytes.byte() == 0) {
+			mock::plan.fail(mock::Fail::kVAlloc);
+			ASSERT_EQ(bitmap.reserve(nbits).error(), Error(ENOMEM));
+		}
+		bitmap.set(0, nbits);
+		ASSERT_TRUE(bitmap.reserve(nbits).ok());
+		for (u64 steps = 1 + below(32); steps > 0; steps--) {
+			const u64 first = below(nbits + 2), n = below(nbits + 2);
+			const u64 from = below(nbits), count = 1 + below(nbits - from);
+			const u64 shift = below(130);
+
+			switch (below(8)) {
+			case 0:
+				bitmap.clear(first, n);
+				for (u64 i = first; i < min(first + n, nbits); i++)
+					model[i] = false;
+				break;
+			case 1:
+				bitmap.set(first, kU64Max - below(4));
+				for (u64 i = first; i < nbits; i++)
+					model[i] = true;
+				break;
+			default:
+				bitmap.set(first, n);
+				for (u64 i = first; i < min(first + n, nbits); i++)
+					model[i] = true;
+			}
+			std::vector<u64> words(DirtyBitmap::words_for(shift + count) + 1);
+			std::vector<u64> expected = words;
+			for (u64 i = 0; i < count; i++)
+				expected[(shift + i) / 64] |= u64{model[from + i]}
+							      << (shift + i) % 64;
+			bitmap.collect(from, count, words.data(), shift);
+			ASSERT_EQ(words, expected);
+		}
+	}
+
+	// Bits in front of a range in its word stay, those behind it become clear.
+	static void report_bits(std::vector<u64> &words, u64 first, const std::vector<bool> &dirty)
+	{
+		const u64 end = (first + dirty.size() + 63) / 64 * 64;
+
+		for (u64 bit = first; bit < end; bit++) {
+			const u64 mask = u64{1} << bit % 64;
+			const bool set = bit - first < dirty.size() && dirty[bit - first];
+
+			words[bit / 64] = set ? words[bit / 64] | mask : words[bit / 64] & ~mask;
+		}
+	}
+
+	// Writes as much of dma as fits, until all of it is reported.
+	static void add(DirtyReport &report, const DmaRange &dma, bool all)
+	{
+		IovaRange left = dma.range();
+		IovaRange words;
+
+		for (;;) {
+			Iova last = left.last;
+
+			if (all && report.whole_words(left, &words)) {
+				ASSERT_TRUE(report.write_ones(words).ok());
+				last = words.last;
+			} else if (!report.add(dma, left, all, &last)) {
+				ASSERT_FALSE(report.empty());
+				ASSERT_TRUE(report.write().ok());
+				continue;
+			}
+			ASSERT_GE(last, left.first);
+			ASSERT_LE(last, left.last);
+			if (last == left.last)
+				break;
+			left.first = last + 1;
+		}
+	}
+
+	void report_step()
+	{
+		const unsigned int shift = 12 + static_cast<unsigned int>(below(3));
+		const u64 npages = 1 + (bytes.byte() < 32 ? below(100'000) : below(1500));
+		const u64 base = bytes.flag() ? 0 : kU64Max - (npages << shift) + 1;
+		const IovaRange range{{base}, {base + ((npages << shift) - 1)}};
+		std::vector<u64> words(DirtyBitmap::words_for(npages),
+				       bytes.byte() * 0x0101'0101'0101'0101ull);
+		std::vector<u64> expected = words;
+		const mock::UserWindow window(words.data(), words.size() * sizeof(u64));
+		std::deque<DmaRange> dmas;
+
+		{
+			DirtyReport report(range, shift, {reinterpret_cast<u64>(words.data())});
+
+			if (bytes.byte() < 16)
+				mock::plan.fail(mock::Fail::kAlloc);
+			for (u64 at = below(130); at < npages && !bytes.empty();) {
+				const u64 size =
+					min(1 + below(bytes.flag() ? 4000 : 100), npages - at);
+				const IovaRange part{{base + (at << shift)},
+						     {base + ((at + size) << shift) - 1}};
+				DmaRange &dma = dmas.emplace_back(part, UserVa{}, u32{3});
+				const bool all = bytes.byte() < 64;
+				std::vector<bool> dirty(size, all);
+
+				for (u64 marks = below(6); marks > 0; marks--) {
+					const u64 first = below(size), n = 1 + below(size - first);
+
+					dma.mark_dirty({part.first + (first << shift),
+							part.first + (((first + n) << shift) - 1)},
+						       shift);
+					std::fill_n(dirty.begin() + static_cast<long>(first), n,
+						    true);
+				}
+				add(report, dma, all);
+				report_bits(expected, at, dirty);
+				at += size + (bytes.flag() ? 0 : below(200));
+			}
+			ASSERT_TRUE(report.write().ok());
+		}
+		ASSERT_EQ(words, expected);
+		for (DmaRange &dma : dmas)
+			dma.forget_dirty();
+	}
+
+	void fuzz() override
+	{
+		const mock::As as_process(&process);
+
+		for (int i = 0; i < 16 && !bytes.empty(); i++) {
+			if (bytes.flag())
+				bitmap_step();
+			else
+				report_step();
+			mock::plan.reset();
+		}
+	}
+
+	mock::Process process;
+};
+
+} // namespace
+
+FUZZ_TARGET(DirtyFuzz)
