@@ -104,9 +104,14 @@ Result<void> Type1::attach_hardware(UniquePtr<AttachedGroup> entry)
 			if (ret && ret != -ENODEV)
 				return Error::from_negative(ret);
 		}
+		const u64 page_sizes = common_page_sizes(domain.get());
+
+		// Nothing could be mapped in all domains.
+		if (page_sizes == 0)
+			return Error(EINVAL);
 		TRY(populate(*domain));
 		domains_.push_front(*domain.release());
-		update_page_sizes();
+		pgsize_bitmap_ = page_sizes;
 	}
 
 	space_.swap(space);
@@ -258,7 +263,7 @@ void Type1::leave_domain(Domain &domain, AttachedGroup &attached)
 		keep_external_only();
 	domains_.remove(domain);
 	destroy(&domain);
-	update_page_sizes();
+	pgsize_bitmap_ = common_page_sizes(nullptr);
 }
 
 // Mappings stay in the other domains.
@@ -310,17 +315,21 @@ Result<void> Type1::rebuild_space()
 	return {};
 }
 
-// The page sizes that all domains know. Pinning goes by the CPU's pages: an
-// IOMMU's smaller ones are of no use and count as one of those.
-void Type1::update_page_sizes()
+// The page sizes that all domains know, and one more if it is not nullptr.
+// Pinning goes by the CPU's pages: an IOMMU's smaller ones are of no use on
+// their own and count as one of those.
+u64 Type1::common_page_sizes(const Domain *one_more) const
 {
-	u64 common = kU64Max;
+	const auto of_pages = [](const Domain &domain) {
+		const u64 sizes = domain.pgsize_bitmap();
+
+		return sizes & ~kPageMask ? (sizes & kPageMask) | kPageSize : sizes;
+	};
+	u64 common = one_more ? of_pages(*one_more) : kPageMask;
 
 	for (const Domain &domain : domains_)
-		common &= domain.pgsize_bitmap();
-	if (common & ~kPageMask)
-		common = (common & kPageMask) | kPageSize;
-	pgsize_bitmap_ = common;
+		common &= of_pages(domain);
+	return common;
 }
 
 } // namespace vfio

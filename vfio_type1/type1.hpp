@@ -165,7 +165,7 @@ private:
 	void list_all(List<DmaRange> &all) __must_hold(lock_);
 	void keep_external_only() __must_hold(groups_lock_) __must_not_hold(lock_);
 	Result<void> rebuild_space() __must_hold(groups_lock_);
-	void update_page_sizes() __must_hold(groups_lock_);
+	u64 common_page_sizes(const Domain *one_more) const __must_hold(groups_lock_);
 
 	// emulated.cpp
 	Result<DmaRange *> hold(Iova iova) __must_hold(lock_);

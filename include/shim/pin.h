@@ -26,7 +26,7 @@ SHIM_BEGIN
 /**
  * shim_pin_own() - pin pages of the caller for a long time
  * @uva: page aligned user address
- * @npages: how many
+ * @npages: how many, at least one
  * @write: whether they will be written; breaks copy-on-write now
  * @pages: room for @npages handles
  *

@@ -352,6 +352,47 @@ TEST_F(Type1Attach, PageSizes)
 	EXPECT_EQ(info_of(c).info.iova_pgsizes, ~(kPage - 1));
 }
 
+// An IOMMU that knows pages below the CPU's only, beside one that does not:
+// both can map the CPU's pages, and nothing smaller is accepted.
+TEST_F(Type1Attach, PageSizesBelowAPageInOne)
+{
+	Container c;
+	mock::Hardware half, whole;
+	half.pgsizes = 0x800;
+	whole.family = 2;
+	whole.pgsizes = 0x201000;
+	iommu_group first(&half), second(&whole);
+
+	ASSERT_EQ(c.attach(first), 0);
+	ASSERT_EQ(c.attach(second), 0);
+	EXPECT_EQ(info_of(c).info.iova_pgsizes, 0x1000u);
+	EXPECT_EQ(c.map(0x800, uva(0), kPage), -EINVAL);
+	EXPECT_EQ(c.map(0, uva(0), 0x800), -EINVAL);
+	EXPECT_EQ(c.map(0, uva(0), kPage), 0);
+	EXPECT_EQ(c.unmap(0, kPage), static_cast<s64>(kPage));
+	c.detach(first);
+	c.detach(second);
+}
+
+// Nothing could be mapped in both.
+TEST_F(Type1Attach, PageSizesWithNoneInCommon)
+{
+	Container c;
+	mock::Hardware four, sixteen;
+	four.pgsizes = 0x1000;
+	sixteen.family = 2;
+	sixteen.pgsizes = 0x4000;
+	iommu_group first(&four), second(&sixteen);
+
+	ASSERT_EQ(c.attach(first), 0);
+	EXPECT_EQ(c.attach(second), -EINVAL);
+	EXPECT_EQ(second.domain, nullptr);
+	EXPECT_EQ(info_of(c).info.iova_pgsizes, 0x1000u);
+	ASSERT_EQ(c.map(0, uva(0), kPage), 0);
+	EXPECT_EQ(c.unmap(0, kPage), static_cast<s64>(kPage));
+	c.detach(first);
+}
+
 TEST_F(Type1Attach, InfoSizes)
 {
 	Container c;
