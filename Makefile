@@ -59,12 +59,12 @@ host-test:
 # These two install what they need, when it is missing.
 demo:
 	tools/setup demo
-	$(MAKE) modules examples
+	$(MAKE) -j$$(nproc) modules examples
 	tools/demo
 
 check:
 	tools/setup check
-	$(MAKE) modules examples testmods stack_test
+	$(MAKE) -j$$(nproc) modules examples testmods stack_test
 	tools/check
 
 clean:
