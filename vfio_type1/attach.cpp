@@ -179,8 +179,7 @@ Result<void> Type1::populate(Domain &domain)
 {
 	const bool pin = !hardware();
 
-	const auto undo = [pin](Domain &from, DmaRange &dma) {
-		from.unmap(dma);
+	const auto unpin = [pin](DmaRange &dma) {
 		if (!pin)
 			return;
 		unpin_range(dma);
@@ -192,14 +191,14 @@ Result<void> Type1::populate(Domain &domain)
 
 		if (result.ok()) {
 			result = domain.map(dma);
-			if (!result.ok() && pin) {
-				unpin_range(dma);
-				dma.uncharge_to(dma.external_counted());
-			}
+			if (!result.ok())
+				unpin(dma);
 		}
 		if (!result.ok()) {
-			for (DmaRange *done = dmas_.prev(dma); done; done = dmas_.prev(*done))
-				undo(domain, *done);
+			for (DmaRange *done = dmas_.prev(dma); done; done = dmas_.prev(*done)) {
+				domain.unmap(*done);
+				unpin(*done);
+			}
 			return result;
 		}
 	}
