@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/cred.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
@@ -12,14 +13,29 @@ struct mm_struct *shim_current_mm(void)
 	return current->mm;
 }
 
-void shim_mm_grab(struct mm_struct *mm)
+bool shim_caller_get(struct shim_caller *caller)
 {
-	mmgrab(mm);
+	if (!current->mm)
+		return false;
+	caller->mm = current->mm;
+	mmgrab(caller->mm);
+	caller->leader = get_task_struct(current->group_leader);
+	caller->cred = get_current_cred();
+	return true;
 }
 
-void shim_mm_drop(struct mm_struct *mm)
+void shim_caller_put(const struct shim_caller *caller)
 {
-	mmdrop(mm);
+	put_cred(caller->cred);
+	put_task_struct(caller->leader);
+	mmdrop(caller->mm);
+}
+
+bool shim_caller_is(const struct shim_caller *caller)
+{
+	return caller->mm == current->mm &&
+	       caller->leader == current->group_leader &&
+	       caller->cred == current_cred();
 }
 
 bool shim_mm_get_live(struct mm_struct *mm)
@@ -50,16 +66,6 @@ void shim_mm_unaccount(struct mm_struct *mm, struct task_struct *task,
 	mmap_write_lock(mm);
 	__account_locked_vm(mm, npages, false, task, true);
 	mmap_write_unlock(mm);
-}
-
-struct task_struct *shim_current_leader_get(void)
-{
-	return get_task_struct(current->group_leader);
-}
-
-void shim_task_put(struct task_struct *task)
-{
-	put_task_struct(task);
 }
 
 void shim_mm_use(struct mm_struct *mm)

@@ -51,6 +51,8 @@ u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn)
 	u64 n = 0;
 
 	*pfn = page_to_pfn(page) | marks;
+	if (count == 1 || (struct page *)pages[1] != nth_page(page, 1))
+		return 1;
 	do {
 		struct folio *folio = page_folio(page);
 		u64 end = min(count, n + folio_nr_pages(folio) -

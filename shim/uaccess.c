@@ -15,6 +15,40 @@ bool shim_copy_to_user(u64 to, const void *from, size_t size)
 	return copy_to_user(u64_to_user_ptr(to), from, size) == 0;
 }
 
+bool shim_copy_words_from_user(u64 *to, u64 from, u32 nwords)
+{
+	const u64 __user *words = u64_to_user_ptr(from);
+	u32 i;
+
+	might_fault();
+	if (!user_read_access_begin(words, nwords * sizeof(u64)))
+		return false;
+	for (i = 0; i < nwords; i++)
+		unsafe_get_user(to[i], &words[i], fault);
+	user_read_access_end();
+	return true;
+fault:
+	user_read_access_end();
+	return false;
+}
+
+bool shim_copy_words_to_user(u64 to, const u64 *from, u32 nwords)
+{
+	u64 __user *words = u64_to_user_ptr(to);
+	u32 i;
+
+	might_fault();
+	if (!user_write_access_begin(words, nwords * sizeof(u64)))
+		return false;
+	for (i = 0; i < nwords; i++)
+		unsafe_put_user(from[i], &words[i], fault);
+	user_write_access_end();
+	return true;
+fault:
+	user_write_access_end();
+	return false;
+}
+
 bool shim_access_ok(u64 address, u64 size)
 {
 	return access_ok(u64_to_user_ptr(address), size);

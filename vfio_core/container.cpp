@@ -32,13 +32,6 @@ Result<long> Container::ioctl(u32 cmd, u64 arg)
 	}
 }
 
-RefPtr<ContainerIommu> Container::iommu()
-{
-	Guard guard(iommu_lock_);
-
-	return iommu_;
-}
-
 const char *Container::module_for(u64 extension)
 {
 	switch (extension) {

@@ -57,7 +57,12 @@ public:
 
 	// The IOMMU, if there is one. While a group of the container has an open
 	// device it stays the same.
-	RefPtr<ContainerIommu> iommu();
+	RefPtr<ContainerIommu> iommu()
+	{
+		const Guard guard(iommu_lock_);
+
+		return iommu_;
+	}
 
 private:
 	// A module that serves extensions, and may not have been loaded yet.

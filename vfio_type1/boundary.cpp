@@ -38,7 +38,7 @@ Result<void> map_dma(Type1 &type1, UserVa arg)
 	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dma_map, size);
 	vfio_iommu_type1_dma_map map;
 
-	TRY(copy_in(&map, arg, kSize));
+	TRY(copy_struct_in<kSize>(&map, arg));
 	if (map.argsz < kSize || (map.flags & ~kFlags))
 		return Error(EINVAL);
 	return type1.map_dma(map);
@@ -60,7 +60,7 @@ Result<void> unmap_dma(Type1 &type1, UserVa arg)
 	vfio_iommu_type1_dma_unmap unmap;
 	vfio_bitmap bitmap = {};
 
-	TRY(copy_in(&unmap, arg, kSize));
+	TRY(copy_struct_in<kSize>(&unmap, arg));
 	if (unmap.argsz < kSize || (unmap.flags & ~kFlags))
 		return Error(EINVAL);
 
@@ -68,23 +68,23 @@ Result<void> unmap_dma(Type1 &type1, UserVa arg)
 		if (unmap.flags != VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP ||
 		    unmap.argsz < kSize + sizeof(bitmap))
 			return Error(EINVAL);
-		TRY(copy_in(&bitmap, arg + kSize, sizeof(bitmap)));
+		TRY(copy_struct_in<sizeof(bitmap)>(&bitmap, arg + kSize));
 		TRY(check_bitmap(bitmap, unmap.size));
 	}
 
 	unmap.size = TRY(type1.unmap_dma(unmap, bitmap));
-	return copy_out(arg, &unmap, kSize);
+	return copy_struct_out<kSize>(arg, &unmap);
 }
 
 Result<void> dirty_pages(Type1 &type1, UserVa arg)
 {
 	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dirty_bitmap, flags);
-	vfio_iommu_type1_dirty_bitmap dirty;
+	alignas(u64) vfio_iommu_type1_dirty_bitmap dirty;
 	vfio_iommu_type1_dirty_bitmap_get request;
 
 	if (!type1.v2())
 		return Error(EACCES);
-	TRY(copy_in(&dirty, arg, kSize));
+	TRY(copy_struct_in<kSize>(&dirty, arg));
 	if (dirty.argsz < kSize)
 		return Error(EINVAL);
 
@@ -97,7 +97,7 @@ Result<void> dirty_pages(Type1 &type1, UserVa arg)
 	case VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP:
 		if (dirty.argsz - kSize < sizeof(request))
 			return Error(EINVAL);
-		TRY(copy_in(&request, arg + kSize, sizeof(request)));
+		TRY(copy_struct_in<sizeof(request)>(&request, arg + kSize));
 		TRY(check_bitmap(request.bitmap, request.size));
 		return type1.get_dirty(request);
 	default:

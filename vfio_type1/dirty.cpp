@@ -48,8 +48,7 @@ Result<void> Type1::get_dirty(const vfio_iommu_type1_dirty_bitmap_get &request)
 	{
 		const Guard guard(lock_);
 
-		TRY(settle_ends(range));
-		if (!dirty_tracking_ || bisects_mapping(range))
+		if (TRY(bisects_mapping(range)) || !dirty_tracking_)
 			return Error(EINVAL);
 	}
 
@@ -82,8 +81,7 @@ Result<bool> Type1::collect(DirtyReport &report, IovaRange &left, IovaRange *one
 	const Guard guard(lock_);
 
 	for (DmaRange *dma = dmas_.first_in(left); dma; dma = next_in(*dma, left)) {
-		const IovaRange part{max(left.first, dma->range().first), dma->range().last};
-		IovaRange reported = part;
+		IovaRange part{max(left.first, dma->range().first), dma->range().last};
 
 		if (dma->busy) [[unlikely]] {
 			if (report.empty())
@@ -92,7 +90,19 @@ Result<bool> Type1::collect(DirtyReport &report, IovaRange &left, IovaRange *one
 			return true;
 		}
 
+		// Neighbours of which all is dirty are told as one.
 		const bool all = non_pinned_groups_ && dma->iommu_mapped;
+		if (all && !dma->dirty_recorded()) {
+			for (DmaRange *next = next_in(*dma, left);
+			     next && next->range().first - part.last == 1 && !next->busy &&
+			     next->iommu_mapped && !next->dirty_recorded();
+			     next = next_in(*dma, left)) {
+				dma = next;
+				part.last = dma->range().last;
+			}
+		}
+
+		IovaRange reported = part;
 		if (all && report.whole_words(part, &reported)) {
 			*ones = reported;
 		} else if (!report.add(*dma, part, all, &reported.last)) {

@@ -48,7 +48,8 @@ void DirtyReport::open(u64 first_bit)
 
 DirtyReport::~DirtyReport()
 {
-	shim_free_page(page_);
+	if (page_)
+		shim_free_page(page_);
 }
 
 Result<void> DirtyReport::write()

@@ -20,14 +20,12 @@ void DmaRange::let_external_go()
 	}
 }
 
-Result<void> DmaRange::change_owner(UserVa uva)
+Result<void> DmaRange::change_owner(const RefPtr<Owner> &owner, UserVa uva)
 {
-	if (shim_current_mm() != owner_->mm()) {
-		RefPtr<Owner> owner = TRY(Owner::of_caller(owner_));
-
+	if (owner->mm() != owner_->mm()) {
 		TRY(owner->charge(charged_));
 		owner_->uncharge(charged_);
-		owner_ = vfio::move(owner);
+		owner_ = owner;
 	}
 	uva_ = uva;
 	return {};

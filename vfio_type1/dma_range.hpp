@@ -93,9 +93,9 @@ public:
 	}
 
 	// Once, before anything is charged.
-	void set_owner(RefPtr<Owner> owner)
+	void set_owner(const RefPtr<Owner> &owner)
 	{
-		owner_ = vfio::move(owner);
+		owner_ = owner;
 	}
 
 	UserVa uva_of(Iova iova) const
@@ -103,9 +103,9 @@ public:
 		return uva_ + (iova - range_.first);
 	}
 
-	// Makes the calling process, which maps the same memory at uva, the
-	// owner. Errors: as charging it gives; the owner stays then.
-	Result<void> change_owner(UserVa uva);
+	// Lets owner, who maps the same memory at uva, be charged for it from
+	// now on. Errors: as charging gives; the old owner stays then.
+	Result<void> change_owner(const RefPtr<Owner> &owner, UserVa uva);
 
 	// Charges the owner for pages of this range. Errors: ENOMEM, EINTR.
 	Result<void> charge(u64 npages);
@@ -186,6 +186,12 @@ public:
 				     ((part.last - part.first) >> pgshift) + 1);
 	}
 	void forget_dirty();
+
+	// Whether there is anything that clear_dirty() would clear.
+	bool dirty_recorded() const
+	{
+		return all_dirty_ || !dirty_.empty();
+	}
 
 	PinRuns pins;
 	u32 held = 0;

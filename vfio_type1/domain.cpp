@@ -60,7 +60,8 @@ public:
 	{
 		if (at_ != first_)
 			shim_domain_unmap(domain_, first_.value, at_ - first_);
-		shim_free_page(scratch_);
+		if (scratch_)
+			shim_free_page(scratch_);
 	}
 
 	void keep()
@@ -152,7 +153,15 @@ Result<void> Domain::map(const DmaRange &dma)
 {
 	// VFIO offers no way to make a device's view coherent again, so that
 	// all DMA snoops.
-	Mapper mapper(domain_, dma.range().first, dma.prot() | SHIM_IOMMU_CACHE);
+	const u32 prot = dma.prot() | SHIM_IOMMU_CACHE;
+
+	const PinRun *single = dma.pins.single();
+	if (single && !type1_param_disable_hugepages()) [[likely]]
+		return Result<void>::from_negative(shim_domain_map(domain_, dma.range().first.value,
+								   phys_of(single->first()).value,
+								   dma.range().size(), prot));
+
+	Mapper mapper(domain_, dma.range().first, prot);
 
 	TRY(dma.pins.try_each_array(
 		[&](const PinRun *runs, u32 count) { return mapper.map(runs, count); }));

@@ -80,13 +80,6 @@ Result<void> Type1::settle(IovaRange range, bool idle)
 	return {};
 }
 
-// Nobody can tell whether a range splits a mapping that may yet fail, or go.
-Result<void> Type1::settle_ends(IovaRange range)
-{
-	TRY(settle({range.first, range.first}, false));
-	return settle({range.last, range.last}, false);
-}
-
 void Type1::release(DmaRange &dma)
 {
 	dma.busy = false;
@@ -129,8 +122,11 @@ Result<void> Type1::restore_vaddr(IovaRange range, UserVa uva)
 		return Error(ENOENT);
 	if (!dma->vaddr_invalid || dma->range() != range)
 		return Error(EINVAL);
-	TRY(dma->change_owner(uva));
-	last_owner_ = RefPtr<Owner>::share(dma->owner());
+
+	RefPtr<Owner> owner = last_owner_;
+	TRY(Owner::of_caller(owner));
+	TRY(dma->change_owner(owner, uva));
+	last_owner_ = vfio::move(owner);
 	dma->vaddr_invalid = false;
 	vaddr_invalid_count_--;
 	return {};
@@ -191,10 +187,8 @@ Result<void> Type1::accept(DmaRange &dma, bool oversized)
 	if (!space_.valid(dma.range()) || (oversized && dirty_tracking_))
 		return Error(EINVAL);
 
-	RefPtr<Owner> owner = TRY(Owner::of_caller(last_owner_));
-	if (owner.get() != last_owner_.get())
-		last_owner_ = owner;
-	dma.set_owner(vfio::move(owner));
+	TRY(Owner::of_caller(last_owner_));
+	dma.set_owner(last_owner_);
 	return {};
 }
 

@@ -6,7 +6,7 @@
 // RLIMIT_MEMLOCK; the address space is kept as an object only, so that a
 // process may end while its memory is mapped for a device. LiveMm holds its
 // memory for as long as pinning or copying takes. All that a process maps in
-// a container has one owner, as long as its right to lock memory stays.
+// a container has one owner, as long as its credentials stay.
 #pragma once
 
 #include "shim/mm.h"
@@ -17,17 +17,24 @@ namespace vfio {
 
 class Owner : Pinned {
 public:
-	// The calling process: known, if that is it. Errors: ENODEV in a
-	// kthread, ENOMEM.
-	static Result<RefPtr<Owner>> of_caller(const RefPtr<Owner> &known);
+	// Makes known the owner that the calling process is, unless it is that.
+	// Errors: ENODEV in a kthread, ENOMEM.
+	static Result<void> of_caller(RefPtr<Owner> &known)
+	{
+		if (known && shim_caller_is(&known->process_)) [[likely]]
+			return {};
+		return make_of_caller(known);
+	}
 
-	// Takes over references to both.
-	Owner(task_struct *task, mm_struct *mm, bool no_limit)
-		: task_(task), mm_(mm), no_limit_(no_limit)
+	// Takes the references over. no_limit: RLIMIT_MEMLOCK does not bind.
+	Owner(const shim_caller &process, bool no_limit) : process_(process), no_limit_(no_limit)
 	{
 	}
 
-	~Owner();
+	~Owner()
+	{
+		shim_caller_put(&process_);
+	}
 
 	RefCount &refs()
 	{
@@ -36,7 +43,7 @@ public:
 
 	mm_struct *mm() const
 	{
-		return mm_;
+		return process_.mm;
 	}
 
 	// Charges pages to the address space, which is live.
@@ -47,9 +54,10 @@ public:
 	void uncharge(u64 npages) const;
 
 private:
+	static Result<void> make_of_caller(RefPtr<Owner> &known);
+
 	RefCount refs_;
-	task_struct *const task_;
-	mm_struct *const mm_;
+	const shim_caller process_;
 	const bool no_limit_;
 };
 

@@ -23,14 +23,13 @@ Result<void> PinRuns::add_chunk()
 	return {};
 }
 
-void PinRuns::clear()
+void PinRuns::free_chunks()
 {
 	while (Chunk *chunk = head_) {
 		head_ = chunk->next;
 		shim_free(chunk);
 	}
 	tail_ = nullptr;
-	first_ = {};
 }
 
 } // namespace vfio

@@ -97,11 +97,22 @@ public:
 	}
 
 	// Forgets all runs.
-	void clear();
+	void clear()
+	{
+		first_ = {};
+		if (head_)
+			free_chunks();
+	}
 
 	bool empty() const
 	{
 		return first_.npages() == 0;
+	}
+
+	// The run, if there is no other; or nullptr.
+	const PinRun *single() const
+	{
+		return head_ || empty() ? nullptr : &first_;
 	}
 
 	// Calls visit(array of runs, count) in order, until it gives an error.
@@ -137,6 +148,7 @@ private:
 	static constexpr size_t kLargestChunk = 4096;
 
 	Result<void> add_chunk();
+	void free_chunks();
 
 	PinRun first_;
 	Chunk *head_ = nullptr;

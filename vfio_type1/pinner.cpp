@@ -43,7 +43,8 @@ public:
 		while (!empty())
 			if (const PinRun run = take(); run.pinned())
 				shim_unpin(run.first().value, run.npages(), dirty_);
-		shim_free_page(page_);
+		if (page_)
+			shim_free_page(page_);
 	}
 
 	// Pins up to npages from uva on, when it is empty.
@@ -133,10 +134,36 @@ Result<u64> record(DmaRange &dma, Batch &batch, Iova &iova)
 	return charge;
 }
 
+// The usual page of a mapping that has no other. False if it is another, or
+// cannot be pinned like this; nothing is done then. Errors: as charging gives.
+Result<bool> pin_single(DmaRange &dma, mm_struct *mm)
+{
+	const bool dirty = dma.writable();
+	u64 page = 0;
+	u64 pfn = 0;
+
+	if (mm != shim_current_mm() || dma.has_external() ||
+	    shim_pin_own(dma.uva_of(dma.range().first).value, 1, dirty, &page) != 1)
+		return false;
+	(void)shim_page_run(&page, 1, &pfn);
+	if (pfn & ~SHIM_PIN_PFN_MASK) [[unlikely]] {
+		shim_unpin(pfn & SHIM_PIN_PFN_MASK, 1, false);
+		return false;
+	}
+	// The first run needs no memory.
+	(void)dma.pins.append({Pfn{pfn}, 1, PinKind::kCounted});
+	TRY(dma.charge(1));
+	return true;
+}
+
 Result<void> pin_batches(DmaRange &dma, mm_struct *mm)
 {
 	const u64 npages = dma.range().npages();
 	Iova at = dma.range().first;
+
+	if (npages == 1 && TRY(pin_single(dma, mm)))
+		return {};
+
 	Batch batch(mm, dma.writable(), npages);
 
 	for (;;) {
@@ -174,6 +201,11 @@ void unpin_range(DmaRange &dma)
 {
 	const bool dirty = dma.writable();
 
+	if (const PinRun *single = dma.pins.single(); single && single->pinned()) [[likely]] {
+		shim_unpin(single->first().value, single->npages(), dirty);
+		dma.pins.clear();
+		return;
+	}
 	(void)dma.pins.try_each_array([dirty](const PinRun *runs, u32 count) -> Result<void> {
 		for (u32 i = 0; i < count; i++)
 			if (runs[i].pinned())

@@ -106,8 +106,6 @@ private:
 	// Waits until no mapping in range is. Errors: EINTR.
 	Result<void> settle(IovaRange range, bool idle) __must_hold(lock_);
 
-	Result<void> settle_ends(IovaRange range) __must_hold(lock_);
-
 	// The end of being busy, or of the last hold: those who wait look again.
 	void release(DmaRange &dma) __must_hold(lock_);
 
@@ -130,10 +128,11 @@ private:
 		__must_not_hold(groups_lock_, lock_);
 	Result<IovaRange> unmap_bounds(const vfio_iommu_type1_dma_unmap &unmap)
 		__must_hold_shared(groups_lock_);
-	bool bisects_mapping(IovaRange range) const __must_hold(lock_);
+	Result<bool> bisects_mapping(IovaRange range) __must_hold(lock_);
 	Result<u64> invalidate_vaddr(IovaRange range) __must_hold(lock_);
 	DmaRange *first_to_unmap(IovaRange range) const __must_hold(lock_);
 	DmaRange *next_in(const DmaRange &dma, IovaRange range) const __must_hold(lock_);
+	Result<DmaRange *> list_idle(IovaRange range, List<DmaRange> &dmas) __must_hold(lock_);
 	Result<bool> take_victims(IovaRange range, bool *all_dirty, List<DmaRange> &victims,
 				  IovaRange *pinned) __must_hold_shared(groups_lock_)
 		__must_not_hold(lock_);

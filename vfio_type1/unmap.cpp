@@ -36,13 +36,20 @@ Result<IovaRange> Type1::unmap_bounds(const vfio_iommu_type1_dma_unmap &unmap)
 	return IovaRange::of_size({unmap.iova}, unmap.size);
 }
 
-bool Type1::bisects_mapping(IovaRange range) const
+// Nobody can tell of a mapping that may yet fail, or go. Errors: EINTR.
+Result<bool> Type1::bisects_mapping(IovaRange range)
 {
-	const DmaRange *first = dmas_.find(range.first);
-	const DmaRange *last = dmas_.find(range.last);
+	for (;;) {
+		const DmaRange *first = dmas_.find(range.first);
+		const DmaRange *last =
+			first && first->range().last >= range.last ? first : dmas_.find(range.last);
+		const DmaRange *busy = first && first->busy ? first : last;
 
-	return (first && first->range().first != range.first) ||
-	       (last && last->range().last != range.last);
+		if (!busy || !busy->busy)
+			return (first && first->range().first != range.first) ||
+			       (last && last->range().last != range.last);
+		TRY(settle(busy->range(), false));
+	}
 }
 
 // With v1 a mapping goes if its first address is in the range, and a range
@@ -135,6 +142,28 @@ Result<bool> Type1::try_unmap(const vfio_iommu_type1_dma_unmap &unmap, const vfi
 	return true;
 }
 
+// Lists the mappings of the range once nobody maps, unmaps or uses them; gives
+// the first that devices have pinned, or nullptr. Errors: EINTR.
+Result<DmaRange *> Type1::list_idle(IovaRange range, List<DmaRange> &dmas)
+{
+	DmaRange *pinned = nullptr;
+
+	for (DmaRange *dma = dmas_.first_in(range); dma;) {
+		if (dma->busy || dma->held) [[unlikely]] {
+			dmas.clear();
+			TRY(settle(range, true));
+			pinned = nullptr;
+			dma = dmas_.first_in(range);
+			continue;
+		}
+		if (!pinned && dma->has_external())
+			pinned = dma;
+		dmas.push_back(*dma);
+		dma = next_in(*dma, range);
+	}
+	return pinned;
+}
+
 // Makes all mappings of the range the caller's. False if devices must unpin
 // one first, which is pinned then. all_dirty, if dirty bits are asked for:
 // whether each page is dirty. Errors: EINVAL, EINTR.
@@ -142,34 +171,30 @@ Result<bool> Type1::take_victims(IovaRange range, bool *all_dirty, List<DmaRange
 				 IovaRange *pinned)
 {
 	const Guard guard(lock_);
+	DmaRange *external = TRY(list_idle(range, victims));
+	const bool begins_inside = !victims.empty() && victims.front()->range().first < range.first;
+	const bool ends_inside = !victims.empty() && victims.back()->range().last > range.last;
 
-	TRY(settle_ends(range));
 	// The v2 interface never splits a mapping: what the range touches it
-	// must cover.
-	if ((v2_ && bisects_mapping(range)) || (all_dirty != nullptr && !dirty_tracking_))
+	// must cover. With v1 one that begins inside a mapping unmaps nothing.
+	if ((v2_ && (begins_inside || ends_inside)) || (all_dirty != nullptr && !dirty_tracking_)) {
+		victims.clear();
 		return Error(EINVAL);
-
-	for (DmaRange *dma = first_to_unmap(range); dma;) {
-		if (dma->busy || dma->held) [[unlikely]] {
-			TRY(settle(range, true));
-			if (v2_ && bisects_mapping(range))
-				return Error(EINVAL);
-			dma = first_to_unmap(range);
-			continue;
-		}
-		if (dma->has_external()) {
-			dma->leaving = true;
-			*pinned = dma->range();
-			return false;
-		}
-		dma = next_in(*dma, range);
-	}
-	for (DmaRange *dma = first_to_unmap(range); dma; dma = next_in(*dma, range)) {
-		dma->busy = true;
-		victims.push_back(*dma);
 	}
 	if (all_dirty != nullptr)
 		*all_dirty = non_pinned_groups_;
+	if (begins_inside) {
+		victims.clear();
+		return true;
+	}
+	if (external) {
+		victims.clear();
+		external->leaving = true;
+		*pinned = external->range();
+		return false;
+	}
+	for (DmaRange &dma : victims)
+		dma.busy = true;
 	return true;
 }
 
@@ -286,7 +311,7 @@ Result<u64> Type1::invalidate_vaddr(IovaRange range)
 	u64 invalidated = 0;
 
 	TRY(settle(range, true));
-	if (v2_ && bisects_mapping(range))
+	if (v2_ && TRY(bisects_mapping(range)))
 		return Error(EINVAL);
 
 	DmaRange *const first = first_to_unmap(range);

@@ -11,6 +11,7 @@
 
 #include "base.h"
 
+struct cred;
 struct mm_struct;
 struct task_struct;
 
@@ -24,16 +25,36 @@ SHIM_BEGIN
 struct mm_struct *shim_current_mm(void);
 
 /**
- * shim_mm_grab() - keep the object of an address space
- * @mm: the address space
+ * struct shim_caller - a process and its credentials, referred to
+ * @mm: its address space, grabbed
+ * @leader: its thread group leader
+ * @cred: what the calling task may do
  */
-void shim_mm_grab(struct mm_struct *mm);
+struct shim_caller {
+	struct mm_struct *mm;
+	struct task_struct *leader;
+	const struct cred *cred;
+};
 
 /**
- * shim_mm_drop() - undo shim_mm_grab()
- * @mm: the address space
+ * shim_caller_get() - refer to the calling process
+ * @caller: where to put it
+ *
+ * Return: false in a kthread, which has no address space.
  */
-void shim_mm_drop(struct mm_struct *mm);
+bool shim_caller_get(struct shim_caller *caller);
+
+/**
+ * shim_caller_put() - undo shim_caller_get()
+ * @caller: what it gave
+ */
+void shim_caller_put(const struct shim_caller *caller);
+
+/**
+ * shim_caller_is() - whether the calling process, with its credentials, is it
+ * @caller: what shim_caller_get() gave
+ */
+bool shim_caller_is(const struct shim_caller *caller);
 
 /**
  * shim_mm_get_live() - keep the memory of an address space
@@ -74,17 +95,6 @@ int shim_mm_account(struct mm_struct *mm, struct task_struct *task, u64 npages,
  */
 void shim_mm_unaccount(struct mm_struct *mm, struct task_struct *task,
 		       u64 npages);
-
-/**
- * shim_current_leader_get() - a reference to the caller's thread group leader
- */
-struct task_struct *shim_current_leader_get(void);
-
-/**
- * shim_task_put() - undo shim_current_leader_get()
- * @task: the task
- */
-void shim_task_put(struct task_struct *task);
 
 /**
  * shim_mm_use() - let a kthread work in an address space

@@ -30,6 +30,28 @@ bool shim_copy_from_user(void *to, u64 from, size_t size);
 bool shim_copy_to_user(u64 to, const void *from, size_t size);
 
 /**
+ * shim_copy_words_from_user() - the same for a few words
+ * @to: where to put them
+ * @from: user address
+ * @nwords: words of 8 bytes
+ *
+ * Context: may sleep and fault; the caller's mm.
+ * Return: true if all was copied.
+ */
+bool shim_copy_words_from_user(u64 *to, u64 from, u32 nwords);
+
+/**
+ * shim_copy_words_to_user() - write a few words of the caller's memory
+ * @to: user address
+ * @from: the words
+ * @nwords: words of 8 bytes
+ *
+ * Context: may sleep and fault; the caller's mm.
+ * Return: true if all was copied.
+ */
+bool shim_copy_words_to_user(u64 to, const u64 *from, u32 nwords);
+
+/**
  * shim_access_ok() - whether a range can be user memory at all
  * @address: user address
  * @size: bytes

@@ -115,7 +115,12 @@ public:
 
 	void get()
 	{
-		WARN_ONCE_IF(!try_get(), "reference taken on a dead object");
+		const u32 count = __atomic_fetch_add(&count_, 1, __ATOMIC_RELAXED);
+
+		if (count == 0 || count >= kSaturated) [[unlikely]] {
+			__atomic_store_n(&count_, kSaturated, __ATOMIC_RELAXED);
+			WARN_ONCE_IF(count == 0, "reference taken on a dead object");
+		}
 	}
 
 	// False if the count was zero: the object is going away.

@@ -32,4 +32,26 @@ inline Result<void> copy_out(UserVa to, const void *from, size_t size)
 	return {};
 }
 
+// The first size bytes of a UAPI struct that is aligned to u64.
+// Errors: EFAULT.
+template <size_t size, class T> Result<void> copy_struct_in(T *to, UserVa from)
+{
+	static_assert(size <= sizeof(T) && size % sizeof(u64) == 0);
+
+	if (!shim_copy_words_from_user(reinterpret_cast<u64 *>(to), from.value, size / sizeof(u64)))
+		return Error(EFAULT);
+	return {};
+}
+
+// Errors: EFAULT.
+template <size_t size, class T> Result<void> copy_struct_out(UserVa to, const T *from)
+{
+	static_assert(size <= sizeof(T) && size % sizeof(u64) == 0);
+
+	if (!shim_copy_words_to_user(to.value, reinterpret_cast<const u64 *>(from),
+				     size / sizeof(u64)))
+		return Error(EFAULT);
+	return {};
+}
+
 } // namespace vfio

@@ -27,6 +27,14 @@ protected:
 		return result;
 	}
 
+	static RefPtr<Owner> owner_of_caller()
+	{
+		RefPtr<Owner> owner;
+
+		EXPECT_TRUE(Owner::of_caller(owner).ok());
+		return owner;
+	}
+
 	static PinRun counted(u64 pfn, u64 npages)
 	{
 		return PinRun({pfn}, npages, PinKind::kCounted);
@@ -309,7 +317,7 @@ TEST_F(Type1Class, DmaRangeCharges)
 {
 	DmaRange dma(IovaRange{{0}, {10 * kPage - 1}}, {kUva}, SHIM_IOMMU_READ);
 
-	dma.set_owner(Owner::of_caller({}).take());
+	dma.set_owner(owner_of_caller());
 
 	EXPECT_EQ(process.mm.grabs, 1);
 	EXPECT_EQ(process.task.refs, 1);
@@ -330,17 +338,17 @@ TEST_F(Type1Class, DmaRangeCharges)
 	{
 		const mock::As as_heir(&heir);
 		heir.task.rlimit_pages = 1;
-		EXPECT_EQ(dma.change_owner({0x5000}).error(), Error(ENOMEM));
+		EXPECT_EQ(dma.change_owner(owner_of_caller(), {0x5000}).error(), Error(ENOMEM));
 		EXPECT_EQ(dma.uva_of({0}).value, kUva);
 		EXPECT_EQ(locked(), 2u);
 		heir.task.rlimit_pages = 2;
-		ASSERT_TRUE(dma.change_owner({0x5000}).ok());
+		ASSERT_TRUE(dma.change_owner(owner_of_caller(), {0x5000}).ok());
 	}
 	EXPECT_EQ(dma.uva_of({0}).value, 0x5000u);
 	EXPECT_EQ(locked(), 0u);
 	EXPECT_EQ(heir.mm.locked_vm, 2u);
 	EXPECT_EQ(process.mm.grabs, 0);
-	ASSERT_TRUE(dma.change_owner({kUva}).ok());
+	ASSERT_TRUE(dma.change_owner(owner_of_caller(), {kUva}).ok());
 	EXPECT_EQ(heir.mm.locked_vm, 0u);
 	EXPECT_EQ(heir.mm.grabs, 0);
 }
@@ -349,22 +357,36 @@ TEST_F(Type1Class, KthreadsOwnNothing)
 {
 	const mock::As kthread(nullptr);
 
-	EXPECT_EQ(Owner::of_caller({}).error(), Error(ENODEV));
+	RefPtr<Owner> owner;
+
+	EXPECT_EQ(Owner::of_caller(owner).error(), Error(ENODEV));
+	EXPECT_FALSE(owner);
 }
 
 TEST_F(Type1Class, OneOwnerForAllThatAProcessMaps)
 {
-	const RefPtr<Owner> first = Owner::of_caller({}).take();
+	const RefPtr<Owner> first = owner_of_caller();
+	RefPtr<Owner> now = first;
 
-	EXPECT_EQ(Owner::of_caller(first).take().get(), first.get());
+	ASSERT_TRUE(Owner::of_caller(now).ok());
+	EXPECT_EQ(now.get(), first.get());
 	EXPECT_EQ(process.mm.grabs, 1);
 
 	process.task.ipc_lock = !process.task.ipc_lock;
-	EXPECT_NE(Owner::of_caller(first).take().get(), first.get()) << "another right";
+	ASSERT_TRUE(Owner::of_caller(now).ok());
+	EXPECT_NE(now.get(), first.get()) << "another right";
 
 	mock::Process other;
 	const mock::As as_other(&other);
-	EXPECT_NE(Owner::of_caller(first).take().get(), first.get()) << "another process";
+	now = first;
+	ASSERT_TRUE(Owner::of_caller(now).ok());
+	EXPECT_NE(now.get(), first.get()) << "another process";
+	EXPECT_EQ(now->mm(), &other.mm);
+
+	mock::plan.fail(mock::Fail::kAlloc);
+	now = first;
+	EXPECT_EQ(Owner::of_caller(now).error(), Error(ENOMEM));
+	EXPECT_EQ(now.get(), first.get());
 }
 
 TEST_F(Type1Class, PinRangeOfADeadProcess)
@@ -375,7 +397,7 @@ TEST_F(Type1Class, PinRangeOfADeadProcess)
 		const mock::As as_child(&child);
 
 		child.mm.map(kUva, 4, 0x100);
-		dma.set_owner(Owner::of_caller({}).take());
+		dma.set_owner(owner_of_caller());
 	}
 	child.exit();
 	EXPECT_EQ(pin_range(dma).error(), Error(ENODEV));

@@ -224,6 +224,75 @@ TEST_F(Type1Dirty, LargeBitmapInPieces)
 	EXPECT_EQ(bitmap, Bitmap(kMany / 64)) << "once is enough";
 }
 
+TEST_F(Type1Dirty, MorePiecesThanOne)
+{
+	// A piece has a page of bits.
+	constexpr u64 kPiece = 8 * kPage;
+	constexpr u64 kMany = 3 * kPiece + 100;
+	const u64 pages[] = {0, kPiece - 1, kPiece, 2 * kPiece + 5, kMany - 1};
+	Bitmap bitmap(kMany / 64 + 1, 0), expected(kMany / 64 + 1, 0);
+
+	process.mm.map(uva(0), kMany, kPfn);
+	with_emulated();
+	ASSERT_EQ(c.map(0, uva(0), kMany * kPage), 0);
+	ASSERT_EQ(c.start_dirty(), 0);
+	for (u64 page : pages) {
+		ASSERT_EQ(device->pin(page * kPage, 1), 1);
+		expected[page / 64] |= u64{1} << page % 64;
+	}
+	device->unpin_all();
+	mock::plan.fail(mock::Fail::kCopyOut, 2);
+	EXPECT_EQ(c.get_dirty(0, kMany * kPage, bitmap), -EFAULT);
+	ASSERT_EQ(c.get_dirty(0, kMany * kPage, bitmap), 0);
+	for (u64 word = 0; word < bitmap.size(); word++)
+		EXPECT_EQ(bitmap[word] & expected[word], expected[word]) << word;
+	ASSERT_EQ(c.get_dirty(0, kMany * kPage, bitmap), 0);
+	EXPECT_EQ(bitmap, Bitmap(bitmap.size(), 0));
+
+	// All dirty by a group that writes as it likes, and not a bit more.
+	ASSERT_EQ(c.attach(group), 0);
+	bitmap.assign(bitmap.size(), 0);
+	ASSERT_EQ(c.get_dirty(0, kMany * kPage, bitmap), 0);
+	expected.assign(bitmap.size(), ~u64{0});
+	expected.back() = (u64{1} << kMany % 64) - 1;
+	EXPECT_EQ(bitmap, expected);
+}
+
+TEST_F(Type1Dirty, NeighboursAreToldTogether)
+{
+	constexpr u64 kSize = 5;
+	constexpr u64 kMappings = 400, kHole = 123, kMarked = 200;
+	constexpr u64 kMany = kSize * kMappings;
+	Bitmap bitmap(kMany / 64 + 1, 0), expected(kMany / 64 + 1, 0);
+
+	with_emulated();
+	ASSERT_EQ(c.attach(group), 0);
+	ASSERT_EQ(c.start_dirty(), 0);
+	for (u64 i = 0; i < kMappings; i++) {
+		if (i == kHole)
+			continue;
+		ASSERT_EQ(c.map(i * kSize * kPage, uva(i * kSize), kSize * kPage), 0);
+		for (u64 page = i * kSize; page < (i + 1) * kSize; page++)
+			expected[page / 64] |= u64{1} << page % 64;
+	}
+	// One has something recorded of its own.
+	ASSERT_EQ(device->pin(kMarked * kSize * kPage, 1), 1);
+	device->unpin_all();
+	ASSERT_EQ(c.get_dirty(0, kMany * kPage, bitmap), 0);
+	EXPECT_EQ(bitmap, expected);
+	bitmap.assign(bitmap.size(), 0);
+	ASSERT_EQ(c.get_dirty(0, kMany * kPage, bitmap), 0);
+	EXPECT_EQ(bitmap, expected) << "and again";
+
+	// Nothing of it was recorded for the time without that group.
+	ASSERT_EQ(c.pin(group, 0, 1), 1);
+	c.unpin(0, 1);
+	bitmap.assign(bitmap.size(), 0);
+	ASSERT_EQ(c.get_dirty(0, kMany * kPage, bitmap), 0);
+	EXPECT_EQ(bitmap[0], 1u);
+	EXPECT_EQ(bitmap[kMarked * kSize / 64], 0u);
+}
+
 TEST_F(Type1Dirty, TooLargeForABitmap)
 {
 	// One page more than a bitmap may have.

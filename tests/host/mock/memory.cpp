@@ -162,19 +162,37 @@ mm_struct *shim_current_mm(void)
 	return mm_in_use();
 }
 
-void shim_mm_grab(mm_struct *mm)
-{
-	const std::lock_guard guard(mm->mutex);
+// Credentials differ in one right here.
+struct cred {};
+static const cred may_lock, may_not_lock;
 
-	mm->grabs++;
+static const cred *current_cred()
+{
+	return current_process->task.ipc_lock ? &may_lock : &may_not_lock;
 }
 
-void shim_mm_drop(mm_struct *mm)
+bool shim_caller_get(shim_caller *caller)
 {
-	const std::lock_guard guard(mm->mutex);
+	if (!current_process)
+		return false;
+	*caller = {&current_process->mm, &current_process->task, current_cred()};
+	caller->mm->grabs++;
+	caller->leader->refs++;
+	return true;
+}
 
-	if (mm->grabs-- <= 0)
+void shim_caller_put(const shim_caller *caller)
+{
+	if (caller->mm->grabs-- <= 0)
 		violation("address space dropped more often than grabbed");
+	if (caller->leader->refs-- <= 0)
+		violation("task put more often than got");
+}
+
+bool shim_caller_is(const shim_caller *caller)
+{
+	return current_process && caller->mm == &current_process->mm &&
+	       caller->leader == &current_process->task && caller->cred == current_cred();
 }
 
 bool shim_mm_get_live(mm_struct *mm)
@@ -227,20 +245,6 @@ void shim_mm_unaccount(mm_struct *mm, task_struct *, u64 npages)
 		violation("uncharge of %lld pages of %lld", static_cast<s64>(npages),
 			  static_cast<s64>(mm->locked_vm));
 	mm->locked_vm -= npages;
-}
-
-task_struct *shim_current_leader_get(void)
-{
-	if (!current_process)
-		fatal("a kthread has no leader to charge");
-	current_process->task.refs++;
-	return &current_process->task;
-}
-
-void shim_task_put(task_struct *task)
-{
-	if (task->refs-- <= 0)
-		violation("task put more often than got");
 }
 
 void shim_mm_use(mm_struct *mm)

@@ -170,6 +170,16 @@ bool shim_copy_to_user(u64 to, const void *from, size_t size)
 }
 
 // User addresses end at 2^47, less a page, as on x86.
+bool shim_copy_words_from_user(u64 *to, u64 from, u32 nwords)
+{
+	return shim_copy_from_user(to, from, nwords * sizeof(u64));
+}
+
+bool shim_copy_words_to_user(u64 to, const u64 *from, u32 nwords)
+{
+	return shim_copy_to_user(to, from, nwords * sizeof(u64));
+}
+
 bool shim_access_ok(u64 address, u64 size)
 {
 	constexpr u64 kLimit = (u64{1} << 47) - kPage;
