@@ -138,6 +138,9 @@ bool type1_param_disable_hugepages(void);
 /** type1_param_dma_entry_limit() - how many mappings a container may have */
 u32 type1_param_dma_entry_limit(void);
 
+/** type1_param_pin_workers() - threads for a large mapping, 0: the CPUs */
+u32 type1_param_pin_workers(void);
+
 SHIM_END
 
 #endif

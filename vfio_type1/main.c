@@ -28,6 +28,12 @@ module_param(dma_entry_limit, uint, 0644);
 MODULE_PARM_DESC(dma_entry_limit,
 		 "Mappings that a container may have (default: 65535)");
 
+static unsigned int pin_workers;
+module_param(pin_workers, uint, 0644);
+MODULE_PARM_DESC(
+	pin_workers,
+	"Threads that pin one large mapping together, of 128 MiB each at least; 1: the caller alone (default: 0, one for each CPU)");
+
 bool type1_param_allow_unsafe_interrupts(void)
 {
 	return READ_ONCE(allow_unsafe_interrupts);
@@ -41,6 +47,11 @@ bool type1_param_disable_hugepages(void)
 u32 type1_param_dma_entry_limit(void)
 {
 	return READ_ONCE(dma_entry_limit);
+}
+
+u32 type1_param_pin_workers(void)
+{
+	return READ_ONCE(pin_workers);
 }
 
 static void *driver_open(unsigned long extension)

@@ -23,6 +23,20 @@ Result<void> PinRuns::add_chunk()
 	return {};
 }
 
+Result<void> PinRuns::splice(PinRuns &other)
+{
+	if (other.empty())
+		return {};
+	TRY(append(other.first_));
+	if (other.head_) {
+		(tail_ ? tail_->next : head_) = other.head_;
+		tail_ = other.tail_;
+	}
+	other.first_ = {};
+	other.head_ = other.tail_ = nullptr;
+	return {};
+}
+
 void PinRuns::free_chunks()
 {
 	while (Chunk *chunk = head_) {

@@ -96,6 +96,10 @@ public:
 		return {};
 	}
 
+	// Takes all runs of other over, behind those here. Errors: ENOMEM;
+	// nothing is taken then.
+	Result<void> splice(PinRuns &other);
+
 	// Forgets all runs.
 	void clear()
 	{

@@ -17,6 +17,11 @@ bool type1_param_disable_hugepages(void)
 	return fixture_params.disable_hugepages;
 }
 
+u32 type1_param_pin_workers(void)
+{
+	return 0;
+}
+
 u32 type1_param_dma_entry_limit(void)
 {
 	return fixture_params.dma_entry_limit;

@@ -13,6 +13,11 @@ bool type1_param_disable_hugepages(void)
 	return mock::type1_params.disable_hugepages;
 }
 
+u32 type1_param_pin_workers(void)
+{
+	return mock::type1_params.pin_workers;
+}
+
 u32 type1_param_dma_entry_limit(void)
 {
 	return mock::type1_params.dma_entry_limit;

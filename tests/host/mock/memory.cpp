@@ -4,10 +4,12 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "shim/cred.h"
 #include "shim/mm.h"
+#include "shim/worker.h"
 
 namespace mock {
 
@@ -259,6 +261,42 @@ void shim_mm_unuse(mm_struct *mm)
 	if (borrowed_mm != mm)
 		violation("shim_mm_unuse() of another address space");
 	borrowed_mm = nullptr;
+}
+
+struct shim_worker {
+	std::thread thread;
+};
+
+shim_worker *shim_worker_start(mm_struct *mm, void (*run)(void *arg), void *arg)
+{
+	if (plan.hit(Fail::kWorker))
+		return nullptr;
+	return new shim_worker{std::thread([=] {
+		shim_mm_use(mm);
+		run(arg);
+		shim_mm_unuse(mm);
+	})};
+}
+
+bool shim_worker_wait(shim_worker *)
+{
+	return !shim_killed();
+}
+
+void shim_worker_join(shim_worker *worker)
+{
+	worker->thread.join();
+	delete worker;
+}
+
+u32 shim_online_cpus(void)
+{
+	return 4;
+}
+
+bool shim_killed(void)
+{
+	return current_process && current_process->task.fatal_signal;
 }
 
 bool shim_capable_ipc_lock(void)

@@ -13,12 +13,14 @@ struct Type1Params {
 	std::atomic<bool> allow_unsafe_interrupts = false;
 	std::atomic<bool> disable_hugepages = false;
 	std::atomic<u32> dma_entry_limit = 65535;
+	std::atomic<u32> pin_workers = 1;
 
 	void reset()
 	{
 		allow_unsafe_interrupts = false;
 		disable_hugepages = false;
 		dma_entry_limit = 65535;
+		pin_workers = 1;
 	}
 };
 

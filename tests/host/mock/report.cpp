@@ -116,9 +116,10 @@ const char *name_of(Fail kind)
 	static const char *const names[] = {
 		"alloc",      "valloc",	     "pin",	     "follow",	       "account",
 		"copy_in",    "copy_out",    "domain_alloc", "domain_nesting", "domain_attach",
-		"domain_map", "reserve_msi", "reserved",     "capable",	       "file",
-		"fd",	      "claim_dma",   "node",	     "index",	       "device",
-		"driver",     "user_pages",  "module",	     "group",	       "none",
+		"domain_map", "reserve_msi", "reserved",     "capable",	       "worker",
+		"file",	      "fd",	     "claim_dma",    "node",	       "index",
+		"device",     "driver",	     "user_pages",   "module",	       "group",
+		"none",
 	};
 	static_assert(sizeof(names) / sizeof(names[0]) == static_cast<size_t>(Fail::kCount) + 1);
 

@@ -41,6 +41,7 @@ enum class Fail {
 	kReserveMsi,
 	kReserved,
 	kCapable,
+	kWorker,
 	// vfio_core
 	kFile,
 	kFd,

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Batch: memory is pinned in batches, so that what is pinned and not recorded
+// yet has a bound, and accounting is paid once a batch.
+#pragma once
+
+#include "pin_runs.hpp"
+#include "shim/alloc.h"
+#include "shim/mm.h"
+#include "shim/pin.h"
+
+namespace vfio {
+
+// Pages that were pinned and have no record yet, taken out as runs. What is
+// not taken out is unpinned at the end.
+class Batch : Pinned {
+public:
+	// For up to npages in all.
+	Batch(mm_struct *mm, bool dirty, u64 npages) : mm_(mm), dirty_(dirty)
+	{
+		if (npages == 1)
+			return;
+		page_ = static_cast<u64 *>(shim_alloc_page());
+		if (page_) {
+			pages_ = page_;
+			capacity_ = kPageSize / sizeof(u64);
+		}
+	}
+
+	~Batch()
+	{
+		while (!empty())
+			if (const PinRun run = take(); run.pinned())
+				shim_unpin(run.first().value, run.npages(), dirty_);
+		if (page_)
+			shim_free_page(page_);
+	}
+
+	// Pins up to npages from uva on, when it is empty.
+	Result<void> fill(UserVa uva, u64 npages)
+	{
+		const u64 wanted = min(npages, capacity_);
+		const long got = mm_ == shim_current_mm() ?
+					 shim_pin_own(uva.value, wanted, dirty_, pages_) :
+					 shim_pin_remote(mm_, uva.value, wanted, dirty_, pages_);
+
+		taken_ = count_ = 0;
+		if (got > 0) [[likely]] {
+			count_ = static_cast<u64>(got);
+			return {};
+		}
+
+		// No page to pin, but perhaps a device's memory.
+		u64 pfn = 0;
+		if (shim_follow_pfn(mm_, uva.value, dirty_, &pfn) < 0)
+			return Error::from_negative(got);
+		if (!(pfn & SHIM_PIN_RESERVED))
+			return Error(EFAULT);
+		borrowed_ = run_of(pfn | SHIM_PIN_ZERO, 1);
+		return {};
+	}
+
+	bool empty() const
+	{
+		return taken_ == count_ && borrowed_.npages() == 0;
+	}
+
+	// The run at the front, which is the caller's then.
+	PinRun take()
+	{
+		if (borrowed_.npages()) [[unlikely]]
+			return vfio::exchange(borrowed_, PinRun());
+
+		u64 pfn = 0;
+		const u64 npages = shim_page_run(pages_ + taken_, count_ - taken_, &pfn);
+
+		taken_ += npages;
+		if (pfn & SHIM_PIN_ZERO) [[unlikely]]
+			release_zero_page(pfn, npages);
+		return run_of(pfn, npages);
+	}
+
+private:
+	static PinRun run_of(u64 pfn_and_marks, u64 npages)
+	{
+		const Pfn pfn{pfn_and_marks & SHIM_PIN_PFN_MASK};
+
+		if (pfn_and_marks & SHIM_PIN_ZERO)
+			return {pfn, npages, PinKind::kBorrowed};
+		if (pfn_and_marks & SHIM_PIN_RESERVED)
+			return {pfn, npages, PinKind::kReserved};
+		return {pfn, npages, PinKind::kCounted};
+	}
+
+	// The zero page stays without being pinned, and a count of its users
+	// would only ever grow.
+	static void release_zero_page(u64 pfn, u64 npages)
+	{
+		for (u64 i = 0; i < npages; i++)
+			shim_unpin(pfn & SHIM_PIN_PFN_MASK, 1, false);
+	}
+
+	mm_struct *const mm_;
+	const bool dirty_;
+	u64 single_ = 0;
+	u64 *page_ = nullptr;
+	u64 *pages_ = &single_;
+	u64 capacity_ = 1;
+	u64 taken_ = 0;
+	u64 count_ = 0;
+	PinRun borrowed_;
+};
+
+} // namespace vfio
