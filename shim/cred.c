@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/capability.h>
-#include <linux/mm.h>
-#include <linux/sched/signal.h>
 
 #include "shim/cred.h"
 
@@ -13,9 +11,4 @@ bool shim_capable_ipc_lock(void)
 bool shim_capable_sys_rawio(void)
 {
 	return capable(CAP_SYS_RAWIO);
-}
-
-u64 shim_rlimit_memlock_pages(void)
-{
-	return rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
 }

@@ -17,17 +17,6 @@ void shim_log_warn(const char *format, ...)
 	va_end(args);
 }
 
-void shim_log_info(const char *format, ...)
-{
-	struct va_format line = { .fmt = format };
-	va_list args;
-
-	va_start(args, format);
-	line.va = &args;
-	pr_info(KBUILD_MODNAME ": %pV\n", &line);
-	va_end(args);
-}
-
 void shim_warn(const char *what)
 {
 	WARN(true, KBUILD_MODNAME ": %s\n", what);

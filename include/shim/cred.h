@@ -13,11 +13,6 @@ bool shim_capable_ipc_lock(void);
 /** shim_capable_sys_rawio() - CAP_SYS_RAWIO */
 bool shim_capable_sys_rawio(void);
 
-/**
- * shim_rlimit_memlock_pages() - RLIMIT_MEMLOCK of the caller, in pages
- */
-u64 shim_rlimit_memlock_pages(void);
-
 SHIM_END
 
 #endif

@@ -15,13 +15,6 @@ __attribute__((format(printf, 1, 2))) void shim_log_warn(const char *format,
 							 ...);
 
 /**
- * shim_log_info() - one line at info level
- * @format: printf-like format, without the newline
- */
-__attribute__((format(printf, 1, 2))) void shim_log_info(const char *format,
-							 ...);
-
-/**
  * shim_warn() - report a broken invariant with a stack trace
  * @what: the invariant
  *

@@ -211,11 +211,6 @@ void shim_device_set_destroy(vfio_device_set *set)
 	delete set;
 }
 
-vfio_core_device_set *shim_device_set_owner(vfio_device_set *set)
-{
-	return set->owner;
-}
-
 void shim_device_set_lock(vfio_device_set *set)
 {
 	set->mutex.lock();

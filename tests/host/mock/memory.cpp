@@ -308,8 +308,3 @@ bool shim_capable_sys_rawio(void)
 {
 	return current_process && current_process->task.sys_rawio;
 }
-
-u64 shim_rlimit_memlock_pages(void)
-{
-	return current_process ? current_process->task.rlimit_pages.load() : 0;
-}

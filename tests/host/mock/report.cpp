@@ -250,15 +250,6 @@ void shim_log_warn(const char *format, ...)
 	va_end(args);
 }
 
-void shim_log_info(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	log_line(format, args);
-	va_end(args);
-}
-
 void shim_warn(const char *what)
 {
 	const std::lock_guard guard(report_mutex);
