@@ -166,11 +166,11 @@ mm_struct *shim_current_mm(void)
 
 // Credentials differ in one right here.
 struct cred {};
-static const cred may_lock, may_not_lock;
+static const cred kMayLock, kMayNotLock;
 
 static const cred *current_cred()
 {
-	return current_process->task.ipc_lock ? &may_lock : &may_not_lock;
+	return current_process->task.ipc_lock ? &kMayLock : &kMayNotLock;
 }
 
 bool shim_caller_get(shim_caller *caller)
