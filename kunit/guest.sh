@@ -9,7 +9,7 @@ fail() { echo "Bail out! $*"; exit 1; }
 leaks=/sys/kernel/debug/kmemleak
 [ -w $leaks ] || fail "no kmemleak"
 echo 16 >/proc/sys/vm/nr_hugepages
-for module in vfio vfio_iommu_type1 vfio_mock_iommu; do
+for module in vfio vfio_iommu_type1 vfio_mock_iommu vfio_testdev; do
 	modprobe $module || fail "modprobe $module"
 	echo "# $module: $(modinfo -F filename $module)"
 done
@@ -24,7 +24,7 @@ done
 
 [ ! -e /mock_test ] || /mock_test || status=1
 
-rmmod vfio_mock_iommu vfio_iommu_type1 vfio || fail "rmmod"
+rmmod vfio_testdev vfio_mock_iommu vfio_iommu_type1 vfio || fail "rmmod"
 
 # An object counts as leaked when it is old enough and seen twice.
 sleep 6

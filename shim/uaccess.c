@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/err.h>
+#include <linux/fault-inject-usercopy.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
@@ -21,7 +22,8 @@ bool shim_copy_words_from_user(u64 *to, u64 from, u32 nwords)
 	u32 i;
 
 	might_fault();
-	if (!user_read_access_begin(words, nwords * sizeof(u64)))
+	if (should_fail_usercopy() ||
+	    !user_read_access_begin(words, nwords * sizeof(u64)))
 		return false;
 	for (i = 0; i < nwords; i++)
 		unsafe_get_user(to[i], &words[i], fault);
@@ -38,7 +40,8 @@ bool shim_copy_words_to_user(u64 to, const u64 *from, u32 nwords)
 	u32 i;
 
 	might_fault();
-	if (!user_write_access_begin(words, nwords * sizeof(u64)))
+	if (should_fail_usercopy() ||
+	    !user_write_access_begin(words, nwords * sizeof(u64)))
 		return false;
 	for (i = 0; i < nwords; i++)
 		unsafe_put_user(from[i], &words[i], fault);

@@ -1,93 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// The failure sweep: a call is made, then again with its 1st, 2nd, ... failure
-// point failing, until one run has none left. A point is a slab or page
-// allocation, or a copy from or to the caller (/proc/thread-self/fail-nth).
-// After each, all is back where it was.
-#include <functional>
-#include <vector>
+// The failure sweep of the container's and the group's ioctls.
+#include "sweep.hpp"
 
-#include "mock.hpp"
-
-namespace {
-
-constexpr Device kA{0, 0}, kB{1, 0};
-constexpr uint64_t kIova = 0x100000;
-
-class FailNth {
-public:
-	FailNth() : fd_(open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC))
-	{
-		if (fd_.get() < 0)
-			throw tap::Failure("no fail-nth: not the debug kernel?");
-		for (const char *what : {"failslab", "fail_page_alloc"})
-			for (const auto &[name, value] : {std::pair{"ignore-gfp-wait", "N"},
-							  std::pair{"verbose", "0"}})
-				set(std::string("/sys/kernel/debug/") + what + "/" + name, value);
-		set("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
-		set("/sys/kernel/debug/fail_page_alloc/min-order", "0");
-		set("/sys/kernel/debug/fail_usercopy/verbose", "0");
-	}
-	void arm(unsigned nth) const
-	{
-		const std::string text = std::to_string(nth);
-		CHECK_EQ(pwrite(fd_.get(), text.data(), text.size(), 0), ssize_t(text.size()));
-	}
-	/* Whether a point has failed since. Asking and disarming are points as well. */
-	bool disarm() const
-	{
-		char text[16] = {};
-		if (pread(fd_.get(), text, sizeof(text) - 1, 0) < 0) {
-			CHECK_EQ(errno, EFAULT);
-			return false;
-		}
-		if (pwrite(fd_.get(), "0", 1, 0) < 0) {
-			CHECK_EQ(errno, EFAULT);
-			CHECK_EQ(pwrite(fd_.get(), "0", 1, 0), 1);
-			return false;
-		}
-		return atoi(text) == 0;
-	}
-
-private:
-	static void set(const std::string &path, const char *value)
-	{
-		std::ofstream file(path);
-		file << value << std::flush;
-		if (!file.good())
-			throw tap::Failure("cannot set " + path);
-	}
-	Fd fd_;
-};
-
-struct State {
-	uint64_t locked = locked_kib();
-	uint64_t ptes[VFIO_MOCK_IOMMUS], domains[VFIO_MOCK_IOMMUS];
-
-	State()
-	{
-		for (unsigned i = 0; i < VFIO_MOCK_IOMMUS; i++) {
-			const vfio_mock_counts now = counts(i);
-			ptes[i] = now.ptes;
-			domains[i] = now.domains;
-			CHECK_EQ(now.stale, 0u);
-			CHECK_EQ(now.violations, 0u);
-		}
-	}
-	void check_same() const
-	{
-		const State now;
-		CHECK_EQ(now.locked, locked);
-		for (unsigned i = 0; i < VFIO_MOCK_IOMMUS; i++) {
-			CHECK_EQ(now.ptes[i], ptes[i]);
-			CHECK_EQ(now.domains[i], domains[i]);
-		}
-	}
-};
-
-/* call gives 0 or an errno; undo follows each call that did what it should. */
 unsigned sweep(const char *name, const std::function<int()> &call,
-	       const std::function<void()> &undo)
+	       const std::function<void()> &undo, const std::function<void()> &clean,
+	       const std::set<int> &errors)
 {
 	const FailNth fail_nth;
 	for (unsigned nth = 1;; nth++) {
@@ -95,9 +13,8 @@ unsigned sweep(const char *name, const std::function<int()> &call,
 		fail_nth.arm(nth);
 		const int error = call();
 		const bool failed = fail_nth.disarm();
-		if (!error)
-			undo();
-		else if (error != ENOMEM && error != EFAULT && error != EIO)
+		(error ? clean : undo)();
+		if (error && !errors.contains(error))
 			throw tap::Failure(std::string(name) + ": " + strerror(error) + " at point " +
 					   std::to_string(nth));
 		before.check_same();
@@ -109,6 +26,11 @@ unsigned sweep(const char *name, const std::function<int()> &call,
 	}
 }
 
+namespace {
+
+constexpr Device kA{0, 0}, kB{1, 0};
+constexpr uint64_t kIova = 0x100000;
+
 /* The ends of it; the other tests look at each page. */
 void check_mapped(const Device &device, const Memory &memory)
 {
@@ -117,11 +39,6 @@ void check_mapped(const Device &device, const Memory &memory)
 		CHECK_EQ(device.dma(kIova + at, copy.data(), kPage, false), 0);
 		CHECK_EQ(memcmp(copy.data(), memory.data() + at, kPage), 0);
 	}
-}
-
-int result(int ret)
-{
-	return ret < 0 ? errno : 0;
 }
 
 /* Descriptors and arguments that are there before the call, so that only it is swept. */
