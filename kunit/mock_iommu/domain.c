@@ -116,11 +116,28 @@ static void *find_live(struct mock_domain *md, u64 iova, u64 *first)
 	return pte && !is_stale(md, *first) ? pte : NULL;
 }
 
-/* The IOTLB forgets an entry that was unmapped. */
+/*
+ * The IOTLB forgets an entry, if it is one that was unmapped. Another flush may
+ * have been there before, and a new mapping may stand in its place.
+ */
 static void drop_stale(struct mock_domain *md, unsigned long index)
 {
-	xa_erase(&md->ptes, index);
-	atomic64_dec(&md->iommu->stale);
+	xa_lock(&md->ptes);
+	if (xa_get_mark(&md->ptes, index, STALE)) {
+		__xa_erase(&md->ptes, index);
+		atomic64_dec(&md->iommu->stale);
+	}
+	xa_unlock(&md->ptes);
+}
+
+/* Stays in the IOTLB until a flush. */
+static void make_stale(struct mock_domain *md, unsigned long index)
+{
+	xa_lock(&md->ptes);
+	__xa_set_mark(&md->ptes, index, STALE);
+	atomic64_inc(&md->iommu->stale);
+	xa_unlock(&md->ptes);
+	atomic64_dec(&md->iommu->ptes);
 }
 
 static bool in_aperture(struct mock_domain *md, u64 iova, u64 size)
@@ -230,9 +247,7 @@ static size_t mock_unmap_pages(struct iommu_domain *domain, unsigned long iova,
 			violation(md->iommu,
 				  "unmap of a part of the page of %llx at %llx",
 				  pte_size(pte), first);
-		xa_set_mark(&md->ptes, first >> UNIT_SHIFT, STALE);
-		atomic64_dec(&md->iommu->ptes);
-		atomic64_inc(&md->iommu->stale);
+		make_stale(md, first >> UNIT_SHIFT);
 		done = first + pte_size(pte) - iova;
 	}
 	if (done)
