@@ -4,7 +4,6 @@
  * the caller or from a kernel worker that has no mm. What is pinned is kept by
  * page, so that dma_unmap() and close can give it back.
  */
-#include <linux/delay.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include "testdev.h"
@@ -34,6 +33,7 @@ struct call {
 
 void testdev_dma_init(struct testdev *td)
 {
+	init_rwsem(&td->pinning);
 	mutex_init(&td->pin_lock);
 	xa_init(&td->pins);
 }
@@ -189,18 +189,24 @@ void testdev_dma_unmap(struct vfio_device *vdev, u64 iova, u64 size)
 	if (ignore)
 		return;
 
+	down_read(&td->pinning);
 	call_run(&call, worker);
+	up_read(&td->pinning);
+	if (call.ret)
+		return;
 	/*
-	 * Nothing here: perhaps another thread is between its pin and its
-	 * record. Let it come to that before type1 asks again.
+	 * Nothing here: other threads may be between their pin and its record,
+	 * or the other way around. They come to an end before type1 asks again.
 	 */
-	if (!call.ret)
-		usleep_range(1000, 2000);
+	down_write(&td->pinning);
+	up_write(&td->pinning);
 }
 
 void testdev_dma_close(struct testdev *td)
 {
+	down_read(&td->pinning);
 	unpin_range(td, 0, U64_MAX);
+	up_read(&td->pinning);
 	mutex_lock(&td->pin_lock);
 	td->policy = VFIO_TESTDEV_UNPIN_NOW;
 	td->ignore = 0;
@@ -239,16 +245,18 @@ static long ioctl_pin(struct testdev *td, void __user *arg)
 		call.prot |= IOMMU_READ;
 	if (pin.prot & VFIO_TESTDEV_PROT_WRITE)
 		call.prot |= IOMMU_WRITE;
+	down_read(&td->pinning);
 	call_run(&call, pin.flags & VFIO_TESTDEV_KTHREAD);
 	pin.ret = call.ret;
-
 	if (pin.ret > 0) {
 		ret = pins_add(td, pin.iova, pin.ret);
 		if (ret)
 			vfio_unpin_pages(&td->vdev, pin.iova, pin.ret);
-		else
-			ret = pin_pfns(&pin, pages);
 	}
+	up_read(&td->pinning);
+
+	if (!ret && pin.ret > 0)
+		ret = pin_pfns(&pin, pages);
 	kfree(pages);
 	if (!ret && copy_to_user(arg, &pin, sizeof(pin)))
 		ret = -EFAULT;
@@ -266,14 +274,16 @@ static long ioctl_unpin(struct testdev *td, void __user *arg)
 	/* The core warns about such a count: a driver must not pass it. */
 	if (pin.npage <= 0 || pin.npage > MAX_PAGES)
 		return -EINVAL;
-	if (!(pin.flags & VFIO_TESTDEV_RAW)) {
-		ret = pins_sub(td, pin.iova, pin.npage);
-		if (ret)
-			return ret;
-	}
 	call.iova = pin.iova;
 	call.npage = pin.npage;
-	call_run(&call, pin.flags & VFIO_TESTDEV_KTHREAD);
+	down_read(&td->pinning);
+	ret = pin.flags & VFIO_TESTDEV_RAW ? 0 :
+					     pins_sub(td, pin.iova, pin.npage);
+	if (!ret)
+		call_run(&call, pin.flags & VFIO_TESTDEV_KTHREAD);
+	up_read(&td->pinning);
+	if (ret)
+		return ret;
 	pin.ret = call.ret;
 	return copy_to_user(arg, &pin, sizeof(pin)) ? -EFAULT : 0;
 }

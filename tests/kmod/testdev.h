@@ -6,9 +6,11 @@
  * counters and lives until DESTROY, whether or not a driver is bound. A testdev
  * is the vfio_device of a bound slot. Each testdev holds a reference of its slot.
  *
- * Locks: no lock of this module is held while a vfio function is called that
- * may wait for the container, because dma_unmap() runs under a lock of type1
- * and takes pin_lock itself. mig_lock and log_lock stand alone.
+ * Locks: no lock of this module but pinning is held while a vfio function is
+ * called that may wait for the container, because dma_unmap() runs under a lock
+ * of type1 and takes pin_lock itself. pinning is held, shared, over a pin or
+ * unpin and its record, so that dma_unmap() can wait for those under way.
+ * mig_lock and log_lock stand alone.
  */
 #ifndef TESTDEV_H
 #define TESTDEV_H
@@ -16,6 +18,7 @@
 #include <linux/kref.h>
 #include <linux/mutex.h>
 #include <linux/platform_device.h>
+#include <linux/rwsem.h>
 #include <linux/vfio.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -58,8 +61,9 @@ struct testdev {
 	struct mutex request_lock; /* request_fd */
 	struct eventfd_ctx *request_fd;
 
-	struct mutex pin_lock; /* pins, policy, events */
-	struct xarray pins;    /* iova / PAGE_SIZE -> how often pinned */
+	struct rw_semaphore pinning; /* see above */
+	struct mutex pin_lock;	     /* pins, policy, events */
+	struct xarray pins;	     /* iova / PAGE_SIZE -> how often pinned */
 	u32 policy, ignore;
 	struct vfio_testdev_unmap_event events[VFIO_TESTDEV_MAX_EVENTS];
 	u32 nevents, lost_events;
