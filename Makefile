@@ -91,10 +91,11 @@ help:
 	@echo '  make coverage     what of the core the host tests reach'
 	@echo '  make model        every order of a few threads through the real cores'
 	@echo '  make kunit        KUnit suites on a debug kernel, which it builds once'
+	@echo '  make soak SECONDS=60  random ioctls from many processes on that kernel'
 	@echo '  make bench        instructions of ours beside those of the kernel'"'"'s'
 	@echo '  make clean'
 	@echo
 	@echo 'Single layers and tests: tools/check --list; README.md'
 	@echo 'KDIR is $(KDIR)'
 
--include mk/lint.mk mk/kunit.mk mk/bench.mk mk/model.mk mk/fuzz.mk mk/coverage.mk
+-include mk/lint.mk mk/kunit.mk mk/soak.mk mk/bench.mk mk/model.mk mk/fuzz.mk mk/coverage.mk

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// What devices there are, and the process that makes them come and go.
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "../../kunit/mock_iommu/vfio_mock.h"
+#include "../kmod/vfio_testdev.h"
+#include "soak.hpp"
+
+namespace soak {
+namespace {
+
+constexpr int kTestdevs = 4;
+const std::string kPci = "/sys/bus/pci/devices/";
+
+int group_of(const std::string& device) {
+  char target[256] = {};
+  if (readlink((device + "/iommu_group").c_str(), target, sizeof target - 1) <
+      0)
+    return -1;
+  return atoi(strrchr(target, '/') + 1);
+}
+
+void add_target(const std::string& name, int group) {
+  if (shared->ntargets == kMaxDevices) return;
+  Target& t = shared->targets[shared->ntargets++];
+  strncpy(t.name, name.c_str(), sizeof t.name - 1);
+  t.id = -1;
+  t.group = group;
+}
+
+int control() {
+  static int fd = open("/dev/" VFIO_TESTDEV_NAME, O_RDWR | O_CLOEXEC);
+  return fd;
+}
+
+void create(Target& t, Random& random) {
+  vfio_testdev_create c{};
+  c.kind = random.one_in(8) ? VFIO_TESTDEV_BARE : VFIO_TESTDEV_FULL;
+  c.set = static_cast<uint32_t>(random.below(3));
+  bool done = !ioctl(control(), VFIO_TESTDEV_CREATE, &c);
+  count("create device", done);
+  if (!done) return;
+  strncpy(t.name, c.name, sizeof t.name - 1);
+  t.id = c.id;
+  t.group = c.group;
+}
+
+// Says so to those who may have it open, who should close it then.
+class Wanted {
+ public:
+  explicit Wanted(const Target& t) {
+    shared->wanted = static_cast<int>(&t - shared->targets);
+  }
+  ~Wanted() { shared->wanted = -1; }
+};
+
+void destroy(Target& t) {
+  Wanted wanted(t);
+  t.group = -1;
+  int id = t.id.exchange(-1);
+  count("destroy device", !ioctl(control(), VFIO_TESTDEV_DESTROY, &id));
+}
+
+void churn_testdev(Random& random) {
+  Target& t = shared->targets[shared->first_testdev + random.below(kTestdevs)];
+  if (t.id >= 0) destroy(t);
+  if (t.id < 0 && !random.one_in(4)) create(t, random);
+}
+
+void short_sleep(Random& random) {
+  if (random.one_in(3)) usleep(static_cast<useconds_t>(random.below(50000)));
+}
+
+void unbind(Target& t, const std::string& driver, Random& random) {
+  {
+    Wanted wanted(t);
+    count("unbind", write_text(driver + "unbind", t.name));
+  }
+  short_sleep(random);
+  count("bind", write_text(driver + "bind", t.name));
+}
+
+// A device that is pulled out, and found again.
+void remove(Target& t, const std::string& driver, Random& random) {
+  std::string device = kPci + t.name;
+  t.group = -1;
+  {
+    Wanted wanted(t);
+    count("remove device", write_text(device + "/remove", "1"));
+  }
+  short_sleep(random);
+  count("rescan", write_text("/sys/bus/pci/rescan", "1"));
+  bool found = write_text(device + "/driver_override", "vfio-pci") &&
+               write_text(driver + "bind", t.name);
+  count("bind", found);
+  if (found) t.group = group_of(device);
+}
+
+void churn_pci(Random& random) {
+  Target& t =
+      shared->targets[kMocks + random.below(shared->first_testdev - kMocks)];
+  const std::string driver = "/sys/bus/pci/drivers/vfio-pci/";
+  short_sleep(random);
+  // Scanning the bus takes seconds.
+  static bool removed_one;
+  if (!removed_one || random.one_in(8)) {
+    removed_one = true;
+    remove(t, driver, random);
+  } else {
+    unbind(t, driver, random);
+  }
+}
+
+void churn_parameter(Random& random) {
+  static const std::string kDir = "/sys/module/vfio_iommu_type1/parameters/";
+  switch (random.below(3)) {
+    case 0:
+      count("module parameter", write_text(kDir + "allow_unsafe_interrupts",
+                                           random.one_in(2) ? "Y" : "N"));
+      break;
+    case 1:
+      count("module parameter", write_text(kDir + "disable_hugepages",
+                                           random.one_in(3) ? "Y" : "N"));
+      break;
+    case 2:
+      count("module parameter", write_text(kDir + "dma_entry_limit",
+                                           random.one_in(3) ? "16" : "65535"));
+      break;
+  }
+}
+
+void set_remapped(uint32_t iommu, bool remapped) {
+  static int fd = open("/dev/vfio_mock", O_RDWR | O_CLOEXEC);
+  vfio_mock_flags f{};
+  f.iommu = iommu;
+  f.flags = remapped ? VFIO_MOCK_INTREMAP : 0;
+  if (iommu == 0) f.flags |= VFIO_MOCK_COHERENT;
+  count("mock interrupt remapping", !ioctl(fd, VFIO_MOCK_FLAGS, &f));
+}
+
+void churn_mock(Random& random) {
+  set_remapped(static_cast<uint32_t>(random.below(VFIO_MOCK_IOMMUS)),
+               !random.one_in(4));
+}
+
+}  // namespace
+
+void make_targets() {
+  for (int iommu = 0; iommu < VFIO_MOCK_IOMMUS; iommu++)
+    for (int nr = 0; nr < VFIO_MOCK_DEVICES; nr++) {
+      std::string bus = "vfio_mock" + std::to_string(iommu);
+      std::string name = bus + "." + std::to_string(nr);
+      int group = group_of("/sys/bus/" + bus + "/devices/" + name);
+      if (group < 0) failed("%s has no group", name.c_str());
+      add_target(name, group);
+    }
+  if (DIR* dir = opendir("/sys/bus/pci/drivers/vfio-pci")) {
+    while (dirent* entry = readdir(dir))
+      if (strchr(entry->d_name, ':'))
+        add_target(entry->d_name, group_of(kPci + entry->d_name));
+    closedir(dir);
+  }
+  Random random(0);
+  shared->first_testdev = shared->ntargets;
+  if (shared->first_testdev <= kMocks) failed("no PCI device to use");
+  for (int i = 0; i < kTestdevs && shared->ntargets < kMaxDevices; i++) {
+    add_target("", -1);
+    create(shared->targets[shared->ntargets - 1], random);
+  }
+}
+
+void remove_testdevs() {
+  for (int i = shared->first_testdev; i < shared->ntargets; i++)
+    if (shared->targets[i].id >= 0) destroy(shared->targets[i]);
+}
+
+void run_churn() {
+  Random random(++shared->next_stream);
+  // The last one says at first that they are not, and would not be used.
+  set_remapped(VFIO_MOCK_IOMMUS - 1, true);
+  while (!shared->stop_all) {
+    start_clock();
+    switch (random.below(6)) {
+      case 0:
+      case 1:
+        churn_testdev(random);
+        break;
+      case 2:
+      case 3:
+        churn_pci(random);
+        break;
+      case 4:
+        churn_parameter(random);
+        break;
+      case 5:
+        churn_mock(random);
+        break;
+    }
+    // To make or remove a device takes some 0.3 s of a debug kernel's time.
+    usleep(static_cast<useconds_t>(random.below(600000)));
+  }
+  exit(0);
+}
+
+}  // namespace soak
