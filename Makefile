@@ -15,7 +15,7 @@ export KDIR
 RELEASE = $(shell tools/kernel-env release)
 UPDATES = $(INSTALL_MOD_PATH)/lib/modules/$(RELEASE)/updates
 KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)
-MODULES := vfio_core/vfio.ko vfio_type1/vfio_iommu_type1.ko
+MODULES := vfio_core/vfio.ko vfio_type1/vfio_iommu_type1.ko vfio_mdev/mdev.ko
 
 .PHONY: all modules modules_install install uninstall clean help demo check \
 	examples testmods stack_test host-test
@@ -77,7 +77,7 @@ clean:
 help:
 	@echo 'vfio-cxx: VFIO for Linux, out of tree, with a C++ core'
 	@echo
-	@echo '  make              build vfio.ko and vfio_iommu_type1.ko'
+	@echo '  make              build vfio.ko, vfio_iommu_type1.ko, mdev.ko'
 	@echo '  make KDIR=DIR     for the kernel built or packaged in DIR'
 	@echo '  make demo         a userspace NVMe driver on our modules, in QEMU'
 	@echo '  make check        all tests: lint, host, whole stack in QEMU'

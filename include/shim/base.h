@@ -6,8 +6,8 @@
  *
  * The boundary has two directions. Functions named shim_*() are written in C
  * and called by the C++ core: each adapts one kernel service and decides
- * nothing. Functions named vfio_core_*() and type1_*() are written in C++ and
- * called from C (file operations, exports, parameters).
+ * nothing. Functions named vfio_core_*(), type1_*() and mdev_core_*() are
+ * written in C++ and called from C (file operations, exports, parameters).
  *
  * Errors cross it as negative errno values in an int or a long.
  */

@@ -14,10 +14,10 @@ import subprocess
 
 # What every guest has: the modules below and beside ours that stock vfio-pci needs.
 STOCK_MODULES = ["vfio", "vfio_iommu_type1", "vfio_virqfd", "irqbypass", "vfio-pci-core",
-                 "vfio-pci"]
+                 "vfio-pci", "mdev"]
 
 # Ours, by their place in the build tree.
-OUR_MODULES = ["vfio_core/vfio.ko", "vfio_type1/vfio_iommu_type1.ko"]
+OUR_MODULES = ["vfio_core/vfio.ko", "vfio_type1/vfio_iommu_type1.ko", "vfio_mdev/mdev.ko"]
 
 PASSWD = """root:x:0:0:root:/root:/bin/sh
 user:x:1000:1000:unprivileged:/home/user:/bin/sh

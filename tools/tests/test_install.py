@@ -49,6 +49,7 @@ class Install(unittest.TestCase):
         self.assertEqual(self.file_of("vfio"), "updates/vfio_core/vfio.ko")
         self.assertEqual(self.file_of("vfio_iommu_type1"),
                          "updates/vfio_type1/vfio_iommu_type1.ko")
+        self.assertEqual(self.file_of("mdev"), "updates/vfio_mdev/mdev.ko")
         self.assertEqual(self.file_of("vfio_pci"), "kernel/drivers/vfio/pci/vfio-pci.ko")
         self.assertEqual(self.files(), self.before, "nothing of the distribution's changes")
 
@@ -60,7 +61,8 @@ class Install(unittest.TestCase):
 
     def test_modules_install(self):
         self.make("modules_install")
-        for name in ("vfio_core/vfio.ko", "vfio_type1/vfio_iommu_type1.ko"):
+        for name in ("vfio_core/vfio.ko", "vfio_type1/vfio_iommu_type1.ko",
+                     "vfio_mdev/mdev.ko"):
             self.assertTrue(os.path.exists(os.path.join(self.tree, "updates", name)), name)
 
 

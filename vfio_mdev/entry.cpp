@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// The way in from C: handles become objects, results become integers.
+#include "entry.h"
+
+#include "mdev.hpp"
+#include "type.hpp"
+
+using namespace vfio;
+
+// Not an object with a constructor, which nobody would call.
+static constinit MdevList *the_list;
+
+MdevList &vfio::mdev_list()
+{
+	return *the_list;
+}
+
+int mdev_core_init(void)
+{
+	Result<UniquePtr<MdevList>> made = make<MdevList>();
+
+	if (!made.ok())
+		return made.error().negative();
+	the_list = made.take().release();
+	return 0;
+}
+
+void mdev_core_exit(void)
+{
+	destroy(exchange(the_list, nullptr));
+}
+
+int mdev_core_register_driver(mdev_driver *driver)
+{
+	if (!(shim_mdev_driver_ops(driver) & SHIM_MDEV_DEVICE_API))
+		return -EINVAL;
+	return shim_mdev_driver_register(driver);
+}
+
+/* Parents. */
+
+int mdev_core_register_parent(mdev_parent *parent, device *dev, mdev_driver *driver,
+			      mdev_type **types, u32 ntypes)
+{
+	return MdevParent::register_parent(parent, dev, driver, types, ntypes).negative();
+}
+
+void mdev_core_unregister_parent(mdev_core_parent *parent)
+{
+	MdevParent::of(parent).unregister();
+}
+
+void mdev_core_put_parent(mdev_core_parent *parent)
+{
+	RefPtr<MdevParent>::adopt(&MdevParent::of(parent)).reset();
+}
+
+/* Types. */
+
+static Result<long> create(MdevParent &parent, mdev_type *type, const char *text, size_t size)
+{
+	const Uuid uuid = TRY(Uuid::parse(text, size));
+
+	TRY(Mdev::create(parent, type, uuid));
+	return static_cast<long>(size);
+}
+
+long mdev_core_create(mdev_core_parent *parent, mdev_type *type, const char *text, size_t size)
+{
+	return create(MdevParent::of(parent), type, text, size).negative_or_value();
+}
+
+u32 mdev_core_available(mdev_core_parent *parent, mdev_type *type)
+{
+	return MdevParent::of(parent).available(type);
+}
+
+const char *mdev_core_type_title(const mdev_type *type)
+{
+	return type_title(type);
+}
+
+u32 mdev_core_description_mode(const mdev_core_parent *parent, u32 mode)
+{
+	return static_cast<const MdevParent *>(parent)->describes_types() ? mode : 0;
+}
+
+/* Mediated devices. */
+
+static Result<long> remove(Mdev &mdev, const char *text, size_t size)
+{
+	unsigned long value = 0;
+
+	if (shim_parse_number(text, &value) < 0)
+		return Error(EINVAL);
+	if (value != 0)
+		TRY(mdev.remove());
+	return static_cast<long>(size);
+}
+
+long mdev_core_remove(mdev_core_device *mdev, const char *text, size_t size)
+{
+	return remove(Mdev::of(mdev), text, size).negative_or_value();
+}
+
+void mdev_core_destroy(mdev_core_device *mdev)
+{
+	destroy(&Mdev::of(mdev));
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// MdevList: all mediated devices there are, of all parents, no two of one
+// UUID. A device is on it from its creation until the last reference to it has
+// gone, which may be after it was removed.
+//
+// Locks: its lock is taken with no other.
+#pragma once
+
+#include "uuid.hpp"
+#include "vocab/list.hpp"
+#include "vocab/lock.hpp"
+#include "vocab/warn.hpp"
+
+namespace vfio {
+
+class Mdev;
+
+struct InMdevList;
+
+class MdevList : Pinned {
+public:
+	MdevList() = default;
+
+	~MdevList()
+	{
+		WARN_ONCE_IF(!mdevs_.empty(), "mediated devices are left at the end");
+	}
+
+	// Errors: EEXIST if there is one of the same UUID.
+	Result<void> add(Mdev &mdev);
+	void remove(Mdev &mdev);
+
+private:
+	static LockClass lock_class_;
+
+	Mutex lock_{lock_class_};
+	List<Mdev, InMdevList> mdevs_ __guarded_by(lock_);
+};
+
+// From mdev_core_init() to mdev_core_exit().
+MdevList &mdev_list();
+
+} // namespace vfio

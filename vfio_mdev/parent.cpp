@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "parent.hpp"
+
+#include "mdev.hpp"
+#include "type.hpp"
+
+namespace vfio {
+
+constinit LockClass MdevParent::lock_class_ = {"mdev_parent", {}};
+constinit LockClass MdevParent::idle_class_ = {"mdev_parent_idle", {}};
+
+MdevParent::~MdevParent()
+{
+	WARN_ONCE_IF(!mdevs_.empty(), "parent of active mediated devices went away");
+}
+
+Result<void> MdevParent::register_parent(mdev_parent *handle, device *dev, mdev_driver *driver,
+					 mdev_type **types, u32 ntypes)
+{
+	UniquePtr<MdevParent> made = TRY(make<MdevParent>(handle, driver, ntypes));
+
+	TRY(Result<void>::from_negative(
+		shim_mdev_parent_create(handle, made.get(), dev, driver, types, ntypes)));
+
+	// The directory owns it now.
+	MdevParent &parent = *made.release();
+	u32 added = 0;
+	Defer undo([&] {
+		parent.remove_types(added);
+		shim_mdev_parent_destroy(handle);
+	});
+
+	for (; added < ntypes; ++added)
+		TRY(parent.add_type(added));
+	undo.dismiss();
+
+	if (shim_mdev_parent_link(handle) < 0)
+		shim_mdev_parent_warn(handle, "no link to it in the class mdev_bus");
+	{
+		// Only now: with half of the types there might be no way back.
+		Guard guard(parent.lock_);
+
+		parent.registered_ = true;
+	}
+	shim_mdev_parent_info(handle, "registered as a parent of mediated devices");
+	shim_mdev_parent_uevent(handle, "MDEV_STATE=registered");
+	return {};
+}
+
+void MdevParent::unregister()
+{
+	constexpr unsigned int kSeconds = 10;
+
+	shim_mdev_parent_info(handle_, "unregistering it as a parent of mediated devices");
+	{
+		Guard guard(lock_);
+
+		registered_ = false;
+	}
+	while (shim_waitq_wait(&idle_.shim(), nobody_inside, this, kSeconds, false) == 0)
+		;
+
+	shim_mdev_parent_unlink(handle_);
+	while (Mdev *mdev = take_active())
+		mdev->take_away();
+	remove_types(ntypes_);
+	shim_mdev_parent_uevent(handle_, "MDEV_STATE=unregistered");
+	shim_mdev_parent_destroy(handle_);
+}
+
+u32 MdevParent::available(mdev_type *type)
+{
+	if (driver_has_ & SHIM_MDEV_GET_AVAILABLE)
+		return shim_mdev_type_available(type);
+
+	Guard guard(lock_);
+
+	return available_;
+}
+
+Result<bool> MdevParent::get_instance()
+{
+	if (driver_has_ & SHIM_MDEV_GET_AVAILABLE)
+		return false;
+
+	Guard guard(lock_);
+
+	if (available_ == 0)
+		return Error(EUSERS);
+	--available_;
+	return true;
+}
+
+void MdevParent::put_instance()
+{
+	Guard guard(lock_);
+
+	++available_;
+}
+
+void MdevParent::activate(Mdev &mdev)
+{
+	Guard guard(lock_);
+
+	mdev.set_life_locked(Mdev::Life::kActive);
+	mdevs_.push_back(mdev);
+}
+
+Mdev *MdevParent::take_active()
+{
+	Guard guard(lock_);
+	Mdev *mdev = mdevs_.pop_front();
+
+	if (mdev)
+		mdev->set_life_locked(Mdev::Life::kRemoved);
+	return mdev;
+}
+
+Result<ParentUse> MdevParent::begin_removal(Mdev &mdev)
+{
+	Guard guard(lock_);
+
+	if (mdev.life_locked() == Mdev::Life::kRemoved)
+		return Error(EALREADY);
+	if (mdev.life_locked() == Mdev::Life::kCreating)
+		return Error(EAGAIN);
+	TRY(enter_locked());
+	mdevs_.remove(mdev);
+	mdev.set_life_locked(Mdev::Life::kRemoved);
+	return ParentUse(*this);
+}
+
+Result<void> MdevParent::add_type(u32 index)
+{
+	const UniquePtr<char> name =
+		TRY(type_directory(handle_, shim_mdev_parent_type(handle_, index)));
+
+	return Result<void>::from_negative(shim_mdev_type_add(handle_, index, name.get()));
+}
+
+void MdevParent::remove_types(u32 count)
+{
+	for (u32 i = 0; i < count; ++i)
+		shim_mdev_type_remove(handle_, i);
+}
+
+Result<void> MdevParent::enter()
+{
+	Guard guard(lock_);
+
+	return enter_locked();
+}
+
+Result<void> MdevParent::enter_locked()
+{
+	if (!registered_)
+		return Error(ENODEV);
+	__atomic_store_n(&users_, users_ + 1, __ATOMIC_RELAXED);
+	return {};
+}
+
+void MdevParent::leave()
+{
+	Guard guard(lock_);
+
+	__atomic_store_n(&users_, users_ - 1, __ATOMIC_RELEASE);
+	if (users_ == 0)
+		idle_.wake_all();
+}
+
+// The queue may ask it without the lock: nobody comes in any more.
+bool MdevParent::nobody_inside(const void *parent) __no_lock_analysis
+{
+	return __atomic_load_n(&static_cast<const MdevParent *>(parent)->users_,
+			       __ATOMIC_ACQUIRE) == 0;
+}
+
+Result<ParentUse> ParentUse::begin(MdevParent &parent)
+{
+	TRY(parent.enter());
+	return ParentUse(parent);
+}
+
+} // namespace vfio

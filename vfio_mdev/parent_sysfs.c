@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The files of a type, in PARENT/mdev_supported_types/TYPE. While somebody is
+ * in one, the type and its parent's directory stay.
+ */
+#include <linux/sysfs.h>
+
+#include "entry.h"
+#include "main.h"
+
+static struct mdev_type *type_of(struct kobject *kobj)
+{
+	return container_of(kobj, struct mdev_type, kobj);
+}
+
+static struct mdev_core_parent *parent_of(struct kobject *kobj)
+{
+	return core_of_parent(type_of(kobj)->parent);
+}
+
+static ssize_t create_store(struct kobject *kobj, struct kobj_attribute *attr,
+			    const char *buf, size_t count)
+{
+	return mdev_core_create(parent_of(kobj), type_of(kobj), buf, count);
+}
+
+static ssize_t name_show(struct kobject *kobj, struct kobj_attribute *attr,
+			 char *buf)
+{
+	return sysfs_emit(buf, "%s\n", mdev_core_type_title(type_of(kobj)));
+}
+
+static ssize_t device_api_show(struct kobject *kobj,
+			       struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%s\n",
+			  type_of(kobj)->parent->mdev_driver->device_api);
+}
+
+static ssize_t available_instances_show(struct kobject *kobj,
+					struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n",
+			  mdev_core_available(parent_of(kobj), type_of(kobj)));
+}
+
+static ssize_t description_show(struct kobject *kobj,
+				struct kobj_attribute *attr, char *buf)
+{
+	struct mdev_type *type = type_of(kobj);
+
+	return type->parent->mdev_driver->show_description(type, buf);
+}
+
+static struct kobj_attribute create_attribute = __ATTR_WO(create);
+static struct kobj_attribute name_attribute = __ATTR_RO(name);
+static struct kobj_attribute device_api_attribute = __ATTR_RO(device_api);
+static struct kobj_attribute available_instances_attribute =
+	__ATTR_RO(available_instances);
+static struct kobj_attribute description_attribute = __ATTR_RO(description);
+
+static struct attribute *type_attributes[] = {
+	&create_attribute.attr,
+	&name_attribute.attr,
+	&device_api_attribute.attr,
+	&available_instances_attribute.attr,
+	NULL,
+};
+
+static const struct attribute_group type_group = {
+	.attrs = type_attributes,
+};
+
+/* A file that a driver need not have. */
+static umode_t description_mode(struct kobject *kobj, struct attribute *attr,
+				int index)
+{
+	return mdev_core_description_mode(parent_of(kobj), attr->mode);
+}
+
+static struct attribute *description_attributes[] = {
+	&description_attribute.attr,
+	NULL,
+};
+
+static const struct attribute_group description_group = {
+	.attrs = description_attributes,
+	.is_visible = description_mode,
+};
+
+const struct attribute_group *mdev_type_groups[] = {
+	&type_group,
+	&description_group,
+	NULL,
+};
