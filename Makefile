@@ -49,6 +49,7 @@ examples:
 # What the tests run in QEMU: kernel modules that drive ours, and a program.
 testmods: | headers
 	$(MAKE) -C $(KDIR) M=$(CURDIR)/tests/kmod modules
+	tools/sample-drivers >/dev/null
 
 stack_test:
 	$(MAKE) -C tests/stack
