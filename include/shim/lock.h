@@ -128,6 +128,20 @@ int shim_waitq_wait_unlocked(struct shim_waitq *waitq,
 			     struct shim_mutex *mutex);
 
 /**
+ * shim_waitq_wait() - sleep until a condition holds, a signal or a time-out
+ * @waitq: the queue
+ * @done: the condition, called with @arg; it may not sleep
+ * @arg: its argument
+ * @seconds: how long to wait at most
+ * @interruptible: whether a signal ends the wait
+ *
+ * Context: may sleep.
+ * Return: 1 if the condition holds, 0 on time-out, -EINTR on a signal.
+ */
+int shim_waitq_wait(struct shim_waitq *waitq, bool (*done)(const void *arg),
+		    const void *arg, unsigned int seconds, bool interruptible);
+
+/**
  * shim_cond_resched() - let others run if the scheduler wants it
  *
  * Context: may sleep.

@@ -254,6 +254,26 @@ int shim_waitq_wait_unlocked(shim_waitq *waitq, shim_mutex *mutex)
 	return 0;
 }
 
+// Seconds are milliseconds here, so that a test of a time-out takes no time.
+int shim_waitq_wait(shim_waitq *waitq, bool (*done)(const void *arg), const void *arg,
+		    unsigned int seconds, bool)
+{
+	auto &mine = in<MockWaitQueue>(waitq);
+	timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += static_cast<long>(seconds) * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+
+	int ret = 0;
+	pthread_mutex_lock(&mine.mutex);
+	while (!done(arg) && ret == 0)
+		ret = pthread_cond_timedwait(&mine.wake, &mine.mutex, &until);
+	pthread_mutex_unlock(&mine.mutex);
+	return done(arg);
+}
+
 void shim_cond_resched(void)
 {
 	// All of the mock sleeps where it must; a yield would only cost time.
