@@ -31,6 +31,7 @@ std::uint64_t bench_host::bytes_held() { return held; }
 
 void* shim_alloc(size_t size) { return allocate(size); }
 void* shim_alloc_object(size_t size) { return allocate(size); }
+void* shim_alloc_object_certainly(size_t size) { return allocate(size); }
 void* shim_alloc_page() { return allocate(4096); }
 void shim_free(void* memory) { release(memory); }
 void shim_free_page(void* page) { release(page); }

@@ -26,6 +26,17 @@ void *shim_alloc(size_t size);
 void *shim_alloc_object(size_t size);
 
 /**
+ * shim_alloc_object_certainly() - shim_alloc_object() that does not give up
+ * @size: bytes, not zero and less than a page
+ *
+ * For what can neither fail nor know beforehand what it needs.
+ *
+ * Context: may sleep until there is memory.
+ * Return: the memory.
+ */
+void *shim_alloc_object_certainly(size_t size);
+
+/**
  * shim_free_many() - free several pieces that shim_alloc() or
  * shim_alloc_object() gave
  * @count: how many

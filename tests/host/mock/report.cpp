@@ -47,9 +47,12 @@ std::vector<std::string> take(std::vector<std::string> &from)
 
 std::atomic<s64> blocks;
 std::atomic<s64> bytes;
+std::atomic<u64> taken;
+std::atomic<u64> taken_certainly;
 
 void *count(void *memory)
 {
+	taken.fetch_add(1, std::memory_order_relaxed);
 	blocks.fetch_add(1, std::memory_order_relaxed);
 	bytes.fetch_add(static_cast<s64>(malloc_usable_size(memory)), std::memory_order_relaxed);
 	return memory;
@@ -174,6 +177,16 @@ s64 live_bytes()
 	return bytes;
 }
 
+u64 blocks_taken()
+{
+	return taken;
+}
+
+u64 blocks_taken_certainly()
+{
+	return taken_certainly;
+}
+
 } // namespace mock
 
 using namespace mock;
@@ -200,6 +213,17 @@ void *shim_alloc_object(size_t size)
 	if (memory)
 		__builtin_memset(memory, 0xa5, size);
 	return memory;
+}
+
+void *shim_alloc_object_certainly(size_t size)
+{
+	if (size == 0 || size >= 4096)
+		violation("shim_alloc_object_certainly(%zu)", size);
+	taken_certainly.fetch_add(1, std::memory_order_relaxed);
+
+	void *memory = ::operator new(size);
+	__builtin_memset(memory, 0xa5, size);
+	return count(memory);
 }
 
 void *shim_alloc_page(void)

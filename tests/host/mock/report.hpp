@@ -94,6 +94,10 @@ extern FailPlan plan;
 // Blocks of memory that the core has, and their bytes.
 s64 live_blocks();
 s64 live_bytes();
+// How many blocks the core has taken ever, and how many of them by calls that
+// cannot fail.
+u64 blocks_taken();
+u64 blocks_taken_certainly();
 
 // Forgets what was seen of the order of locks.
 void forget_lock_order();
