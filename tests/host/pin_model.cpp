@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "pin_model.hpp"
+
+#include <algorithm>
+#include <gtest/gtest.h>
+
+using namespace vfio;
+
+namespace {
+
+// No error.
+const Error kNone(0);
+
+} // namespace
+
+PinModel::Pages PinModel::contiguous(u64 n, u64 page, u64 dma) const
+{
+	Pages pages;
+
+	for (u64 i = 0; i < n; i++)
+		pages.add(page + i, with_dma_ ? dma + i * kPageSize : 0);
+	return pages;
+}
+
+PinModel::Pages PinModel::scattered(u64 first, u64 n)
+{
+	Pages pages;
+
+	for (u64 i = 0; i < n; i++) {
+		const u64 mixed = (first + i) * 0x9e3779b97f4a7c15;
+
+		pages.add(mixed >> 32 | (mixed & 1) << 63, mixed << 12);
+	}
+	return pages;
+}
+
+bool PinModel::any_in(u64 first, u64 n) const
+{
+	const auto at = pins.lower_bound(first);
+
+	return at != pins.end() && at->first - first < n;
+}
+
+bool PinModel::too_often(u64 first, u64 n) const
+{
+	for (auto at = pins.lower_bound(first); at != pins.end() && at->first - first < n; ++at)
+		if (at->second.count == PinIndex::kMostPins)
+			return true;
+	return false;
+}
+
+// Whether it was done. expected is what must go wrong, or no error; lack of
+// memory comes first only if a call was made to fail.
+bool PinModel::finish(const char *what, const Result<void> &result, Error expected) const
+{
+	const Error got = result.ok() ? kNone : result.error();
+
+	if (got == Error(ENOMEM) && mock::plan.fired())
+		return false;
+	EXPECT_EQ(got.negative(), expected.negative()) << what;
+	return result.ok();
+}
+
+bool PinModel::insert(u64 first, const Pages &pages)
+{
+	const u64 n = pages.page.size();
+	const bool done = finish("insert", index.insert(first, n, pages.page.data(), dma_of(pages)),
+				 any_in(first, n) ? Error(EEXIST) : kNone);
+
+	for (u64 i = 0; done && i < n; i++)
+		pins[first + i] = {pages.page[i], with_dma_ ? pages.dma[i] : 0, 1};
+	return done || any_in(first, n);
+}
+
+bool PinModel::insert_run(u64 first, u64 n, u64 page, u64 dma)
+{
+	const Pages pages = contiguous(n, page, dma);
+	const bool done =
+		finish("insert_run", index.insert_run(first, n, page, with_dma_ ? dma : 0),
+		       any_in(first, n) ? Error(EEXIST) : kNone);
+
+	for (u64 i = 0; done && i < n; i++)
+		pins[first + i] = {pages.page[i], pages.dma[i], 1};
+	return done || any_in(first, n);
+}
+
+bool PinModel::pin(u64 first, const Pages &pages)
+{
+	const u64 n = pages.page.size();
+	Pages given = pages;
+	const bool overflow = too_often(first, n);
+	const bool done = finish("pin", index.pin(first, n, given.page.data(), dma_of(given)),
+				 overflow ? Error(EOVERFLOW) : kNone);
+
+	for (u64 i = 0; done && i < n; i++) {
+		const Pin fresh{pages.page[i], with_dma_ ? pages.dma[i] : 0, 0};
+		Pin &pin = pins.try_emplace(first + i, fresh).first->second;
+
+		pin.count++;
+		EXPECT_EQ(given.page[i], pin.page);
+	}
+	return done || overflow;
+}
+
+bool PinModel::pin_again(u64 first, u64 n)
+{
+	u64 found = 0;
+	std::vector<u64> pages(n, 0x5a5a);
+
+	for (auto at = pins.find(first);
+	     at != pins.end() && at->first == first + found && found < n; ++at)
+		found++;
+
+	const bool overflow = too_often(first, found);
+	Result<u64> result = index.pin_again(first, n, pages.data());
+	const bool done =
+		finish("pin_again", result.ok() ? Result<void>() : Result<void>(result.error()),
+		       overflow ? Error(EOVERFLOW) : kNone);
+	if (!done)
+		return overflow;
+	EXPECT_EQ(result.value(), found);
+	for (u64 i = 0; i < found; i++) {
+		Pin &pin = pins.at(first + i);
+
+		pin.count++;
+		EXPECT_EQ(pages[i], pin.page);
+	}
+	return true;
+}
+
+void PinModel::unpin(u64 first, u64 n)
+{
+	const u64 taken = mock::blocks_taken() - mock::blocks_taken_certainly();
+
+	while (n) {
+		PinnedRuns gone;
+		const u64 done = index.unpin(first, n, gone);
+		const PinnedRun *run = gone.begin();
+		u64 in_run = 0;
+
+		ASSERT_TRUE(done == n || gone.full());
+		ASSERT_GT(done, 0u);
+		for (auto at = pins.lower_bound(first);
+		     at != pins.end() && at->first - first < done;) {
+			if (--at->second.count) {
+				++at;
+				continue;
+			}
+			ASSERT_NE(run, gone.end());
+			ASSERT_EQ(run->first + in_run, at->first);
+			ASSERT_EQ(run->page + in_run, at->second.page);
+			ASSERT_EQ(with_dma_ ? run->dma + in_run * kPageSize : 0, at->second.dma);
+			ASSERT_EQ(run->count, 0u);
+			if (++in_run == run->npages) {
+				run++;
+				in_run = 0;
+			}
+			at = pins.erase(at);
+		}
+		ASSERT_EQ(run, gone.end());
+		first += done;
+		n -= done;
+	}
+	EXPECT_EQ(mock::blocks_taken() - mock::blocks_taken_certainly(), taken);
+}
+
+void PinModel::clear()
+{
+	index.clear();
+	pins.clear();
+	EXPECT_EQ(index.bytes(), 0u);
+}
+
+void PinModel::check(u64 first, u64 last) const
+{
+	auto at = pins.lower_bound(first);
+	u64 pinned = 0;
+
+	index.for_each(first, last, [&](const PinnedRun &run) {
+		EXPECT_GE(run.first, first);
+		EXPECT_LE(run.first + run.npages - 1, last);
+		for (u64 i = 0; i < run.npages; i++, ++at) {
+			ASSERT_NE(at, pins.end());
+			ASSERT_EQ(run.first + i, at->first);
+			const u64 dma = with_dma_ ? run.dma + i * kPageSize : run.dma;
+			ASSERT_EQ((Pin{run.page + i, dma, run.count}), at->second);
+		}
+	});
+	EXPECT_TRUE(at == pins.end() || at->first > last);
+
+	// The length of the first piece, of pages or of holes.
+	const bool there = pins.contains(first);
+	const u64 n = std::min<u64>(last - first, 3000) + 1;
+	while (pinned < n && pins.contains(first + pinned) == there)
+		pinned++;
+	EXPECT_EQ(index.pinned_from(first, n), there ? pinned : 0);
+	EXPECT_EQ(index.absent_from(first, n), there ? 0 : pinned);
+
+	const PinnedRun found = index.find(first);
+	EXPECT_EQ(found.npages, there);
+	if (there) {
+		EXPECT_EQ(found.first, first);
+		EXPECT_EQ((Pin{found.page, found.dma, found.count}), pins.at(first));
+	}
+}
+
+void PinModel::check_all() const
+{
+	ASSERT_TRUE(index.invariants_hold());
+	ASSERT_EQ(index.npages(), pins.size());
+	ASSERT_EQ(index.empty(), pins.empty());
+	check(0, PinIndex::kLastOffset);
+}

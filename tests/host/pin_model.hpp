@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// A pin index beside a plain map: each operation goes to both, and what the
+// index says must be what the map says. Whatever the index cannot do for want
+// of memory, it must leave as it was.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "mock/report.hpp"
+#include "vfio_mdev/pin_index.hpp"
+
+class PinModel {
+public:
+	struct Pin {
+		u64 page;
+		u64 dma;
+		u64 count;
+
+		bool operator==(const Pin &) const = default;
+	};
+
+	// A block of pages to be pinned.
+	struct Pages {
+		std::vector<u64> page;
+		std::vector<u64> dma;
+
+		void add(u64 new_page, u64 new_dma)
+		{
+			page.push_back(new_page);
+			dma.push_back(new_dma);
+		}
+	};
+
+	explicit PinModel(bool with_dma = false) : index(with_dma), with_dma_(with_dma)
+	{
+	}
+
+	// Pages that are contiguous, or that share nothing; kept the same for
+	// the same offset, as memory does.
+	Pages contiguous(u64 n, u64 page, u64 dma) const;
+	static Pages scattered(u64 first, u64 n);
+
+	// What these expect, whether it works or not, is up to the map. False
+	// if there was no memory.
+	bool insert(u64 first, const Pages &pages);
+	bool insert_run(u64 first, u64 n, u64 page, u64 dma);
+	bool pin(u64 first, const Pages &pages);
+	bool pin_again(u64 first, u64 n);
+	void unpin(u64 first, u64 n);
+	void clear();
+
+	// What the index says about [first, last]; all of it.
+	void check(u64 first, u64 last) const;
+	void check_all() const;
+
+	vfio::PinIndex index;
+	std::map<u64, Pin> pins;
+
+private:
+	bool finish(const char *what, const vfio::Result<void> &result, vfio::Error expected) const;
+	bool any_in(u64 first, u64 n) const;
+	bool too_often(u64 first, u64 n) const;
+	const u64 *dma_of(const Pages &pages) const
+	{
+		return with_dma_ ? pages.dma.data() : nullptr;
+	}
+
+	const bool with_dma_;
+};

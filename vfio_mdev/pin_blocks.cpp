@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "pin_blocks.hpp"
+
+namespace vfio {
+
+Result<void> PinBlocks::more_spares()
+{
+	auto *spare = static_cast<Spare *>(allocate(kSpareSize));
+
+	if (!spare)
+		return Error(ENOMEM);
+	spare->next = vfio::exchange(spare_, spare);
+	spares_++;
+	return {};
+}
+
+PinPlanesBlock *PinBlocks::take_spare()
+{
+	if (Spare *spare = spare_) [[likely]] {
+		spare_ = spare->next;
+		spares_--;
+		return reinterpret_cast<PinPlanesBlock *>(spare);
+	}
+	bytes_ += kSpareSize;
+	return static_cast<PinPlanesBlock *>(shim_alloc_object_certainly(kSpareSize));
+}
+
+void PinBlocks::release_planes(PinPlanesBlock *block)
+{
+	if (block->planes == 1 && spares_ < spares_wanted()) {
+		auto *spare = reinterpret_cast<Spare *>(block);
+
+		spare->next = vfio::exchange(spare_, spare);
+		spares_++;
+	} else {
+		release(block, PinPlanesBlock::size_for(block->planes));
+	}
+}
+
+void PinBlocks::release_block(const SlotRecord &record)
+{
+	void *block = reinterpret_cast<void *>(record.value);
+
+	switch (PinMeta::form(record)) {
+	case PinForm::kRun:
+		if (with_dma_)
+			release(block, sizeof(PinRunBlock));
+		break;
+	case PinForm::kPlanes:
+		release_planes(&planes(record));
+		break;
+	case PinForm::kSparse:
+		release(block, PinSparse::kSizes[sparse(record).size_class]);
+		break;
+	case PinForm::kDense:
+		release(block, dense_size());
+		break;
+	}
+}
+
+void PinBlocks::trim_spares()
+{
+	// A run that comes and goes takes no spare with it each time.
+	const u32 keep = runs_ ? spares_wanted() + 4 : 0;
+
+	while (spares_ > keep) {
+		Spare *spare = spare_;
+
+		spare_ = spare->next;
+		spares_--;
+		release(spare, kSpareSize);
+	}
+}
+
+} // namespace vfio

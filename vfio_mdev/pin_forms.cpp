@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// What is there: looking up, listing, and pinning it again.
+#include "pin_forms.hpp"
+
+namespace vfio {
+
+u32 PinForms::live(const SlotRecord &record) const
+{
+	if (!record.value)
+		return 0;
+	switch (PinMeta::form(record)) {
+	case PinForm::kRun:
+		return run_hi(record) - run_lo(record) + 1;
+	case PinForm::kPlanes:
+		return planes(record).live;
+	case PinForm::kSparse:
+		return sparse(record).count;
+	case PinForm::kDense:
+		return dense_live(record);
+	}
+	return 0;
+}
+
+u32 PinForms::pinned_from(const SlotRecord &record, u32 lo, u32 n) const
+{
+	u32 found = 0;
+
+	switch (PinMeta::form(record)) {
+	case PinForm::kRun:
+		if (run_lo(record) <= lo && lo <= run_hi(record))
+			found = min(n, run_hi(record) + 1 - lo);
+		break;
+	case PinForm::kPlanes:
+		while (found < n) {
+			const u32 place = lo + found;
+			const u64 absent = ~planes(record).pinned(place / 64) >> (place % 64);
+
+			if (absent)
+				return min(n, found + static_cast<u32>(__builtin_ctzll(absent)));
+			found += 64 - place % 64;
+		}
+		return n;
+	case PinForm::kSparse: {
+		const PinSparse sparse = this->sparse(record);
+		const u32 at = sparse.before(lo);
+
+		while (found < n && at + found < sparse.count &&
+		       sparse.places[at + found] == lo + found)
+			found++;
+		break;
+	}
+	case PinForm::kDense:
+		while (found < n && dense_words(record)[lo + found])
+			found++;
+		break;
+	}
+	return found;
+}
+
+u32 PinForms::absent_from(const SlotRecord &record, u32 lo, u32 n) const
+{
+	u32 found = 0;
+
+	switch (PinMeta::form(record)) {
+	case PinForm::kRun:
+		if (lo > run_hi(record))
+			return n;
+		return lo < run_lo(record) ? min(n, run_lo(record) - lo) : 0;
+	case PinForm::kPlanes:
+		while (found < n) {
+			const u32 place = lo + found;
+			const u64 pinned = planes(record).pinned(place / 64) >> (place % 64);
+
+			if (pinned)
+				return min(n, found + static_cast<u32>(__builtin_ctzll(pinned)));
+			found += 64 - place % 64;
+		}
+		return n;
+	case PinForm::kSparse: {
+		const PinSparse sparse = this->sparse(record);
+		const u32 at = sparse.before(lo);
+
+		return at < sparse.count ? min(n, sparse.places[at] - lo) : n;
+	}
+	case PinForm::kDense:
+		while (found < n && !dense_words(record)[lo + found])
+			found++;
+		break;
+	}
+	return found;
+}
+
+PinnedRun PinForms::at(const SlotRecord &record, u32 place) const
+{
+	PinnedRun run{};
+
+	each(record, place, place + 1, [&](u32, u64 word, u64 dma) {
+		run = {record.slot() << kPinSlotShift | place, 1, pin_page_of(word), dma,
+		       pin_count_of(word)};
+	});
+	return run;
+}
+
+u32 PinForms::list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) const
+{
+	const u64 first = record.slot() << kPinSlotShift;
+	u32 done = n;
+
+	if (PinMeta::form(record) == PinForm::kRun) {
+		const u32 begin = max(lo, run_lo(record));
+		const u32 end = min(lo + n, run_hi(record) + 1);
+		const u64 word = run_word(record) + (begin - run_lo(record));
+
+		if (begin < end &&
+		    !out.push(first + begin, end - begin, pin_page_of(word),
+			      with_dma() ? dma_base_of(record) + begin * kPageSize : 0,
+			      pin_count_of(word)))
+			return begin - lo;
+		return n;
+	}
+	each(record, lo, lo + n, [&](u32 place, u64 word, u64 dma) {
+		if (done == n &&
+		    !out.push(first + place, 1, pin_page_of(word), dma, pin_count_of(word)))
+			done = place - lo;
+	});
+	return done;
+}
+
+// Words that are not 0, up to n.
+Result<u32> PinForms::again_in_words(u64 *words, u32 n, u64 *pages)
+{
+	u64 any = 0;
+	u32 found = 0;
+
+#pragma GCC unroll 4
+	for (; found < n; found++) {
+		const u64 word = words[found];
+
+		if (!word)
+			break;
+		any |= word;
+		words[found] = word + kPinOne;
+		pages[found] = pin_page_of(word);
+	}
+	// Only counts with the top bit could have overflown.
+	if (!(any & kPinCountMask & ~(kPinCountMask >> 1))) [[likely]]
+		return found;
+
+	bool overflow = false;
+	for (u32 i = 0; i < found; i++)
+		overflow |= pin_count_of(words[i] - kPinOne) == kPinMostCount;
+	if (!overflow)
+		return found;
+	for (u32 i = 0; i < found; i++)
+		words[i] -= kPinOne;
+	return Error(EOVERFLOW);
+}
+
+bool PinForms::try_again_in_planes(PinPlanesBlock &block, u32 place, u64 *page)
+{
+	u64(*bits)[PinPlanesBlock::kWords] = block.bits;
+	const u32 at = place / 64;
+	u64 carry = u64{1} << (place % 64);
+	u64 any = 0;
+	u64 all = carry;
+
+	for (u32 plane = 0; plane < block.planes; plane++) {
+		any |= bits[plane][at];
+		all &= bits[plane][at];
+	}
+	if (!(any & carry) || all)
+		return false;
+	for (u32 plane = 0; carry; plane++) {
+		const u64 old = bits[plane][at];
+
+		bits[plane][at] = old ^ carry;
+		carry &= old;
+	}
+	*page = block.base + place;
+	return true;
+}
+
+namespace {
+
+void write_contiguous(u64 *pages, u64 page, u32 n)
+{
+	for (u32 i = 0; i < n; i++)
+		pages[i] = page + i;
+}
+
+} // namespace
+
+Result<u32> PinForms::again(SlotRecord &record, u32 lo, u32 n, u64 *pages)
+{
+	if (PinMeta::form(record) == PinForm::kRun) {
+		if (!pinned_from(record, lo, n))
+			return 0U;
+		if (live(record) == 1)
+			return again_in_words(&run_word(record), 1, pages);
+		TRY(break_up(record));
+	}
+	if (PinMeta::form(record) == PinForm::kPlanes) {
+		const u32 found = pinned_from(record, lo, n);
+
+		while (PinMeta::form(record) == PinForm::kPlanes) {
+			if (!found || add_to_planes(planes(record), lo, found)) {
+				write_contiguous(pages, planes(record).base + lo, found);
+				return found;
+			}
+			TRY(more_planes(record));
+		}
+	}
+	if (PinMeta::form(record) == PinForm::kSparse)
+		return again_in_words(sparse(record).words + sparse(record).before(lo),
+				      pinned_from(record, lo, n), pages);
+	return again_in_words(dense_words(record) + lo, n, pages);
+}
+
+void PinForms::fill_planes(PinPlanesBlock &block, const SlotRecord &run) const
+{
+	block.base = base_of(run);
+	block.dma = dma_base_of(run);
+	block.live = 0;
+	set_bits(block, run_lo(run), live(run));
+}
+
+SlotRecord PinForms::planes_record(const SlotRecord &record, PinPlanesBlock *block)
+{
+	SlotRecord planes{record.key, reinterpret_cast<u64>(block)};
+
+	planes.set_meta(PinMeta::make(PinForm::kPlanes, 0));
+	return planes;
+}
+
+// Makes a run a form in which pages may be pinned more often than once.
+Result<void> PinForms::break_up(SlotRecord &record)
+{
+	const u32 length = live(record);
+
+	if (length <= PinSparse::most(with_dma()) &&
+	    PinSparse::size_for(length, with_dma()) < PinPlanesBlock::size_for(2))
+		return rebuild(record, {});
+
+	PinPlanesBlock *block = TRY(new_planes(2));
+	fill_planes(*block, record);
+	replace(record, planes_record(record, block));
+	return {};
+}
+
+// False, and nothing done, if a page is pinned too often for the planes.
+bool PinForms::add_to_planes(PinPlanesBlock &block, u32 lo, u32 n)
+{
+	for (u32 word = lo / 64; word <= (lo + n - 1) / 64; word++) {
+		u64 full = PinPlanesBlock::mask(word, lo, lo + n - 1);
+
+		for (u32 plane = 0; plane < block.planes; plane++)
+			full &= block.bits[plane][word];
+		if (full)
+			return false;
+	}
+	for (u32 word = lo / 64; word <= (lo + n - 1) / 64; word++) {
+		u64 carry = PinPlanesBlock::mask(word, lo, lo + n - 1);
+
+		for (u32 plane = 0; plane < block.planes; plane++) {
+			const u64 bits = block.bits[plane][word];
+
+			block.bits[plane][word] = bits ^ carry;
+			carry &= bits;
+		}
+	}
+	return true;
+}
+
+bool PinForms::invariants_hold(const SlotRecord &record) const
+{
+	u32 pages = 0;
+	u32 last = 0;
+	bool good = record.value != 0;
+
+	if (!good)
+		return false;
+	each(record, 0, kPinSlotPages, [&](u32 place, u64 word, u64) {
+		good &= pin_count_of(word) > 0 && (pages == 0 || place > last);
+		last = place;
+		pages++;
+	});
+	if (PinMeta::form(record) == PinForm::kRun && pages > 1)
+		good &= pin_count_of(run_word(record)) == 1;
+	if (PinMeta::form(record) == PinForm::kSparse)
+		good &= pages <= sparse(record).capacity(with_dma());
+	return good && pages == live(record) && pages > 0;
+}
+
+} // namespace vfio

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// PinForms: what is done to the pages of one slot, whose record it changes
+// from form to form. Pages are named by their places in the slot, 0 to 511.
+//
+// A record whose value is 0 has no pages. Errors leave the pages of a record
+// as they were.
+#pragma once
+
+#include "pin_blocks.hpp"
+#include "pin_found.hpp"
+
+namespace vfio {
+
+// Pages to be inserted, [lo, lo + n).
+struct PinPiece {
+	// From arrays; the pages may turn out to be contiguous. dma is null
+	// if there are no DMA addresses. Errors: EINVAL for what is no page.
+	static Result<PinPiece> of(u32 lo, u32 n, const u64 *pages, const u64 *dma);
+
+	// From the first page and its address; dma_unit is what addresses grow
+	// by, 0 if there are none.
+	static PinPiece contiguous(u32 lo, u32 n, u64 page, u64 dma, u64 dma_unit)
+	{
+		return {lo, n, nullptr, nullptr, page - lo, dma - lo * dma_unit};
+	}
+
+	u64 word(u32 place) const
+	{
+		return (pages ? pages[place - lo] : base + place) + kPinOne;
+	}
+
+	u64 dma_at(u32 place) const
+	{
+		return dma ? dma[place - lo] : dma_base + place * kPageSize;
+	}
+
+	u32 end() const
+	{
+		return lo + n;
+	}
+
+	bool is_contiguous() const
+	{
+		return !pages;
+	}
+
+	u32 lo;
+	u32 n;
+	// Null if the pages are contiguous: then base is what page 0 of the
+	// slot has or would have, and dma_base its address.
+	const u64 *pages;
+	const u64 *dma;
+	u64 base;
+	u64 dma_base;
+};
+
+class PinForms : public PinBlocks {
+public:
+	using PinBlocks::PinBlocks;
+
+	// How many pages from lo on, of n, are pinned one after the other; or
+	// are not.
+	u32 pinned_from(const SlotRecord &record, u32 lo, u32 n) const;
+	u32 absent_from(const SlotRecord &record, u32 lo, u32 n) const;
+
+	// Of a page that is pinned.
+	PinnedRun at(const SlotRecord &record, u32 place) const;
+
+	// Tells of pages [lo, lo + n), as far as out has room; gives how many
+	// it went through.
+	u32 list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) const;
+
+	// Pins once more what is pinned from lo on, of n; gives how many and
+	// writes what they are. Errors: EOVERFLOW, ENOMEM.
+	Result<u32> again(SlotRecord &record, u32 lo, u32 n, u64 *pages);
+
+	// The same for one page in the forms where many are, the short way.
+	// False, and nothing done, if it is not that simple.
+	bool try_again_one(const SlotRecord &record, u32 place, u64 *page)
+	{
+		u64 *word = dense_words(record) + place;
+
+		if (PinMeta::form(record) == PinForm::kPlanes)
+			return try_again_in_planes(planes(record), place, page);
+		if (PinMeta::form(record) != PinForm::kDense || !*word ||
+		    pin_count_of(*word) == kPinMostCount)
+			return false;
+		*page = pin_page_of(*word);
+		*word += kPinOne;
+		return true;
+	}
+
+	// Inserts pages that go on where a run ends, or one page among many,
+	// the short way. False, and nothing done, if it is not that simple.
+	bool try_insert(SlotRecord &record, const PinPiece &piece)
+	{
+		if (!piece.is_contiguous() || with_dma())
+			return false;
+		if (PinMeta::form(record) == PinForm::kDense) {
+			u64 &word = dense_words(record)[piece.lo];
+
+			if (piece.n > 1 || word || few(dense_live(record) + 1))
+				return false;
+			word = piece.word(piece.lo);
+			record.key++;
+			return true;
+		}
+
+		const u32 lo = run_lo(record);
+		const u32 hi = run_hi(record);
+		// It breaks no more easily than before.
+		if (PinMeta::form(record) != PinForm::kRun || piece.lo != hi + 1 ||
+		    !breakable(lo, hi) || record.value - lo != piece.base + kPinOne)
+			return false;
+		set_run(record, lo, hi + piece.n);
+		return true;
+	}
+
+	// Pages that are not there yet. Errors: ENOMEM.
+	Result<void> insert(SlotRecord &record, const PinPiece &piece);
+
+	// Unpins [lo, lo + n) once, and tells of the pages that are not pinned
+	// any more; as far as gone has room. Gives how many places it went
+	// through.
+	template <class Gone> u32 unpin(SlotRecord &record, u32 lo, u32 n, Gone &gone);
+
+	// How many pages it has.
+	u32 live(const SlotRecord &record) const;
+
+	// Lets go of the record's memory; nothing more may be asked of it.
+	void drop(const SlotRecord &record);
+
+	// For tests.
+	bool invariants_hold(const SlotRecord &record) const;
+
+private:
+	template <class F> void each(const SlotRecord &record, u32 begin, u32 end, F visit) const;
+
+	// Whether a dense record should be sparse; with hysteresis.
+	bool few(u32 live) const
+	{
+		return live <= PinSparse::most(with_dma()) / 4;
+	}
+
+	static bool breakable(u32 lo, u32 hi)
+	{
+		return hi - lo >= 2;
+	}
+
+	static void set_run(SlotRecord &record, u32 lo, u32 hi)
+	{
+		record.set_meta(PinMeta::make(PinForm::kRun, u64{lo} << kPinSlotShift | hi));
+	}
+
+	static void set_sparse(SlotRecord &record, const PinSparse &sparse)
+	{
+		record.set_meta(
+			PinMeta::make(PinForm::kSparse, u64{sparse.count} << PinSparse::kClassBits |
+								sparse.size_class));
+	}
+
+	static void set_dense(SlotRecord &record, u32 live)
+	{
+		record.set_meta(PinMeta::make(PinForm::kDense, live));
+	}
+
+	static u32 dense_live(const SlotRecord &record)
+	{
+		return PinMeta::low(record, 0, kPinSlotShift + 1);
+	}
+
+	u64 base_of(const SlotRecord &run) const
+	{
+		return pin_page_of(run_word(run)) - run_lo(run);
+	}
+
+	u64 dma_base_of(const SlotRecord &run) const
+	{
+		return with_dma() ? run_dma(run) - run_lo(run) * kPageSize : 0;
+	}
+
+	// A record with a new form takes the old one's place.
+	void replace(SlotRecord &record, const SlotRecord &by);
+	static SlotRecord planes_record(const SlotRecord &record, PinPlanesBlock *block);
+
+	// pin_forms.cpp
+	static bool try_again_in_planes(PinPlanesBlock &block, u32 place, u64 *page);
+	static Result<u32> again_in_words(u64 *words, u32 n, u64 *pages);
+	Result<void> break_up(SlotRecord &record);
+	static bool add_to_planes(PinPlanesBlock &block, u32 lo, u32 n);
+	void fill_planes(PinPlanesBlock &block, const SlotRecord &run) const;
+
+	// pin_insert.cpp
+	Result<void> make_run(SlotRecord &record, u32 lo, u32 hi, u64 base, u64 dma_base);
+	Result<void> insert_at_run(SlotRecord &record, const PinPiece &piece);
+	Result<void> insert_in_planes(SlotRecord &record, const PinPiece &piece);
+	Result<void> insert_in_sparse(SlotRecord &record, const PinPiece &piece);
+	Result<void> insert_in_dense(SlotRecord &record, const PinPiece &piece);
+	static void set_bits(PinPlanesBlock &block, u32 lo, u32 n);
+	Result<PinPlanesBlock *> new_planes(u32 planes);
+	Result<bool> rebuild_contiguous(SlotRecord &record, const PinPiece &piece);
+	Result<void> rebuild(SlotRecord &record, const PinPiece &piece);
+	Result<void> more_planes(SlotRecord &record);
+
+	// pin_unpin.cpp
+	template <class Gone>
+	u32 unpin_run(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone);
+	template <class Gone>
+	u32 unpin_planes(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone);
+	template <class Gone>
+	u32 unpin_sparse(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone);
+	template <class Gone>
+	u32 unpin_dense(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone);
+	void move_sparse(const PinSparse &sparse, u32 at, u32 to) const;
+	void clear(SlotRecord &record);
+};
+
+// Calls visit(place, word, dma) for the pages of [begin, end) in order.
+template <class F> void PinForms::each(const SlotRecord &record, u32 begin, u32 end, F visit) const
+{
+	switch (PinMeta::form(record)) {
+	case PinForm::kRun: {
+		const u32 lo = max(begin, run_lo(record));
+		const u32 hi_end = min(end, run_hi(record) + 1);
+		const u64 word = run_word(record) - run_lo(record);
+		const u64 dma = dma_base_of(record);
+
+		for (u32 place = lo; place < hi_end; place++)
+			visit(place, word + place, with_dma() ? dma + place * kPageSize : 0);
+		break;
+	}
+	case PinForm::kPlanes: {
+		const PinPlanesBlock &block = planes(record);
+
+		for (u32 place = begin; place < end;) {
+			const u64 rest = block.pinned(place / 64) >> (place % 64);
+
+			if (!rest) {
+				place = (place / 64 + 1) * 64;
+				continue;
+			}
+			place += static_cast<u32>(__builtin_ctzll(rest));
+			if (place < end)
+				visit(place, block.base + place + block.count(place) * kPinOne,
+				      with_dma() ? block.dma + place * kPageSize : 0);
+			place++;
+		}
+		break;
+	}
+	case PinForm::kSparse: {
+		const PinSparse sparse = this->sparse(record);
+
+		for (u32 i = sparse.before(begin); i < sparse.count && sparse.places[i] < end; i++)
+			visit(u32{sparse.places[i]}, sparse.words[i],
+			      with_dma() ? sparse.dma[i] : 0);
+		break;
+	}
+	case PinForm::kDense: {
+		const u64 *words = dense_words(record);
+
+		for (u32 place = begin; place < end; place++)
+			if (words[place])
+				visit(place, words[place],
+				      with_dma() ? dense_dma(record)[place] : 0);
+		break;
+	}
+	}
+}
+
+} // namespace vfio

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Inserting pages, and choosing a slot's form. What may fail, which is only
+// taking memory, comes first.
+#include "pin_forms.hpp"
+
+namespace vfio {
+
+namespace {
+
+// Whether values go on from the first in steps. The last one tells most that do
+// not; the rest is four at a time, as this is all that is done for each page of
+// a huge page.
+template <u64 step> bool in_steps(const u64 *values, u32 n)
+{
+	const u64 *const end = values + n;
+	u64 next = values[0];
+
+	if (values[n - 1] != next + (n - 1) * step)
+		return false;
+	for (; end - values >= 4; values += 4, next += 4 * step)
+		if (values[0] != next || values[1] != next + step || values[2] != next + 2 * step ||
+		    values[3] != next + 3 * step)
+			return false;
+	for (; values < end; values++, next += step)
+		if (*values != next)
+			return false;
+	return true;
+}
+
+} // namespace
+
+Result<PinPiece> PinPiece::of(u32 lo, u32 n, const u64 *pages, const u64 *dma)
+{
+	const u64 base = pages[0] - lo;
+	const u64 dma_base = dma ? dma[0] - lo * kPageSize : 0;
+	u64 bits = pages[0] | pages[n - 1];
+
+	if (in_steps<1>(pages, n) && (!dma || in_steps<kPageSize>(dma, n))) {
+		if (bits & kPinCountMask)
+			return Error(EINVAL);
+		return contiguous(lo, n, pages[0], dma ? dma[0] : 0, dma ? kPageSize : 0);
+	}
+	for (u32 i = 0; i < n; i++)
+		bits |= pages[i];
+	if (bits & kPinCountMask)
+		return Error(EINVAL);
+	return PinPiece{lo, n, pages, dma, base, dma_base};
+}
+
+void PinForms::replace(SlotRecord &record, const SlotRecord &by)
+{
+	if (record.value)
+		drop(record);
+	record = by;
+}
+
+void PinForms::drop(const SlotRecord &record)
+{
+	if (PinMeta::form(record) == PinForm::kRun)
+		forget_run(breakable(run_lo(record), run_hi(record)));
+	release_block(record);
+}
+
+Result<void> PinForms::make_run(SlotRecord &record, u32 lo, u32 hi, u64 base, u64 dma_base)
+{
+	SlotRecord run{record.key, base + lo + kPinOne};
+
+	if (breakable(lo, hi))
+		TRY(prepare_run());
+	if (with_dma()) {
+		auto *block = static_cast<PinRunBlock *>(allocate(sizeof(PinRunBlock)));
+
+		if (!block)
+			return Error(ENOMEM);
+		*block = {run.value, dma_base + lo * kPageSize};
+		run.value = reinterpret_cast<u64>(block);
+	}
+	set_run(run, lo, hi);
+	note_run(breakable(lo, hi));
+	replace(record, run);
+	return {};
+}
+
+Result<void> PinForms::insert(SlotRecord &record, const PinPiece &piece)
+{
+	if (!record.value) {
+		if (piece.is_contiguous())
+			return make_run(record, piece.lo, piece.end() - 1, piece.base,
+					piece.dma_base);
+		return rebuild(record, piece);
+	}
+	switch (PinMeta::form(record)) {
+	case PinForm::kRun:
+		return insert_at_run(record, piece);
+	case PinForm::kPlanes:
+		return insert_in_planes(record, piece);
+	case PinForm::kSparse:
+		return insert_in_sparse(record, piece);
+	case PinForm::kDense:
+		break;
+	}
+	return insert_in_dense(record, piece);
+}
+
+Result<void> PinForms::insert_at_run(SlotRecord &record, const PinPiece &piece)
+{
+	const u32 lo = run_lo(record);
+	const u32 hi = run_hi(record);
+	const u32 total = hi - lo + 1 + piece.n;
+
+	if (!piece.is_contiguous() || piece.base != base_of(record) ||
+	    piece.dma_base != dma_base_of(record) || pin_count_of(run_word(record)) != 1)
+		return rebuild(record, piece);
+
+	if (piece.end() == lo || piece.lo == hi + 1) {
+		const u32 new_lo = min(lo, piece.lo);
+		const u32 new_hi = max(hi, piece.end() - 1);
+		const bool breaks = breakable(new_lo, new_hi) && !breakable(lo, hi);
+
+		if (breaks)
+			TRY(prepare_run());
+		run_word(record) -= lo - new_lo;
+		if (with_dma())
+			reinterpret_cast<PinRunBlock *>(record.value)->dma -=
+				(lo - new_lo) * kPageSize;
+		set_run(record, new_lo, new_hi);
+		note_run(breaks);
+		return {};
+	}
+
+	if (total <= PinSparse::most(with_dma()) &&
+	    PinSparse::size_for(total, with_dma()) < PinPlanesBlock::size_for(1))
+		return rebuild(record, piece);
+
+	PinPlanesBlock *block = TRY(new_planes(1));
+	fill_planes(*block, record);
+	set_bits(*block, piece.lo, piece.n);
+	replace(record, planes_record(record, block));
+	return {};
+}
+
+// Without bits.
+Result<PinPlanesBlock *> PinForms::new_planes(u32 planes)
+{
+	const u32 size = PinPlanesBlock::size_for(planes);
+	auto *block = static_cast<PinPlanesBlock *>(allocate(size));
+
+	if (!block)
+		return Error(ENOMEM);
+	__builtin_memset(block, 0, size);
+	block->planes = planes;
+	return block;
+}
+
+void PinForms::set_bits(PinPlanesBlock &block, u32 lo, u32 n)
+{
+	for (u32 word = lo / 64; word <= (lo + n - 1) / 64; word++)
+		block.bits[0][word] |= PinPlanesBlock::mask(word, lo, lo + n - 1);
+	block.live += n;
+}
+
+Result<void> PinForms::insert_in_planes(SlotRecord &record, const PinPiece &piece)
+{
+	PinPlanesBlock &block = planes(record);
+
+	if (!piece.is_contiguous() || piece.base != block.base || piece.dma_base != block.dma)
+		return rebuild(record, piece);
+
+	// If that fills the slot it is a run, if there is memory for what a
+	// run needs.
+	if (block.live + piece.n == kPinSlotPages && block.planes == 1 &&
+	    make_run(record, 0, kPinSlotPages - 1, block.base, block.dma).ok())
+		return {};
+	set_bits(block, piece.lo, piece.n);
+	return {};
+}
+
+Result<void> PinForms::insert_in_sparse(SlotRecord &record, const PinPiece &piece)
+{
+	PinSparse sparse = this->sparse(record);
+
+	if (sparse.count + piece.n > sparse.capacity(with_dma()))
+		return rebuild(record, piece);
+
+	const u32 at = sparse.before(piece.lo);
+	if (at < sparse.count)
+		move_sparse(sparse, at, at + piece.n);
+	for (u32 i = 0; i < piece.n; i++) {
+		sparse.words[at + i] = piece.word(piece.lo + i);
+		sparse.places[at + i] = static_cast<u16>(piece.lo + i);
+		if (with_dma())
+			sparse.dma[at + i] = piece.dma_at(piece.lo + i);
+	}
+	sparse.count += piece.n;
+	set_sparse(record, sparse);
+	return {};
+}
+
+Result<void> PinForms::insert_in_dense(SlotRecord &record, const PinPiece &piece)
+{
+	const u32 total = dense_live(record) + piece.n;
+
+	// Few are left of many.
+	if (few(total) && rebuild(record, piece).ok())
+		return {};
+
+	u64 *words = dense_words(record);
+	for (u32 place = piece.lo; place < piece.end(); place++)
+		words[place] = piece.word(place);
+	for (u32 place = piece.lo; with_dma() && place < piece.end(); place++)
+		dense_dma(record)[place] = piece.dma_at(place);
+	set_dense(record, total);
+	return {};
+}
+
+// If all pages of a sparse record and the piece are contiguous pfns: makes it a
+// run or planes, if that is smaller than what else could hold it.
+Result<bool> PinForms::rebuild_contiguous(SlotRecord &record, const PinPiece &piece)
+{
+	u64 most = 1;
+	u32 lo = piece.lo;
+	u32 hi = piece.end() - 1;
+	const u32 total = live(record) + piece.n;
+	bool fits = true;
+
+	each(record, 0, kPinSlotPages, [&](u32 place, u64 word, u64 dma) {
+		fits &= pin_page_of(word) - place == piece.base &&
+			(!with_dma() || dma - place * kPageSize == piece.dma_base);
+		most = max(most, pin_count_of(word));
+		lo = min(lo, place);
+		hi = max(hi, place);
+	});
+	if (!fits || most >> PinPlanesBlock::kMostPlanes)
+		return false;
+	if (most == 1 && hi - lo + 1 == total) {
+		TRY(make_run(record, lo, hi, piece.base, piece.dma_base));
+		return true;
+	}
+
+	u32 planes = 1;
+	while (most >> planes)
+		planes = PinPlanesBlock::more_than(planes);
+	if (total <= PinSparse::most(with_dma()) &&
+	    PinSparse::size_for(total, with_dma()) <= PinPlanesBlock::size_for(planes))
+		return false;
+
+	PinPlanesBlock *block = TRY(new_planes(planes));
+	block->base = piece.base;
+	block->dma = piece.dma_base;
+	set_bits(*block, piece.lo, piece.n);
+	each(record, 0, kPinSlotPages, [&](u32 place, u64 word, u64) {
+		for (u32 plane = 0; plane < planes; plane++)
+			block->bits[plane][place / 64] |= (pin_count_of(word) >> plane & 1)
+							  << (place % 64);
+		block->live++;
+	});
+	replace(record, planes_record(record, block));
+	return true;
+}
+
+// Gives the record a form that holds its pages and the piece, which may be of
+// no pages.
+Result<void> PinForms::rebuild(SlotRecord &record, const PinPiece &piece)
+{
+	const u32 old = live(record);
+	const u32 total = old + piece.n;
+	SlotRecord built = record;
+
+	if (old && piece.n && piece.is_contiguous() && PinMeta::form(record) == PinForm::kSparse &&
+	    TRY(rebuild_contiguous(record, piece)))
+		return {};
+
+	if (total <= PinSparse::most(with_dma())) {
+		const u32 size_class = PinSparse::class_for(total, with_dma());
+		void *block = allocate(PinSparse::kSizes[size_class]);
+
+		if (!block)
+			return Error(ENOMEM);
+
+		PinSparse sparse = sparse_at(block, size_class, 0);
+		const auto append = [&](u32 place, u64 word, u64 dma) {
+			sparse.words[sparse.count] = word;
+			sparse.places[sparse.count] = static_cast<u16>(place);
+			if (with_dma())
+				sparse.dma[sparse.count] = dma;
+			sparse.count++;
+		};
+		if (old)
+			each(record, 0, piece.lo, append);
+		for (u32 place = piece.lo; place < piece.end(); place++)
+			append(place, piece.word(place), with_dma() ? piece.dma_at(place) : 0);
+		if (old)
+			each(record, piece.end(), kPinSlotPages, append);
+		set_sparse(built, sparse);
+		built.value = reinterpret_cast<u64>(block);
+	} else {
+		auto *words = static_cast<u64 *>(allocate(dense_size()));
+
+		if (!words)
+			return Error(ENOMEM);
+
+		u64 *addresses = words + kPinSlotPages;
+		__builtin_memset(words, 0, dense_size());
+		if (old)
+			each(record, 0, kPinSlotPages, [&](u32 place, u64 word, u64 dma) {
+				words[place] = word;
+				if (with_dma())
+					addresses[place] = dma;
+			});
+		for (u32 place = piece.lo; place < piece.end(); place++)
+			words[place] = piece.word(place);
+		for (u32 place = piece.lo; with_dma() && place < piece.end(); place++)
+			addresses[place] = piece.dma_at(place);
+		set_dense(built, total);
+		built.value = reinterpret_cast<u64>(words);
+	}
+	replace(record, built);
+	return {};
+}
+
+// Gives planes that are full the next size, or another form.
+Result<void> PinForms::more_planes(SlotRecord &record)
+{
+	const PinPlanesBlock &old = planes(record);
+
+	if (old.planes == PinPlanesBlock::kMostPlanes)
+		return rebuild(record, {});
+
+	const u32 wanted = PinPlanesBlock::more_than(old.planes);
+	PinPlanesBlock *block = TRY(new_planes(wanted));
+
+	__builtin_memcpy(block, &old, sizeof(old) + old.planes * sizeof(old.bits[0]));
+	block->planes = wanted;
+	replace(record, planes_record(record, block));
+	return {};
+}
+
+} // namespace vfio

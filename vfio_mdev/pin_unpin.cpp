@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Unpinning: changes forms in place, frees, and takes spares; it does not
+// fail.
+#include "pin_forms.hpp"
+
+namespace vfio {
+
+void PinForms::clear(SlotRecord &record)
+{
+	drop(record);
+	record.value = 0;
+}
+
+template <class Gone>
+u32 PinForms::unpin_run(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone)
+{
+	const u32 run_first = run_lo(record);
+	const u32 run_last = run_hi(record);
+	const u32 begin = max(lo, run_first);
+	const u32 last = min(lo + n - 1, run_last);
+	u64 &word = run_word(record);
+
+	if (begin > last)
+		return n;
+	if (pin_count_of(word) > 1) {
+		word -= kPinOne;
+		return n;
+	}
+
+	const u32 skipped = begin - run_first;
+	if (!gone.push_gone(first + begin, last - begin + 1, pin_page_of(word) + skipped,
+			    with_dma() ? run_dma(record) + skipped * kPageSize : 0))
+		return begin - lo;
+
+	if (begin == run_first && last == run_last) {
+		clear(record);
+	} else if (begin == run_first || last == run_last) {
+		const u32 new_lo = begin == run_first ? last + 1 : run_first;
+		const u32 new_hi = begin == run_first ? run_last : begin - 1;
+
+		word += new_lo - run_first;
+		if (with_dma())
+			reinterpret_cast<PinRunBlock *>(record.value)->dma +=
+				(new_lo - run_first) * kPageSize;
+		set_run(record, new_lo, new_hi);
+		forget_run(breakable(run_first, run_last) && !breakable(new_lo, new_hi));
+	} else {
+		PinPlanesBlock *block = take_spare();
+
+		__builtin_memset(block, 0, PinPlanesBlock::size_for(1));
+		block->planes = 1;
+		fill_planes(*block, record);
+		for (u32 at = begin / 64; at <= last / 64; at++)
+			block->bits[0][at] &= ~PinPlanesBlock::mask(at, begin, last);
+		block->live -= last - begin + 1;
+		replace(record, planes_record(record, block));
+	}
+	return n;
+}
+
+template <class Gone>
+u32 PinForms::unpin_planes(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone)
+{
+	PinPlanesBlock &block = planes(record);
+	u32 done = n;
+
+	for (u32 at = lo / 64; at <= (lo + n - 1) / 64 && done == n; at++) {
+		u64 borrow = PinPlanesBlock::mask(at, lo, lo + n - 1) & block.pinned(at);
+		u64 ones = borrow & block.bits[0][at];
+
+		for (u32 plane = 1; plane < block.planes; plane++)
+			ones &= ~block.bits[plane][at];
+		while (ones) {
+			const u32 bit = static_cast<u32>(__builtin_ctzll(ones));
+			const u64 after = ~(ones >> bit);
+			const u32 length = after ? static_cast<u32>(__builtin_ctzll(after)) : 64;
+			const u32 place = at * 64 + bit;
+
+			if (!gone.push_gone(first + place, length, block.base + place,
+					    with_dma() ? block.dma + place * kPageSize : 0)) {
+				borrow &= (u64{1} << bit) - 1;
+				done = place - lo;
+				break;
+			}
+			block.live -= length;
+			ones &= bit + length == 64 ? 0 : ~u64{0} << (bit + length);
+		}
+		for (u32 plane = 0; plane < block.planes; plane++) {
+			block.bits[plane][at] ^= borrow;
+			borrow &= block.bits[plane][at];
+		}
+	}
+	if (!block.live)
+		clear(record);
+	return done;
+}
+
+// Moves the pages from at on, to make or to close a gap.
+void PinForms::move_sparse(const PinSparse &sparse, u32 at, u32 to) const
+{
+	const u32 n = sparse.count - at;
+
+	__builtin_memmove(sparse.words + to, sparse.words + at, n * sizeof(u64));
+	__builtin_memmove(sparse.places + to, sparse.places + at, n * sizeof(u16));
+	if (with_dma())
+		__builtin_memmove(sparse.dma + to, sparse.dma + at, n * sizeof(u64));
+}
+
+template <class Gone>
+u32 PinForms::unpin_sparse(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone)
+{
+	PinSparse sparse = this->sparse(record);
+	u32 from = sparse.before(lo);
+	u32 to = from;
+	u32 done = n;
+
+	for (; from < sparse.count && sparse.places[from] < lo + n; from++) {
+		const u32 place = sparse.places[from];
+		const u64 word = sparse.words[from];
+
+		if (pin_count_of(word) == 1) {
+			if (!gone.push_gone(first + place, 1, pin_page_of(word),
+					    with_dma() ? sparse.dma[from] : 0)) {
+				done = place - lo;
+				break;
+			}
+			continue;
+		}
+		sparse.words[to] = word - kPinOne;
+		sparse.places[to] = static_cast<u16>(place);
+		if (with_dma())
+			sparse.dma[to] = sparse.dma[from];
+		to++;
+	}
+	if (from == to)
+		return done;
+
+	move_sparse(sparse, from, to);
+	sparse.count -= from - to;
+	if (!sparse.count) {
+		clear(record);
+	} else if (sparse.count == 1 && !with_dma()) {
+		SlotRecord single{record.key, sparse.words[0]};
+
+		set_run(single, sparse.places[0], sparse.places[0]);
+		replace(record, single);
+	} else {
+		set_sparse(record, sparse);
+	}
+	return done;
+}
+
+template <class Gone>
+u32 PinForms::unpin_dense(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone)
+{
+	u64 *words = dense_words(record);
+	const u64 *addresses = with_dma() ? dense_dma(record) : nullptr;
+	const u32 end = lo + n;
+	u32 left = dense_live(record);
+	u32 place = lo;
+
+	for (; place < end; place++) {
+		const u64 word = words[place];
+
+		if ((word & kPinCountMask) != kPinOne) {
+			if (word)
+				words[place] = word - kPinOne;
+			continue;
+		}
+		if (!gone.push_gone(first + place, 1, pin_page_of(word),
+				    addresses ? addresses[place] : 0))
+			break;
+		words[place] = 0;
+		left--;
+	}
+	if (left)
+		set_dense(record, left);
+	else
+		clear(record);
+	return place - lo;
+}
+
+template <class Gone> u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, Gone &gone)
+{
+	const u64 first = record.slot() << kPinSlotShift;
+
+	switch (PinMeta::form(record)) {
+	case PinForm::kRun:
+		return unpin_run(record, lo, n, first, gone);
+	case PinForm::kPlanes:
+		return unpin_planes(record, lo, n, first, gone);
+	case PinForm::kSparse:
+		return unpin_sparse(record, lo, n, first, gone);
+	case PinForm::kDense:
+		break;
+	}
+	return unpin_dense(record, lo, n, first, gone);
+}
+
+template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, PinnedRuns &gone);
+template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, PinnedPages &gone);
+
+} // namespace vfio
