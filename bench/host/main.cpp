@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "allocation.hpp"
+#include "pins.hpp"
 #include "vfio_type1/dirty_bitmap.hpp"
 #include "vfio_type1/iova_space.hpp"
 #include "vfio_type1/pin_runs.hpp"
@@ -262,6 +263,7 @@ int main(int argc, char** argv) {
   add("DirtyBitmap/scan", dirty_bitmap_scan, largest);
   add("IovaSpace/exclude", iova_space_exclude, kLargestList);
   add("IovaSpace/valid", iova_space_valid, kLargestList);
+  bench_host::add_pins(largest);
 
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
