@@ -5,19 +5,19 @@
 
 namespace vfio {
 
-ExternalPin::~ExternalPin()
+void DmaRange::release_external(u64 page, u64 npages, bool dirty)
 {
-	if (kind != PinKind::kBorrowed)
-		shim_unpin(pfn.value, 1, dirties);
+	if (kind_of(page) != PinKind::kBorrowed)
+		shim_unpin(page & kPinPfnMask, npages, dirty);
 }
 
 void DmaRange::let_external_go()
 {
-	while (ExternalPin *pin = external_.first()) {
-		WARN_ONCE_IF(true, "mapping freed while pinned by a device");
-		remove_external(*pin);
-		destroy(pin);
-	}
+	WARN_ONCE_IF(true, "mapping freed while pinned by a device");
+	external_->for_each(0, PinIndex::kLastOffset, [this](const PinnedRun &run) {
+		release_external(run.page, run.npages);
+	});
+	external_.reset();
 }
 
 Result<void> DmaRange::change_owner(const RefPtr<Owner> &owner, UserVa uva)
@@ -38,25 +38,46 @@ Result<void> DmaRange::charge(u64 npages)
 	return {};
 }
 
-void DmaRange::add_external(ExternalPin &pin)
+Result<void> DmaRange::add_external(Iova iova, u64 npages, const u64 *pages)
 {
-	external_.insert(pin);
-	external_counted_ += pin.counted();
+	if (!external_)
+		external_ = TRY(make<PinIndex>());
+
+	const Result<void> inserted = external_->insert(page_index(iova), npages, pages);
+	if (!inserted.ok()) {
+		forget_empty_index();
+		return inserted;
+	}
+	for (u64 i = 0; i < npages; i++)
+		external_counted_ += is_counted(pages[i]);
+	return {};
 }
 
-void DmaRange::remove_external(ExternalPin &pin)
+u64 DmaRange::unpin_external(Iova iova, u64 npages, PinnedRuns &gone)
 {
-	external_.erase(pin);
-	external_counted_ -= pin.counted();
+	if (!external_)
+		return npages;
+
+	const u64 done = external_->unpin(page_index(iova), npages, gone);
+	forget_empty_index();
+	return done;
+}
+
+void DmaRange::forget_empty_index()
+{
+	if (external_->empty())
+		external_.reset();
 }
 
 u64 DmaRange::count_external(IovaRange part) const
 {
 	u64 counted = 0;
 
-	for (ExternalPin *pin = external_.first_in(part); pin && pin->iova <= part.last;
-	     pin = external_.next(*pin))
-		counted += pin->counted();
+	external_->for_each(page_index(part.first), page_index(part.last),
+			    [&](const PinnedRun &run) {
+				    if (is_counted(run.page))
+					    counted += run.npages;
+			    });
 	return counted;
 }
 
@@ -81,9 +102,16 @@ void DmaRange::collect_dirty(IovaRange part, unsigned int pgshift, u64 *words, u
 		return;
 	}
 	dirty_.collect(first, nbits, words, shift);
-	for (ExternalPin *pin = external_.first_in(part); pin && pin->iova <= part.last;
-	     pin = external_.next(*pin))
-		DirtyBitmap::set_bits(words, shift + ((pin->iova - part.first) >> pgshift), 1);
+	if (!external_)
+		return;
+	external_->for_each(page_index(part.first), page_index(part.last),
+			    [&](const PinnedRun &run) {
+				    const u64 at = iova_of(run.first) - part.first;
+				    const u64 end = at + run.npages * kPageSize - 1;
+
+				    DirtyBitmap::set_bits(words, shift + (at >> pgshift),
+							  (end >> pgshift) - (at >> pgshift) + 1);
+			    });
 }
 
 void DmaRange::forget_dirty()

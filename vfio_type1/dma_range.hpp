@@ -5,7 +5,8 @@
 //
 // If the container has hardware domains, all pages are pinned (pins) and
 // mapped in each of them (iommu_mapped). Pages that devices behind an
-// emulated IOMMU pinned one by one are external, whatever the domains.
+// emulated IOMMU pinned one by one are external, whatever the domains: an index
+// that is made with the first of them, in which a page's mark is its PinKind.
 //
 // charged is what the owner's locked_vm carries for this range: with hardware
 // domains every page that counts, without them the external ones that count.
@@ -16,6 +17,7 @@
 // else in it is guarded by the container's lock, but for what is constant.
 #pragma once
 
+#include "../vfio_mdev/pin_index.hpp"
 #include "dirty_bitmap.hpp"
 #include "owner.hpp"
 #include "pin_runs.hpp"
@@ -23,33 +25,6 @@
 #include "vocab/range_tree.hpp"
 
 namespace vfio {
-
-// A page pinned for devices behind an emulated IOMMU, as often as refs says.
-struct ExternalPin : RangeNode<ExternalPin> {
-	ExternalPin(Iova iova, Pfn pfn, PinKind kind, bool dirties)
-		: iova(iova), pfn(pfn), kind(kind), dirties(dirties)
-	{
-	}
-
-	// Unpins.
-	~ExternalPin();
-
-	IovaRange range() const
-	{
-		return {iova, iova + (kPageSize - 1)};
-	}
-
-	bool counted() const
-	{
-		return kind == PinKind::kCounted;
-	}
-
-	const Iova iova;
-	const Pfn pfn;
-	const PinKind kind;
-	const bool dirties;
-	u32 refs = 1;
-};
 
 class DmaRange : public RangeNode<DmaRange>, public ListNode<DmaRange> {
 public:
@@ -61,7 +36,7 @@ public:
 	// let go here.
 	~DmaRange()
 	{
-		if (!external_.empty()) [[unlikely]]
+		if (has_external()) [[unlikely]]
 			let_external_go();
 		if (charged_) [[unlikely]]
 			uncharge_to(0);
@@ -139,19 +114,54 @@ public:
 		return charged_;
 	}
 
-	ExternalPin *find_external(Iova iova) const
+	// The external pages, as pfns with their kinds; npages all inside the
+	// range. Pins once more those from iova on that are pinned, and gives
+	// how many; or tells how many are not.
+	// Errors: EOVERFLOW, ENOMEM; nothing is pinned then.
+	Result<u64> pin_external_again(Iova iova, u64 npages, u64 *pages)
 	{
-		return external_.find(iova);
+		return external_ ? external_->pin_again(page_index(iova), npages, pages) : u64{0};
 	}
 
-	void add_external(ExternalPin &pin);
+	u64 external_absent(Iova iova, u64 npages) const
+	{
+		return external_ ? external_->absent_from(page_index(iova), npages) : npages;
+	}
 
-	// Takes the pin out, for the caller to destroy.
-	void remove_external(ExternalPin &pin);
+	// Pages that are not there. Errors: ENOMEM.
+	Result<void> add_external(Iova iova, u64 npages, const u64 *pages);
+
+	// Unpins pages once. Those that went, as far as gone has room, are the
+	// caller's; gives how many it went through.
+	u64 unpin_external(Iova iova, u64 npages, PinnedRuns &gone);
+
+	// Of pages that went, or that are not added yet.
+	static bool is_counted(u64 page)
+	{
+		return kind_of(page) == PinKind::kCounted;
+	}
+
+	void release_external(u64 page, u64 npages) const
+	{
+		release_external(page, npages, writable());
+	}
+
+	static void release_external(u64 page, u64 npages, bool dirty);
+
+	// External pages that counted went.
+	void note_external_gone(u64 npages)
+	{
+		external_counted_ -= npages;
+	}
+
+	Iova iova_of(u64 page_index) const
+	{
+		return range_.first + (page_index << kPageShift);
+	}
 
 	bool has_external() const
 	{
-		return !external_.empty();
+		return external_ && !external_->empty();
 	}
 
 	// Pages in external that count; of those in part of the range.
@@ -201,6 +211,17 @@ public:
 	bool leaving = false;
 
 private:
+	u64 page_index(Iova iova) const
+	{
+		return (iova - range_.first) >> kPageShift;
+	}
+
+	static PinKind kind_of(u64 page)
+	{
+		return static_cast<PinKind>(page >> 62);
+	}
+
+	void forget_empty_index();
 	void let_external_go();
 	u64 count_external(IovaRange part) const;
 
@@ -208,7 +229,7 @@ private:
 	const IovaRange range_;
 	UserVa uva_;
 	RefPtr<Owner> owner_;
-	RangeTree<ExternalPin> external_;
+	UniquePtr<PinIndex> external_;
 	DirtyBitmap dirty_;
 	u64 external_counted_ = 0;
 	u64 charged_ = 0;

@@ -3,6 +3,7 @@
 // Devices behind an emulated IOMMU: they reach memory through the CPU, and
 // pin the pages that they use one by one.
 #include "pinner.hpp"
+#include "shim/alloc.h"
 #include "shim/pin.h"
 #include "type1.hpp"
 
@@ -16,9 +17,43 @@ Iova page_of(Iova iova)
 	return {iova.value & kPageMask};
 }
 
-IovaRange page_at(Iova iova)
+// Room for the pages of a call; a page of memory if there are several.
+class PageArray : Pinned {
+public:
+	explicit PageArray(u64 npages)
+	{
+		if (npages > 1)
+			page_ = static_cast<u64 *>(shim_alloc_page());
+	}
+
+	~PageArray()
+	{
+		shim_free_page(page_);
+	}
+
+	u64 *pages()
+	{
+		return page_ ? page_ : &single_;
+	}
+
+	// How many there is room for.
+	u64 room() const
+	{
+		return page_ ? kPageSize / sizeof(u64) : 1;
+	}
+
+private:
+	u64 single_ = 0;
+	u64 *page_ = nullptr;
+};
+
+u64 count_counted(const u64 *pages, u64 npages)
 {
-	return {iova, iova + (kPageSize - 1)};
+	u64 counted = 0;
+
+	for (u64 i = 0; i < npages; i++)
+		counted += DmaRange::is_counted(pages[i]);
+	return counted;
 }
 
 } // namespace
@@ -42,78 +77,102 @@ void Type1::let_go(DmaRange &dma)
 		settled_.wake_all();
 }
 
-// Takes a reference to the pin of a page, which is made if there is none;
-// gives its pfn.
-Result<u64> Type1::pin_page(Iova iova, u32 prot)
+// Pins up to npages from iova on that are in one mapping; done says how many it
+// got to, which stay pinned if there is an error.
+Result<void> Type1::pin_part(Iova iova, u64 npages, u32 prot, u64 *pages, u64 &done)
 {
 	Guard guard(lock_);
 	DmaRange &dma = *TRY(hold(iova));
-	const Defer done([this, &dma]() __no_lock_analysis { let_go(dma); });
+	const Defer release([this, &dma]() __no_lock_analysis { let_go(dma); });
 
 	if (dma.leaving)
 		return Error(EINVAL);
 	if ((dma.prot() & prot) != prot)
 		return Error(EPERM);
 
-	ExternalPin *pin = dma.find_external(iova);
-	if (!pin) {
+	npages = min(npages, ((dma.range().last - iova) >> kPageShift) + 1);
+	while (done < npages) {
+		const Iova at = iova + done * kPageSize;
+		const u64 again = TRY(dma.pin_external_again(at, npages - done, pages + done));
+
+		if (again) {
+			done += again;
+			continue;
+		}
+
+		const u64 absent = dma.external_absent(at, npages - done);
 		guard.unlock();
-		Result<UniquePtr<ExternalPin>> made = pin_external(dma, iova);
-		// With a hardware domain the page is charged already.
-		const bool charge = made.ok() && made.value()->counted() && !dma.iommu_mapped;
-		const Result<void> charged = charge ? dma.owner().charge(1) : Result<void>();
+		Result<void> made = pin_external(dma, at, absent, pages + done);
+		// With a hardware domain the pages are charged already.
+		const u64 charge =
+			made.ok() && !dma.iommu_mapped ? count_counted(pages + done, absent) : 0;
+		const Result<void> charged = charge ? dma.owner().charge(charge) : Result<void>();
 		guard.lock();
 
-		if (!made.ok())
-			return made.error();
-		if (!charged.ok())
-			return charged.error();
-
-		pin = dma.find_external(iova);
-		if (!pin) {
-			pin = made.value().release();
-			dma.add_external(*pin);
+		TRY(made);
+		// Somebody else may have pinned some of them meanwhile.
+		if (charged.ok() && dma.external_absent(at, absent) == absent)
+			made = dma.add_external(at, absent, pages + done);
+		else
+			made = charged.ok() ? Error(EAGAIN) : charged.error();
+		if (made.ok()) {
 			dma.note_charge(charge);
-			return pin->pfn.value;
+			done += absent;
+			continue;
 		}
-		// Somebody else pinned it meanwhile.
-		dma.owner().uncharge(charge);
-	}
 
-	if (pin->refs == ~u32{0})
-		return Error(EOVERFLOW);
-	pin->refs++;
-	return pin->pfn.value;
+		guard.unlock();
+		for (u64 i = 0; i < absent; i++)
+			dma.release_external(pages[done + i], 1);
+		if (charge && charged.ok())
+			dma.owner().uncharge(charge);
+		guard.lock();
+		if (made.error() != Error(EAGAIN))
+			return made;
+	}
+	return {};
 }
 
-// False if no mapping is there.
-bool Type1::unpin_page(Iova iova)
+// Unpins up to npages from iova on that are in one mapping; gives how many it
+// went through, none if no mapping is there.
+u64 Type1::unpin_part(Iova iova, u64 npages)
 {
-	UniquePtr<ExternalPin> last;
+	PinnedRuns gone;
 	RefPtr<Owner> owner;
+	u64 counted = 0;
 	Guard guard(lock_);
 	DmaRange *dma = dmas_.find(iova);
 
 	if (!dma)
-		return false;
+		return 0;
+	npages = min(npages, ((dma->range().last - iova) >> kPageShift) + 1);
 
-	ExternalPin *pin = dma->find_external(iova);
-	if (!pin || --pin->refs)
-		return true;
+	const u64 done = dma->unpin_external(iova, npages, gone);
+	const bool writable = dma->writable();
 
-	dma->remove_external(*pin);
-	last.reset(pin);
-	if (dirty_tracking_)
-		dma->mark_dirty(page_at(iova), pgshift());
-	if (pin->counted() && !dma->iommu_mapped) {
-		dma->note_uncharge(1);
-		owner = RefPtr<Owner>::share(dma->owner());
+	for (const PinnedRun &run : gone) {
+		const Iova first = dma->iova_of(run.first);
+
+		if (dirty_tracking_)
+			dma->mark_dirty({first, first + (run.npages * kPageSize - 1)}, pgshift());
+		if (DmaRange::is_counted(run.page))
+			counted += run.npages;
+	}
+	// A mapping that is busy has none of these pages, and is not ours.
+	if (counted) {
+		dma->note_external_gone(counted);
+		if (!dma->iommu_mapped) {
+			dma->note_uncharge(counted);
+			owner = RefPtr<Owner>::share(dma->owner());
+		}
 	}
 	guard.unlock();
 
+	for (const PinnedRun &run : gone)
+		DmaRange::release_external(run.page, run.npages, writable);
 	if (owner)
-		owner->uncharge(1);
-	return true;
+		owner->uncharge(counted);
+	return done;
 }
 
 Result<void> Type1::pin_pages(iommu_group *group, Iova iova, u32 npages, u32 prot, page **pages)
@@ -133,18 +192,23 @@ Result<void> Type1::pin_pages(iommu_group *group, Iova iova, u32 npages, u32 pro
 			return Error(EINVAL);
 	}
 
-	for (u32 i = 0; i < npages; i++) {
-		Result<u64> pfn = pin_page(iova + i * kPageSize, prot);
+	PageArray array(npages);
+	for (u64 all = 0; all < npages;) {
+		u64 done = 0;
+		const Result<void> result =
+			pin_part(iova + all * kPageSize, min(array.room(), npages - all), prot,
+				 array.pages(), done);
 
-		if (!pfn.ok()) {
-			shim_page_clear(pages, i);
-			while (i-- > 0) {
-				unpin_page(iova + i * kPageSize);
+		for (u64 i = 0; i < done; i++)
+			shim_page_store(pages, static_cast<u32>(all + i),
+					array.pages()[i] & kPinPfnMask);
+		all += done;
+		if (!result.ok()) {
+			unpin_held(iova, all);
+			for (u32 i = 0; i <= all; i++)
 				shim_page_clear(pages, i);
-			}
-			return pfn.error();
+			return result;
 		}
-		shim_page_store(pages, i, pfn.value());
 	}
 
 	AttachedGroup *attached = group_entry(group);
@@ -156,14 +220,23 @@ Result<void> Type1::pin_pages(iommu_group *group, Iova iova, u32 npages, u32 pro
 	return {};
 }
 
+void Type1::unpin_held(Iova iova, u64 npages)
+{
+	while (npages) {
+		const u64 done = unpin_part(iova, npages);
+
+		if (WARN_ONCE_IF(!done, "unpin outside any mapping"))
+			return;
+		iova = iova + done * kPageSize;
+		npages -= done;
+	}
+}
+
 void Type1::unpin_pages(Iova iova, u32 npages)
 {
 	const ReadGuard groups(groups_lock_);
 
-	iova = page_of(iova);
-	for (u32 i = 0; i < npages; i++)
-		if (WARN_ONCE_IF(!unpin_page(iova + i * kPageSize), "unpin outside any mapping"))
-			return;
+	unpin_held(page_of(iova), npages);
 }
 
 // As much as one mapping has; gives the bytes copied.

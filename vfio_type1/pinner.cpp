@@ -105,23 +105,33 @@ void unpin_range(DmaRange &dma)
 	unpin_runs(dma.pins, dirty);
 }
 
-Result<UniquePtr<ExternalPin>> pin_external(const DmaRange &dma, Iova iova)
+Result<void> pin_external(const DmaRange &dma, Iova iova, u64 npages, u64 *pages)
 {
 	const LiveMm live(dma.owner().mm());
 	if (!live)
 		return Error(ENODEV);
 
-	Batch batch(live.get(), dma.writable(), 1);
-	TRY(batch.fill(dma.uva_of(iova), 1));
+	u64 done = 0;
+	Defer undo([&] {
+		for (u64 i = 0; i < done; i++)
+			dma.release_external(pages[i], 1);
+	});
 
-	const PinRun run = batch.take();
-	Result<UniquePtr<ExternalPin>> pin =
-		make<ExternalPin>(iova, run.first(), run.kind(), dma.writable());
-	if (!pin.ok() && run.pinned())
-		shim_unpin(run.first().value, 1, dma.writable());
-	if (pin.ok() && !shim_pfn_has_page(run.first().value))
-		return Error(EINVAL);
-	return pin;
+	Batch batch(live.get(), dma.writable(), npages);
+	while (done < npages) {
+		TRY(batch.fill(dma.uva_of(iova + done * kPageSize), npages - done));
+		while (!batch.empty()) {
+			const PinRun run = batch.take();
+
+			for (u64 i = 0; i < run.npages(); i++)
+				pages[done++] = (run.first().value + i) |
+						static_cast<u64>(run.kind()) << 62;
+			if (!run.pinned() && !shim_pfn_has_page(run.first().value))
+				return Error(EINVAL);
+		}
+	}
+	undo.dismiss();
+	return {};
 }
 
 } // namespace vfio

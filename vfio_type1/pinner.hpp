@@ -17,9 +17,10 @@ Result<void> pin_range(DmaRange &dma);
 // Unpins all of it. Accounting is the caller's.
 void unpin_range(DmaRange &dma);
 
-// Pins the one page at iova of a dma range that is held, for a device behind
-// an emulated IOMMU. Accounting is the caller's.
+// Pins npages from iova on, of a dma range that is held, for a device behind an
+// emulated IOMMU, and writes them as pfns with their kinds; all or none.
+// Accounting is the caller's.
 // Errors: as pin_range(), and EINVAL for what has no struct page.
-Result<UniquePtr<ExternalPin>> pin_external(const DmaRange &dma, Iova iova);
+Result<void> pin_external(const DmaRange &dma, Iova iova, u64 npages, u64 *pages);
 
 } // namespace vfio

@@ -169,9 +169,12 @@ private:
 	// emulated.cpp
 	Result<DmaRange *> hold(Iova iova) __must_hold(lock_);
 	void let_go(DmaRange &dma) __must_hold(lock_);
-	Result<u64> pin_page(Iova iova, u32 prot) __must_hold_shared(groups_lock_)
+	Result<void> pin_part(Iova iova, u64 npages, u32 prot, u64 *pages, u64 &done)
+		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+	u64 unpin_part(Iova iova, u64 npages) __must_hold_shared(groups_lock_)
 		__must_not_hold(lock_);
-	bool unpin_page(Iova iova) __must_hold_shared(groups_lock_) __must_not_hold(lock_);
+	void unpin_held(Iova iova, u64 npages) __must_hold_shared(groups_lock_)
+		__must_not_hold(lock_);
 	Result<size_t> dma_rw_part(Iova iova, u8 *data, size_t size, bool write)
 		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
 

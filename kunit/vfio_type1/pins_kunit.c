@@ -39,7 +39,7 @@ static void pin_gives_the_pages_of_the_process(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fixture_pins(f, m + 2 * P), 0);
 }
 
-/* ExternalPin::refs */
+/* A page's count in the pin index. */
 static void a_page_pinned_twice_is_unpinned_twice(struct kunit *test)
 {
 	struct fixture *f = test->priv;

@@ -248,11 +248,16 @@ void Type1Model::detach(Group &group)
 	}
 }
 
+// Pages that a mapping has none of yet are pinned in one go: of those, none is
+// pinned if one cannot be.
 long Type1Model::pin(Group &group, u64 iova, u32 npages, u32 prot)
 {
-	for (u32 i = 0; i < npages; i++) {
-		const u64 address = iova + i * kPage;
+	for (u32 done = 0; done < npages;) {
+		const u64 address = iova + done * kPage;
 		Mapping *mapping = at(address);
+		std::vector<mock::Page> fresh;
+		u64 index = 0;
+		u64 charge = 0;
 		long error = 0;
 
 		if (!mapping) {
@@ -260,35 +265,41 @@ long Type1Model::pin(Group &group, u64 iova, u32 npages, u32 prot)
 		} else if ((prot_of(mapping->flags) & prot) != prot) {
 			error = -EPERM;
 		} else {
-			const u64 index = (address - mapping->iova) / kPage;
+			index = (address - mapping->iova) / kPage;
 			const auto there = mapping->external.find(index);
-			u64 &locked = locked_[mapping->owner];
-			mock::Page page;
 
 			if (there != mapping->external.end()) {
 				there->second.second++;
+				done++;
 				continue;
 			}
-			error = look_up(*mapping, index, page);
+		}
+		for (u64 i = index; !error && done + fresh.size() < npages && i < mapping->npages &&
+				    !mapping->external.contains(i);
+		     i++) {
+			mock::Page page;
+
+			error = look_up(*mapping, i, page);
 			if (!error && page.kind == mock::Kind::kBar)
 				error = -EINVAL;
-			if (!error && !hardware() && is_counted(page)) {
-				if (locked + 1 > mapping->owner->task.rlimit_pages) {
-					error = -ENOMEM;
-				} else {
-					locked++;
-					mapping->charged++;
-				}
-			}
-			if (!error) {
-				mapping->external[index] = {page, 1};
-				if (dirty_tracking)
-					mapping->dirty.insert(index);
-			}
+			charge += !hardware() && is_counted(page);
+			fresh.push_back(page);
 		}
+		if (!error && charge &&
+		    locked_[mapping->owner] + charge > mapping->owner->task.rlimit_pages)
+			error = -ENOMEM;
 		if (error) {
-			unpin(iova, i);
+			unpin(iova, done);
 			return error;
+		}
+		locked_[mapping->owner] += charge;
+		mapping->charged += charge;
+		for (const mock::Page &page : fresh) {
+			mapping->external[index] = {page, 1};
+			if (dirty_tracking)
+				mapping->dirty.insert(index);
+			index++;
+			done++;
 		}
 	}
 	group.pinned_scope = true;
