@@ -34,8 +34,7 @@ Result<void> Mdev::create(MdevParent &parent, mdev_type *type, const Uuid &uuid)
 Mdev::~Mdev()
 {
 	WARN_ONCE_IF(life_ == Life::kActive, "active mediated device went away");
-	if (ListNode<InMdevList>::linked())
-		mdev_list().remove(*this);
+	mdev_list().remove(*this);
 	if (has_instance_)
 		parent_->put_instance();
 }

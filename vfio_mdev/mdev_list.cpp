@@ -22,7 +22,9 @@ void MdevList::remove(Mdev &mdev)
 {
 	Guard guard(lock_);
 
-	mdevs_.remove(mdev);
+	// Its neighbours come and go under the lock.
+	if (static_cast<ListNode<InMdevList> &>(mdev).linked())
+		mdevs_.remove(mdev);
 }
 
 } // namespace vfio

@@ -29,6 +29,7 @@ public:
 
 	// Errors: EEXIST if there is one of the same UUID.
 	Result<void> add(Mdev &mdev);
+	// If it is there.
 	void remove(Mdev &mdev);
 
 private:
