@@ -13,15 +13,12 @@ struct mm_struct *shim_current_mm(void)
 	return current->mm;
 }
 
-bool shim_caller_get(struct shim_caller *caller)
+void shim_caller_get(struct shim_caller *caller)
 {
-	if (!current->mm)
-		return false;
 	caller->mm = current->mm;
 	mmgrab(caller->mm);
 	caller->leader = get_task_struct(current->group_leader);
 	caller->cred = get_current_cred();
-	return true;
 }
 
 void shim_caller_put(const struct shim_caller *caller)

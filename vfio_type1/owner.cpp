@@ -9,8 +9,9 @@ Result<void> Owner::make_of_caller(RefPtr<Owner> &known)
 {
 	shim_caller process = {};
 
-	if (!shim_caller_get(&process))
+	if (!shim_current_mm())
 		return Error(ENODEV);
+	shim_caller_get(&process);
 
 	Result<UniquePtr<Owner>> made = make<Owner>(process, shim_capable_ipc_lock());
 	if (!made.ok()) {

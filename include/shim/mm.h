@@ -40,9 +40,9 @@ struct shim_caller {
  * shim_caller_get() - refer to the calling process
  * @caller: where to put it
  *
- * Return: false in a kthread, which has no address space.
+ * Context: a process; a kthread has no address space.
  */
-bool shim_caller_get(struct shim_caller *caller);
+void shim_caller_get(struct shim_caller *caller);
 
 /**
  * shim_caller_put() - undo shim_caller_get()

@@ -173,14 +173,13 @@ static const cred *current_cred()
 	return current_process->task.ipc_lock ? &kMayLock : &kMayNotLock;
 }
 
-bool shim_caller_get(shim_caller *caller)
+void shim_caller_get(shim_caller *caller)
 {
 	if (!current_process)
-		return false;
+		fatal("a kthread has no process to refer to");
 	*caller = {&current_process->mm, &current_process->task, current_cred()};
 	caller->mm->grabs++;
 	caller->leader->refs++;
-	return true;
 }
 
 void shim_caller_put(const shim_caller *caller)
