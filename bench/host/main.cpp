@@ -157,6 +157,20 @@ void pin_runs_each(State& state) {
   state.SetItemsProcessed(static_cast<int64_t>(count) * state.iterations());
 }
 
+// The record of a container of 1 TiB: a run for each piece of npages that is contiguous.
+void pin_runs_terabyte(State& state, u64 npages) {
+  constexpr u64 kPages = (u64{1} << 40) / kPage;
+  u64 bytes = 0;
+  for (auto _ : state) {
+    const u64 before = bench_host::bytes_held();
+    PinRuns runs;
+    for (u64 at = 0; at < kPages; at += npages)
+      must(runs.append(PinRun({0x100000 + 2 * at}, npages, vfio::PinKind::kCounted)));
+    bytes = bench_host::bytes_held() - before + sizeof(runs);
+  }
+  state.counters["bytes"] = static_cast<double>(bytes);
+}
+
 // ---- DirtyBitmap: a bit a page ----
 
 void dirty_bitmap_set(State& state) {
@@ -258,6 +272,13 @@ int main(int argc, char** argv) {
   add(
       "PinRuns/append_contiguous", [](State& s) { pin_runs_append(s, 1); }, largest);
   add("PinRuns/each", pin_runs_each, largest);
+  for (const auto& [name, npages] :
+       {std::pair{"1TiB/hugetlb_1G", u64{1} << 18}, std::pair{"1TiB/THP", u64{1} << 9},
+        std::pair{"1TiB/scattered", u64{1}}})
+    benchmark::RegisterBenchmark((std::string("PinRuns/") + name).c_str(),
+                                 [npages = npages](State& s) { pin_runs_terabyte(s, npages); })
+        ->Unit(benchmark::kMillisecond)
+        ->Iterations(1);
   add("DirtyBitmap/set", dirty_bitmap_set, largest);
   add("DirtyBitmap/fill", dirty_bitmap_fill, largest);
   add("DirtyBitmap/scan", dirty_bitmap_scan, largest);
