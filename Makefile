@@ -90,6 +90,7 @@ help:
 	@echo '                    $(LINTS)'
 	@echo '  make fuzz SECONDS=60  libFuzzer over the core on this machine, each target so long'
 	@echo '  make coverage     what of the core the host tests reach'
+	@echo '  make coverage-kunit  what of the modules make kunit reaches'
 	@echo '  make model        every order of a few threads through the real cores'
 	@echo '  make kunit        KUnit suites on a debug kernel, which it builds once'
 	@echo '  make soak SECONDS=60  random ioctls from many processes on that kernel'
