@@ -218,7 +218,7 @@ private:
 
 	static PinKind kind_of(u64 page)
 	{
-		return static_cast<PinKind>(page >> 62);
+		return static_cast<PinKind>(page >> kPinKindShift);
 	}
 
 	void forget_empty_index();

@@ -2,8 +2,8 @@
 //
 // Devices behind an emulated IOMMU: they reach memory through the CPU, and
 // pin the pages that they use one by one.
+#include "pin_batch.hpp"
 #include "pinner.hpp"
-#include "shim/alloc.h"
 #include "shim/pin.h"
 #include "type1.hpp"
 
@@ -16,36 +16,6 @@ Iova page_of(Iova iova)
 {
 	return {iova.value & kPageMask};
 }
-
-// Room for the pages of a call; a page of memory if there are several.
-class PageArray : Pinned {
-public:
-	explicit PageArray(u64 npages)
-	{
-		if (npages > 1)
-			page_ = static_cast<u64 *>(shim_alloc_page());
-	}
-
-	~PageArray()
-	{
-		shim_free_page(page_);
-	}
-
-	u64 *pages()
-	{
-		return page_ ? page_ : &single_;
-	}
-
-	// How many there is room for.
-	u64 room() const
-	{
-		return page_ ? kPageSize / sizeof(u64) : 1;
-	}
-
-private:
-	u64 single_ = 0;
-	u64 *page_ = nullptr;
-};
 
 u64 count_counted(const u64 *pages, u64 npages)
 {

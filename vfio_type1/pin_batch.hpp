@@ -11,20 +11,51 @@
 
 namespace vfio {
 
-// Pages that were pinned and have no record yet, taken out as runs. What is
-// not taken out is unpinned at the end.
-class Batch : Pinned {
+// Room for a number of pages: a page of memory if they are several, and there
+// is one; room for a single one at least.
+class PageArray : Pinned {
 public:
-	// For up to npages in all.
-	Batch(mm_struct *mm, bool dirty, u64 npages) : mm_(mm), dirty_(dirty)
+	explicit PageArray(u64 npages)
 	{
 		if (npages == 1)
 			return;
 		page_ = static_cast<u64 *>(shim_alloc_page());
 		if (page_) {
 			pages_ = page_;
-			capacity_ = kPageSize / sizeof(u64);
+			room_ = kPageSize / sizeof(u64);
 		}
+	}
+
+	~PageArray()
+	{
+		if (page_)
+			shim_free_page(page_);
+	}
+
+	u64 *pages()
+	{
+		return pages_;
+	}
+
+	u64 room() const
+	{
+		return room_;
+	}
+
+private:
+	u64 single_ = 0;
+	u64 *page_ = nullptr;
+	u64 *pages_ = &single_;
+	u64 room_ = 1;
+};
+
+// Pages that were pinned and have no record yet, taken out as runs. What is
+// not taken out is unpinned at the end.
+class Batch : Pinned {
+public:
+	// For up to npages in all.
+	Batch(mm_struct *mm, bool dirty, u64 npages) : mm_(mm), dirty_(dirty), array_(npages)
+	{
 	}
 
 	~Batch()
@@ -32,17 +63,16 @@ public:
 		while (!empty())
 			if (const PinRun run = take(); run.pinned())
 				shim_unpin(run.first().value, run.npages(), dirty_);
-		if (page_)
-			shim_free_page(page_);
 	}
 
 	// Pins up to npages from uva on, when it is empty.
 	Result<void> fill(UserVa uva, u64 npages)
 	{
-		const u64 wanted = min(npages, capacity_);
-		const long got = mm_ == shim_current_mm() ?
-					 shim_pin_own(uva.value, wanted, dirty_, pages_) :
-					 shim_pin_remote(mm_, uva.value, wanted, dirty_, pages_);
+		const u64 wanted = min(npages, array_.room());
+		const long got =
+			mm_ == shim_current_mm() ?
+				shim_pin_own(uva.value, wanted, dirty_, array_.pages()) :
+				shim_pin_remote(mm_, uva.value, wanted, dirty_, array_.pages());
 
 		taken_ = count_ = 0;
 		if (got > 0) [[likely]] {
@@ -72,7 +102,7 @@ public:
 			return vfio::exchange(borrowed_, PinRun());
 
 		u64 pfn = 0;
-		const u64 npages = shim_page_run(pages_ + taken_, count_ - taken_, &pfn);
+		const u64 npages = shim_page_run(array_.pages() + taken_, count_ - taken_, &pfn);
 
 		taken_ += npages;
 		if (pfn & SHIM_PIN_ZERO) [[unlikely]]
@@ -102,10 +132,7 @@ private:
 
 	mm_struct *const mm_;
 	const bool dirty_;
-	u64 single_ = 0;
-	u64 *page_ = nullptr;
-	u64 *pages_ = &single_;
-	u64 capacity_ = 1;
+	PageArray array_;
 	u64 taken_ = 0;
 	u64 count_ = 0;
 	PinRun borrowed_;

@@ -20,6 +20,9 @@ enum class PinKind : u64 {
 	kBorrowed, // not pinned: the zero page, a page without a struct page
 };
 
+// Where a kind stands in a word beside a pfn.
+constexpr unsigned int kPinKindShift = 62;
+
 // A shim_pin_run whose kind is in the bits beside the pfn.
 class PinRun : private shim_pin_run {
 public:
@@ -28,13 +31,13 @@ public:
 	}
 
 	constexpr PinRun(Pfn first, u64 npages, PinKind kind)
-		: shim_pin_run{first.value | static_cast<u64>(kind) << kKindShift, npages}
+		: shim_pin_run{first.value | static_cast<u64>(kind) << kPinKindShift, npages}
 	{
 	}
 
 	constexpr Pfn first() const
 	{
-		return {pfn & ((u64{1} << kKindShift) - 1)};
+		return {pfn & ((u64{1} << kPinKindShift) - 1)};
 	}
 
 	constexpr u64 npages() const
@@ -44,7 +47,7 @@ public:
 
 	constexpr PinKind kind() const
 	{
-		return static_cast<PinKind>(pfn >> kKindShift);
+		return static_cast<PinKind>(pfn >> kPinKindShift);
 	}
 
 	constexpr bool pinned() const
@@ -67,7 +70,6 @@ public:
 	}
 
 private:
-	static constexpr unsigned int kKindShift = 62;
 };
 
 static_assert(sizeof(PinRun) == 16);

@@ -125,7 +125,7 @@ Result<void> pin_external(const DmaRange &dma, Iova iova, u64 npages, u64 *pages
 
 			for (u64 i = 0; i < run.npages(); i++)
 				pages[done++] = (run.first().value + i) |
-						static_cast<u64>(run.kind()) << 62;
+						static_cast<u64>(run.kind()) << kPinKindShift;
 			if (!run.pinned() && !shim_pfn_has_page(run.first().value))
 				return Error(EINVAL);
 		}

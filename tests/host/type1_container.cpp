@@ -1,28 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "type1_container.hpp"
 
-mock::Type1Params mock::type1_params;
-
-bool type1_param_allow_unsafe_interrupts(void)
-{
-	return mock::type1_params.allow_unsafe_interrupts;
-}
-
-bool type1_param_disable_hugepages(void)
-{
-	return mock::type1_params.disable_hugepages;
-}
-
-u32 type1_param_pin_workers(void)
-{
-	return mock::type1_params.pin_workers;
-}
-
-u32 type1_param_dma_entry_limit(void)
-{
-	return mock::type1_params.dma_entry_limit;
-}
-
 namespace {
 
 template <class Fixed> std::vector<u8> join(const Fixed &fixed, const void *rest, size_t size)
