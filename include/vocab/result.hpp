@@ -36,62 +36,94 @@ private:
 	int value_;
 };
 
+// What a Result holds. If T is trivial, so is this, and functions return it in
+// registers.
+template <class T> struct ResultStorage {
+	constexpr ResultStorage(T value) : error(0), value(vfio::move(value))
+	{
+	}
+
+	constexpr ResultStorage(Error error) : error(error.negative()), none{}
+	{
+	}
+
+	constexpr ResultStorage(ResultStorage &&other) : error(other.error), none{}
+	{
+		if (error == 0)
+			new (&value) T(vfio::move(other.value));
+	}
+
+	ResultStorage &operator=(ResultStorage &&) = delete;
+
+	constexpr ~ResultStorage()
+	{
+		if (error == 0)
+			value.~T();
+	}
+
+	int error;
+	union {
+		T value;
+		char none;
+	};
+};
+
+template <class T>
+requires std::is_trivially_copyable_v<T>
+struct ResultStorage<T> {
+	constexpr ResultStorage(T value) : error(0), value(value)
+	{
+	}
+
+	constexpr ResultStorage(Error error) : error(error.negative()), none{}
+	{
+	}
+
+	int error;
+	union {
+		T value;
+		char none;
+	};
+};
+
 template <class T> class [[nodiscard]] Result {
 public:
-	constexpr Result(T value) : error_(0), value_(vfio::move(value))
+	constexpr Result(T value) : held_(vfio::move(value))
 	{
 	}
 
-	constexpr Result(Error error) : error_(error.negative()), none_{}
+	constexpr Result(Error error) : held_(error)
 	{
-	}
-
-	constexpr Result(Result &&other) : error_(other.error_), none_{}
-	{
-		if (ok())
-			new (&value_) T(vfio::move(other.value_));
-	}
-
-	Result &operator=(Result &&) = delete;
-
-	constexpr ~Result()
-	{
-		if (ok())
-			value_.~T();
 	}
 
 	constexpr bool ok() const
 	{
-		return error_ == 0;
+		return held_.error == 0;
 	}
 
 	constexpr Error error() const
 	{
-		return Error::from_negative(error_);
+		return Error::from_negative(held_.error);
 	}
 
 	constexpr T &value()
 	{
-		return value_;
+		return held_.value;
 	}
 
 	constexpr T &&take()
 	{
-		return vfio::move(value_);
+		return vfio::move(held_.value);
 	}
 
 	// The value, or the negative errno, for the C side.
 	constexpr long negative_or_value() const requires std::is_integral_v<T>
 	{
-		return ok() ? static_cast<long>(value_) : error_;
+		return ok() ? static_cast<long>(held_.value) : held_.error;
 	}
 
 private:
-	int error_;
-	union {
-		T value_;
-		char none_;
-	};
+	ResultStorage<T> held_;
 };
 
 template <> class [[nodiscard]] Result<void> {
