@@ -42,15 +42,16 @@ cxx-flags = -Wp,-MMD,$(depfile) $(cxx-includes) \
 	$(filter-out $(cxx-not-c++),$(KBUILD_CFLAGS)) \
 	$(cxx-instrument) \
 	-std=gnu++20 -ffreestanding -fno-exceptions -fno-rtti \
-	-fno-threadsafe-statics -fno-use-cxa-atexit \
+	-fno-threadsafe-statics -fno-use-cxa-atexit $(call cc-option,-fwhole-program) \
 	-Wextra -Wno-unused-parameter -Wno-missing-field-initializers \
 	-Wno-psabi -Werror -Werror=frame-larger-than=2048 \
 	$(KBUILD_CFLAGS_MODULE) $(CFLAGS_$(basetarget).o)
 
 # The sources of a core are compiled together, as one: an inline function that
 # two objects have is in a section of which the linker keeps one copy, but
-# objtool's and ftrace's tables would still name the other. One compilation
-# also inlines across files.
+# objtool's and ftrace's tables would still name the other. And one compilation
+# inlines across files: with -fwhole-program all functions are local but those
+# that are CORE_ENTRY.
 filechk_core = printf '\#include "%s"\n' $(core-objs:.o=.cpp)
 
 $(obj)/core_all.cpp: FORCE

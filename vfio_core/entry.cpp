@@ -22,7 +22,7 @@ Core &vfio::core()
 	return *the_core;
 }
 
-int vfio_core_init(const vfio_iommu_driver_ops *noiommu)
+CORE_ENTRY int vfio_core_init(const vfio_iommu_driver_ops *noiommu)
 {
 	Result<UniquePtr<Core>> made = make<Core>();
 
@@ -37,7 +37,7 @@ int vfio_core_init(const vfio_iommu_driver_ops *noiommu)
 	return added.negative();
 }
 
-void vfio_core_exit(void)
+CORE_ENTRY void vfio_core_exit(void)
 {
 	destroy(exchange(the_core, nullptr));
 }
@@ -49,7 +49,7 @@ static Container &container_of(vfio_container *handle)
 	return *static_cast<Container *>(handle);
 }
 
-int vfio_core_container_open(vfio_container **container)
+CORE_ENTRY int vfio_core_container_open(vfio_container **container)
 {
 	Result<UniquePtr<Container>> made = make<Container>();
 
@@ -59,93 +59,94 @@ int vfio_core_container_open(vfio_container **container)
 	return 0;
 }
 
-void vfio_core_container_close(vfio_container *handle)
+CORE_ENTRY void vfio_core_container_close(vfio_container *handle)
 {
 	const RefPtr<Container> container = RefPtr<Container>::adopt(&container_of(handle));
 
 	container->close();
 }
 
-long vfio_core_container_ioctl(vfio_container *container, u32 cmd, u64 arg)
+CORE_ENTRY long vfio_core_container_ioctl(vfio_container *container, u32 cmd, u64 arg)
 {
 	return container_of(container).ioctl(cmd, arg).negative_or_value();
 }
 
 /* Groups. */
 
-int vfio_core_group_open(vfio_group *group, file *file)
+CORE_ENTRY int vfio_core_group_open(vfio_group *group, file *file)
 {
 	return Group::of(group).open(file).negative();
 }
 
-void vfio_core_group_close(vfio_group *group)
+CORE_ENTRY void vfio_core_group_close(vfio_group *group)
 {
 	Group::of(group).close();
 }
 
-long vfio_core_group_ioctl(vfio_group *group, u32 cmd, u64 arg)
+CORE_ENTRY long vfio_core_group_ioctl(vfio_group *group, u32 cmd, u64 arg)
 {
 	return Group::of(group).ioctl(cmd, {arg}).negative_or_value();
 }
 
-void vfio_core_group_destroy(vfio_group *group)
+CORE_ENTRY void vfio_core_group_destroy(vfio_group *group)
 {
 	destroy(&Group::of(group));
 }
 
 /* Files of devices. */
 
-void vfio_core_device_close(vfio_core_device *device)
+CORE_ENTRY void vfio_core_device_close(vfio_core_device *device)
 {
 	Device::of(device).close_file();
 }
 
-long vfio_core_device_read(vfio_core_device *device, u64 to, size_t size, s64 *position)
+CORE_ENTRY long vfio_core_device_read(vfio_core_device *device, u64 to, size_t size, s64 *position)
 {
 	return Device::of(device).read({to}, size, position).negative_or_value();
 }
 
-long vfio_core_device_write(vfio_core_device *device, u64 from, size_t size, s64 *position)
+CORE_ENTRY long vfio_core_device_write(vfio_core_device *device, u64 from, size_t size,
+				       s64 *position)
 {
 	return Device::of(device).write({from}, size, position).negative_or_value();
 }
 
-long vfio_core_device_ioctl(vfio_core_device *device, u32 cmd, u64 arg)
+CORE_ENTRY long vfio_core_device_ioctl(vfio_core_device *device, u32 cmd, u64 arg)
 {
 	return Device::of(device).ioctl(cmd, arg).negative_or_value();
 }
 
-int vfio_core_device_mmap(vfio_core_device *device, vm_area_struct *vma)
+CORE_ENTRY int vfio_core_device_mmap(vfio_core_device *device, vm_area_struct *vma)
 {
 	return Device::of(device).mmap(vma).negative();
 }
 
 /* IOMMU drivers. */
 
-int vfio_core_noiommu_open(u64 extension)
+CORE_ENTRY int vfio_core_noiommu_open(u64 extension)
 {
 	return noiommu_open(extension).negative();
 }
 
-long vfio_core_noiommu_ioctl(u32 cmd, u64 arg)
+CORE_ENTRY long vfio_core_noiommu_ioctl(u32 cmd, u64 arg)
 {
 	return noiommu_ioctl(cmd, arg).negative_or_value();
 }
 
-int vfio_core_register_iommu_driver(const vfio_iommu_driver_ops *ops)
+CORE_ENTRY int vfio_core_register_iommu_driver(const vfio_iommu_driver_ops *ops)
 {
 	return core().iommu_drivers.add(ops).negative();
 }
 
-void vfio_core_unregister_iommu_driver(const vfio_iommu_driver_ops *ops)
+CORE_ENTRY void vfio_core_unregister_iommu_driver(const vfio_iommu_driver_ops *ops)
 {
 	core().iommu_drivers.remove(ops);
 }
 
 /* Drivers of devices. */
 
-int vfio_core_device_alloc(size_t size, device *dev, const vfio_device_ops *ops,
-			   vfio_device **device)
+CORE_ENTRY int vfio_core_device_alloc(size_t size, device *dev, const vfio_device_ops *ops,
+				      vfio_device **device)
 {
 	if (WARN_ONCE_IF(size < shim_device_min_size(), "device allocated too small"))
 		return -EINVAL;
@@ -164,12 +165,13 @@ int vfio_core_device_alloc(size_t size, device *dev, const vfio_device_ops *ops,
 	return ready.negative();
 }
 
-int vfio_core_device_init(vfio_device *device, struct device *dev, const vfio_device_ops *ops)
+CORE_ENTRY int vfio_core_device_init(vfio_device *device, struct device *dev,
+				     const vfio_device_ops *ops)
 {
 	return Device::init(device, dev, ops).negative();
 }
 
-void vfio_core_device_release(vfio_core_device *device)
+CORE_ENTRY void vfio_core_device_release(vfio_core_device *device)
 {
 	Device::of(device).release();
 }
@@ -184,27 +186,27 @@ static Result<void> register_device(vfio_core_device *handle, bool emulated)
 	return device.register_in(move(membership));
 }
 
-int vfio_core_device_register(vfio_core_device *device)
+CORE_ENTRY int vfio_core_device_register(vfio_core_device *device)
 {
 	return register_device(device, false).negative();
 }
 
-int vfio_core_device_register_emulated(vfio_core_device *device)
+CORE_ENTRY int vfio_core_device_register_emulated(vfio_core_device *device)
 {
 	return register_device(device, true).negative();
 }
 
-void vfio_core_device_unregister(vfio_core_device *device)
+CORE_ENTRY void vfio_core_device_unregister(vfio_core_device *device)
 {
 	Device::of(device).unregister();
 }
 
-int vfio_core_device_assign_set(vfio_core_device *device, u64 id)
+CORE_ENTRY int vfio_core_device_assign_set(vfio_core_device *device, u64 id)
 {
 	return Device::of(device).assign_set({id}).negative();
 }
 
-u32 vfio_core_device_set_open_count(vfio_core_device_set *handle)
+CORE_ENTRY u32 vfio_core_device_set_open_count(vfio_core_device_set *handle)
 {
 	DeviceSet &set = DeviceSet::of(handle);
 
@@ -212,7 +214,7 @@ u32 vfio_core_device_set_open_count(vfio_core_device_set *handle)
 	return set.open_count();
 }
 
-int vfio_core_migration_next(vfio_core_device *device, u32 from, u32 to, u32 *next)
+CORE_ENTRY int vfio_core_migration_next(vfio_core_device *device, u32 from, u32 to, u32 *next)
 {
 	const u32 flags = shim_device_migration_flags(Device::of(device).handle());
 	Result<u32> step = migration_next(flags, from, to);
@@ -223,35 +225,37 @@ int vfio_core_migration_next(vfio_core_device *device, u32 from, u32 to, u32 *ne
 	return 0;
 }
 
-int vfio_core_device_pin(vfio_core_device *device, u64 iova, int npages, int prot, page **pages)
+CORE_ENTRY int vfio_core_device_pin(vfio_core_device *device, u64 iova, int npages, int prot,
+				    page **pages)
 {
 	return static_cast<int>(
 		Device::of(device).pin({iova}, npages, prot, pages).negative_or_value());
 }
 
-void vfio_core_device_unpin(vfio_core_device *device, u64 iova, int npages)
+CORE_ENTRY void vfio_core_device_unpin(vfio_core_device *device, u64 iova, int npages)
 {
 	Device::of(device).unpin({iova}, npages);
 }
 
-int vfio_core_device_dma_rw(vfio_core_device *device, u64 iova, void *buffer, size_t size,
-			    bool write)
+CORE_ENTRY int vfio_core_device_dma_rw(vfio_core_device *device, u64 iova, void *buffer,
+				       size_t size, bool write)
 {
 	return Device::of(device).dma_rw({iova}, buffer, size, write).negative();
 }
 
-int vfio_core_check_irq_set(const vfio_irq_set *set, int nirqs, int nindexes, size_t *data_size)
+CORE_ENTRY int vfio_core_check_irq_set(const vfio_irq_set *set, int nirqs, int nindexes,
+				       size_t *data_size)
 {
 	return check_irq_set(*set, nirqs, nindexes, data_size).negative();
 }
 
-void vfio_core_iova_bitmap_set(iova_bitmap *bitmap, u64 iova, u64 size)
+CORE_ENTRY void vfio_core_iova_bitmap_set(iova_bitmap *bitmap, u64 iova, u64 size)
 {
 	IovaBitmap::of(bitmap).set({iova}, size);
 }
 
-int vfio_core_info_cap_add(vfio_info_cap_header **buffer, size_t *size, size_t cap_size, u16 id,
-			   u16 version, vfio_info_cap_header **added)
+CORE_ENTRY int vfio_core_info_cap_add(vfio_info_cap_header **buffer, size_t *size, size_t cap_size,
+				      u16 id, u16 version, vfio_info_cap_header **added)
 {
 	InfoChain chain(*buffer, *size);
 	Result<vfio_info_cap_header *> cap = chain.add(cap_size, id, version);
@@ -264,8 +268,8 @@ int vfio_core_info_cap_add(vfio_info_cap_header **buffer, size_t *size, size_t c
 	return 0;
 }
 
-int vfio_core_info_cap_copy(vfio_info_cap_header **buffer, size_t *size,
-			    const vfio_info_cap_header *cap, size_t cap_size)
+CORE_ENTRY int vfio_core_info_cap_copy(vfio_info_cap_header **buffer, size_t *size,
+				       const vfio_info_cap_header *cap, size_t cap_size)
 {
 	InfoChain chain(*buffer, *size);
 	const Result<void> copied = chain.add_copy(*cap, cap_size);
@@ -275,19 +279,19 @@ int vfio_core_info_cap_copy(vfio_info_cap_header **buffer, size_t *size,
 	return copied.negative();
 }
 
-void vfio_core_info_cap_shift(vfio_info_cap_header *buffer, size_t size, size_t offset)
+CORE_ENTRY void vfio_core_info_cap_shift(vfio_info_cap_header *buffer, size_t size, size_t offset)
 {
 	InfoChain(buffer, size).shift(offset);
 }
 
 /* Holders of a group's file. */
 
-bool vfio_core_file_is_group(file *file)
+CORE_ENTRY bool vfio_core_file_is_group(file *file)
 {
 	return shim_file_group(file);
 }
 
-iommu_group *vfio_core_file_iommu_group(file *file)
+CORE_ENTRY iommu_group *vfio_core_file_iommu_group(file *file)
 {
 	vfio_group *group = shim_file_group(file);
 
@@ -296,14 +300,14 @@ iommu_group *vfio_core_file_iommu_group(file *file)
 	return Group::of(group).share_iommu_group().release();
 }
 
-bool vfio_core_file_enforced_coherent(file *file)
+CORE_ENTRY bool vfio_core_file_enforced_coherent(file *file)
 {
 	vfio_group *group = shim_file_group(file);
 
 	return !group || Group::of(group).enforced_coherent();
 }
 
-void vfio_core_file_set_kvm(file *file, kvm *kvm)
+CORE_ENTRY void vfio_core_file_set_kvm(file *file, kvm *kvm)
 {
 	vfio_group *group = shim_file_group(file);
 
@@ -311,7 +315,7 @@ void vfio_core_file_set_kvm(file *file, kvm *kvm)
 		Group::of(group).set_kvm(kvm);
 }
 
-bool vfio_core_file_has_dev(file *file, vfio_core_device *device)
+CORE_ENTRY bool vfio_core_file_has_dev(file *file, vfio_core_device *device)
 {
 	vfio_group *group = shim_file_group(file);
 

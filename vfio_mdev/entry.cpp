@@ -16,7 +16,7 @@ MdevList &vfio::mdev_list()
 	return *the_list;
 }
 
-int mdev_core_init(void)
+CORE_ENTRY int mdev_core_init(void)
 {
 	Result<UniquePtr<MdevList>> made = make<MdevList>();
 
@@ -26,12 +26,12 @@ int mdev_core_init(void)
 	return 0;
 }
 
-void mdev_core_exit(void)
+CORE_ENTRY void mdev_core_exit(void)
 {
 	destroy(exchange(the_list, nullptr));
 }
 
-int mdev_core_register_driver(mdev_driver *driver)
+CORE_ENTRY int mdev_core_register_driver(mdev_driver *driver)
 {
 	if (!(shim_mdev_driver_ops(driver) & SHIM_MDEV_DEVICE_API))
 		return -EINVAL;
@@ -40,18 +40,18 @@ int mdev_core_register_driver(mdev_driver *driver)
 
 /* Parents. */
 
-int mdev_core_register_parent(mdev_parent *parent, device *dev, mdev_driver *driver,
-			      mdev_type **types, u32 ntypes)
+CORE_ENTRY int mdev_core_register_parent(mdev_parent *parent, device *dev, mdev_driver *driver,
+					 mdev_type **types, u32 ntypes)
 {
 	return MdevParent::register_parent(parent, dev, driver, types, ntypes).negative();
 }
 
-void mdev_core_unregister_parent(mdev_core_parent *parent)
+CORE_ENTRY void mdev_core_unregister_parent(mdev_core_parent *parent)
 {
 	MdevParent::of(parent).unregister();
 }
 
-void mdev_core_put_parent(mdev_core_parent *parent)
+CORE_ENTRY void mdev_core_put_parent(mdev_core_parent *parent)
 {
 	RefPtr<MdevParent>::adopt(&MdevParent::of(parent)).reset();
 }
@@ -66,22 +66,23 @@ static Result<long> create(MdevParent &parent, mdev_type *type, const char *text
 	return static_cast<long>(size);
 }
 
-long mdev_core_create(mdev_core_parent *parent, mdev_type *type, const char *text, size_t size)
+CORE_ENTRY long mdev_core_create(mdev_core_parent *parent, mdev_type *type, const char *text,
+				 size_t size)
 {
 	return create(MdevParent::of(parent), type, text, size).negative_or_value();
 }
 
-u32 mdev_core_available(mdev_core_parent *parent, mdev_type *type)
+CORE_ENTRY u32 mdev_core_available(mdev_core_parent *parent, mdev_type *type)
 {
 	return MdevParent::of(parent).available(type);
 }
 
-const char *mdev_core_type_title(const mdev_type *type)
+CORE_ENTRY const char *mdev_core_type_title(const mdev_type *type)
 {
 	return type_title(type);
 }
 
-u32 mdev_core_description_mode(const mdev_core_parent *parent, u32 mode)
+CORE_ENTRY u32 mdev_core_description_mode(const mdev_core_parent *parent, u32 mode)
 {
 	return static_cast<const MdevParent *>(parent)->describes_types() ? mode : 0;
 }
@@ -99,12 +100,12 @@ static Result<long> remove(Mdev &mdev, const char *text, size_t size)
 	return static_cast<long>(size);
 }
 
-long mdev_core_remove(mdev_core_device *mdev, const char *text, size_t size)
+CORE_ENTRY long mdev_core_remove(mdev_core_device *mdev, const char *text, size_t size)
 {
 	return remove(Mdev::of(mdev), text, size).negative_or_value();
 }
 
-void mdev_core_destroy(mdev_core_device *mdev)
+CORE_ENTRY void mdev_core_destroy(mdev_core_device *mdev)
 {
 	destroy(&Mdev::of(mdev));
 }

@@ -111,7 +111,7 @@ Result<void> dirty_pages(Type1 &type1, UserVa arg)
 
 using namespace vfio;
 
-int type1_open(u64 extension, type1 **made)
+CORE_ENTRY int type1_open(u64 extension, type1 **made)
 {
 	Result<UniquePtr<Type1>> result = Type1::create(extension);
 
@@ -121,12 +121,12 @@ int type1_open(u64 extension, type1 **made)
 	return 0;
 }
 
-void type1_release(type1 *handle)
+CORE_ENTRY void type1_release(type1 *handle)
 {
 	destroy(&core(handle));
 }
 
-long type1_ioctl(type1 *handle, u32 cmd, u64 arg)
+CORE_ENTRY long type1_ioctl(type1 *handle, u32 cmd, u64 arg)
 {
 	if (cmd == VFIO_CHECK_EXTENSION)
 		return check_extension(handle ? &core(handle) : nullptr, arg);
@@ -145,44 +145,45 @@ long type1_ioctl(type1 *handle, u32 cmd, u64 arg)
 	}
 }
 
-int type1_attach_group(type1 *handle, iommu_group *group, bool emulated)
+CORE_ENTRY int type1_attach_group(type1 *handle, iommu_group *group, bool emulated)
 {
 	return core(handle).attach_group(group, emulated).negative();
 }
 
-void type1_detach_group(type1 *handle, iommu_group *group)
+CORE_ENTRY void type1_detach_group(type1 *handle, iommu_group *group)
 {
 	core(handle).detach_group(group);
 }
 
-int type1_pin_pages(type1 *handle, iommu_group *group, u64 iova, u32 npages, u32 prot, page **pages)
+CORE_ENTRY int type1_pin_pages(type1 *handle, iommu_group *group, u64 iova, u32 npages, u32 prot,
+			       page **pages)
 {
 	const Result<void> result = core(handle).pin_pages(group, {iova}, npages, prot, pages);
 
 	return result.ok() ? static_cast<int>(npages) : result.negative();
 }
 
-void type1_unpin_pages(type1 *handle, u64 iova, u32 npages)
+CORE_ENTRY void type1_unpin_pages(type1 *handle, u64 iova, u32 npages)
 {
 	core(handle).unpin_pages({iova}, npages);
 }
 
-void type1_register_device(type1 *handle, vfio_device *device)
+CORE_ENTRY void type1_register_device(type1 *handle, vfio_device *device)
 {
 	core(handle).register_device(device);
 }
 
-void type1_unregister_device(type1 *handle, vfio_device *device)
+CORE_ENTRY void type1_unregister_device(type1 *handle, vfio_device *device)
 {
 	core(handle).unregister_device(device);
 }
 
-int type1_dma_rw(type1 *handle, u64 iova, void *data, size_t size, bool write)
+CORE_ENTRY int type1_dma_rw(type1 *handle, u64 iova, void *data, size_t size, bool write)
 {
 	return core(handle).dma_rw({iova}, static_cast<u8 *>(data), size, write).negative();
 }
 
-int type1_group_domain(type1 *handle, iommu_group *group, iommu_domain **domain)
+CORE_ENTRY int type1_group_domain(type1 *handle, iommu_group *group, iommu_domain **domain)
 {
 	Result<iommu_domain *> result = core(handle).domain_of(group);
 

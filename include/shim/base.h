@@ -25,6 +25,15 @@ typedef decltype(sizeof(0)) size_t;
 typedef long ssize_t;
 #define SHIM_BEGIN extern "C" {
 #define SHIM_END   }
+/*
+ * Marks the definition of a function that C calls. A core is one compilation,
+ * and all its other functions are local to it (-fwhole-program).
+ */
+#ifdef __clang__
+#define CORE_ENTRY
+#else
+#define CORE_ENTRY __attribute__((externally_visible))
+#endif
 #else
 #include <linux/types.h>
 #define SHIM_BEGIN
