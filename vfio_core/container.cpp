@@ -12,23 +12,61 @@ namespace vfio {
 constinit LockClass Container::groups_lock_class_ = {"vfio_container_groups", {}};
 constinit LockClass Container::iommu_lock_class_ = {"vfio_container_iommu", {}};
 
-Result<long> Container::ioctl(u32 cmd, u64 arg)
+long Container::ioctl(u32 cmd, u64 arg)
 {
 	switch (cmd) {
 	case VFIO_GET_API_VERSION:
-		return long{VFIO_API_VERSION};
+		return VFIO_API_VERSION;
 	case VFIO_CHECK_EXTENSION:
-		return check_extension(arg);
+		return check_extension(arg).negative_or_value();
 	case VFIO_SET_IOMMU:
-		TRY(set_iommu(arg));
-		return 0L;
-	default: {
-		const RefPtr<ContainerIommu> iommu = this->iommu();
-
-		if (!iommu)
-			return Error(EINVAL);
-		return iommu->ioctl(cmd, arg);
+		return set_iommu(arg).negative();
+	default:
+		return iommu_ioctl(cmd, arg);
 	}
+}
+
+long Container::iommu_ioctl(u32 cmd, u64 arg)
+{
+	inside_.add(1);
+
+	const ContainerIommu *iommu = current_.load();
+	const long result = iommu ? iommu->ioctl(cmd, arg) : -EINVAL;
+
+	if (inside_.add(-1) == kRetired) [[unlikely]]
+		drop_retired();
+	return result;
+}
+
+// Lets no ioctl find the IOMMU any more. It goes with the last that has.
+void Container::retire_iommu()
+{
+	const Guard guard(iommu_lock_);
+
+	if (!iommu_)
+		return;
+	current_.store(nullptr);
+	iommu_->next_retired = retired_;
+	retired_ = iommu_.release();
+	inside_.set_bits(kRetired);
+}
+
+// What was retired goes, if no ioctl is inside; the last that leaves asks
+// again.
+[[gnu::noinline]] void Container::drop_retired()
+{
+	ContainerIommu *retired = nullptr;
+	{
+		const Guard guard(iommu_lock_);
+
+		if (inside_.replace(kRetired, 0))
+			retired = exchange(retired_, nullptr);
+	}
+	// Without our locks: the driver takes all mappings down.
+	while (retired) {
+		const auto iommu = RefPtr<ContainerIommu>::adopt(retired);
+
+		retired = iommu->next_retired;
 	}
 }
 
@@ -43,7 +81,8 @@ const char *Container::module_for(u64 extension)
 	}
 }
 
-Result<long> Container::check_extension(u64 extension)
+// Apart from ioctls that are frequent: they have a small frame.
+[[gnu::noinline]] Result<long> Container::check_extension(u64 extension)
 {
 	const char *module = module_for(extension);
 
@@ -53,7 +92,7 @@ Result<long> Container::check_extension(u64 extension)
 			const RefPtr<ContainerIommu> iommu = this->iommu();
 
 			if (iommu)
-				return iommu->ioctl(VFIO_CHECK_EXTENSION, extension);
+				return result_of(iommu->ioctl(VFIO_CHECK_EXTENSION, extension));
 
 			Result<long> answer = ask_drivers(extension);
 			const bool yes = answer.ok() && answer.value() > 0;
@@ -90,7 +129,7 @@ Result<long> Container::ask_drivers(u64 extension)
 	return result_of(answer);
 }
 
-Result<void> Container::set_iommu(u64 extension)
+[[gnu::noinline]] Result<void> Container::set_iommu(u64 extension)
 {
 	const char *module = module_for(extension);
 	bool known = false;
@@ -148,6 +187,7 @@ Result<void> Container::try_set_iommu(u64 extension, bool *known)
 		Guard iommu_guard(iommu_lock_);
 
 		iommu_ = opened.take();
+		current_.store(iommu_.get());
 		return {};
 	}
 	return error;
@@ -206,20 +246,18 @@ Result<void> Container::attach(Group &group)
 
 void Container::detach(Group &group)
 {
-	// Dropped without our locks: the driver takes all mappings down.
-	RefPtr<ContainerIommu> leaving;
-	WriteGuard guard(groups_lock_);
-	const RefPtr<ContainerIommu> iommu = this->iommu();
+	{
+		WriteGuard guard(groups_lock_);
+		const RefPtr<ContainerIommu> iommu = this->iommu();
 
-	if (iommu)
-		iommu->detach(group.kernel_group());
-	group.release_dma();
-	groups_.remove(group);
-	if (groups_.empty()) {
-		Guard iommu_guard(iommu_lock_);
-
-		leaving = move(iommu_);
+		if (iommu)
+			iommu->detach(group.kernel_group());
+		group.release_dma();
+		groups_.remove(group);
+		if (groups_.empty())
+			retire_iommu();
 	}
+	drop_retired();
 }
 
 } // namespace vfio

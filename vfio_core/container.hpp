@@ -11,14 +11,16 @@
 //
 // Locks: a group's lock, then groups_lock_, then the driver registry's lock or
 // iommu_lock_. iommu_ changes only under both groups_lock_ and iommu_lock_.
-// Ioctls that are the driver's take a reference under iommu_lock_ alone: an
-// attach may wait, with groups_lock_ held, for what another ioctl gives
-// (VFIO_DMA_MAP_FLAG_VADDR). So an IOMMU outlives its last group for as long
-// as an ioctl is inside it.
+// Ioctls that are the driver's take neither: an attach may wait, with
+// groups_lock_ held, for what another ioctl gives (VFIO_DMA_MAP_FLAG_VADDR).
+// They are counted instead (inside_). An IOMMU that the last group left is
+// retired: no ioctl finds it from then on (current_), and it goes when none is
+// inside, at the hands of the last.
 #pragma once
 
 #include "handles.hpp"
 #include "iommu_driver.hpp"
+#include "vocab/atomic.hpp"
 
 namespace vfio {
 
@@ -33,7 +35,8 @@ public:
 		return refs_;
 	}
 
-	Result<long> ioctl(u32 cmd, u64 arg);
+	// Gives a value or a negative errno.
+	long ioctl(u32 cmd, u64 arg);
 
 	// What CHECK_EXTENSION gives: an error of the driver's, or a value,
 	// which is 0 if nothing supports the extension.
@@ -68,6 +71,10 @@ private:
 	// A module that serves extensions, and may not have been loaded yet.
 	static const char *module_for(u64 extension);
 
+	long iommu_ioctl(u32 cmd, u64 arg);
+	void retire_iommu() __must_hold(groups_lock_) __must_not_hold(iommu_lock_);
+	void drop_retired() __must_not_hold(groups_lock_, iommu_lock_);
+
 	// One round among the registered drivers. known: whether any supports
 	// the extension.
 	Result<long> ask_drivers(u64 extension) __must_hold_shared(groups_lock_);
@@ -83,6 +90,13 @@ private:
 
 	Mutex iommu_lock_{iommu_lock_class_};
 	RefPtr<ContainerIommu> iommu_ __guarded_by(iommu_lock_);
+	ContainerIommu *retired_ __guarded_by(iommu_lock_) = nullptr;
+
+	// iommu_ for ioctls; how many are inside, and whether any IOMMU is
+	// retired.
+	static constexpr u32 kRetired = u32{1} << 31;
+	Atomic<ContainerIommu *> current_{nullptr};
+	Atomic<u32> inside_{0};
 
 	RefCount refs_;
 };

@@ -68,7 +68,7 @@ CORE_ENTRY void vfio_core_container_close(vfio_container *handle)
 
 CORE_ENTRY long vfio_core_container_ioctl(vfio_container *container, u32 cmd, u64 arg)
 {
-	return container_of(container).ioctl(cmd, arg).negative_or_value();
+	return container_of(container).ioctl(cmd, arg);
 }
 
 /* Groups. */

@@ -137,9 +137,10 @@ public:
 		return refs_;
 	}
 
-	Result<long> ioctl(u32 cmd, u64 arg) const
+	// Gives a value or a negative errno.
+	long ioctl(u32 cmd, u64 arg) const
 	{
-		return result_of(shim_iommu_driver_ioctl(ops(), data_, cmd, arg));
+		return shim_iommu_driver_ioctl(ops(), data_, cmd, arg);
 	}
 
 	Result<void> attach(iommu_group *group, shim_group_type type) const
@@ -162,6 +163,9 @@ public:
 	Result<int> pin(iommu_group *group, u64 iova, int npages, int prot, page **pages) const;
 	Result<void> unpin(u64 iova, int npages) const;
 	Result<void> dma_rw(u64 iova, void *buffer, size_t size, bool write) const;
+
+	// On its container's list of those that are retired.
+	ContainerIommu *next_retired = nullptr;
 
 private:
 	const vfio_iommu_driver_ops *ops() const

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Atomic: a word that threads read and write without a lock. What was written
+// before a store is seen after a load of what it stored; all operations that
+// write are in one order with the loads that follow them.
+#pragma once
+
+#include "vocab/utility.hpp"
+
+namespace vfio {
+
+template <class T> class Atomic : Pinned {
+public:
+	explicit constexpr Atomic(T value) : value_(value)
+	{
+	}
+
+	T load() const
+	{
+		return __atomic_load_n(&value_, __ATOMIC_SEQ_CST);
+	}
+
+	void store(T value)
+	{
+		__atomic_store_n(&value_, value, __ATOMIC_SEQ_CST);
+	}
+
+	// Gives the value before.
+	T exchange(T value)
+	{
+		return __atomic_exchange_n(&value_, value, __ATOMIC_SEQ_CST);
+	}
+
+	// These give the value after.
+	T add(T value)
+	{
+		return __atomic_add_fetch(&value_, value, __ATOMIC_SEQ_CST);
+	}
+
+	T set_bits(T bits)
+	{
+		return __atomic_or_fetch(&value_, bits, __ATOMIC_SEQ_CST);
+	}
+
+	// Stores to if the value is from.
+	bool replace(T from, T to)
+	{
+		return __atomic_compare_exchange_n(&value_, &from, to, false, __ATOMIC_SEQ_CST,
+						   __ATOMIC_SEQ_CST);
+	}
+
+private:
+	T value_;
+};
+
+} // namespace vfio
