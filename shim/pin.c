@@ -90,6 +90,15 @@ void shim_unpin(u64 pfn, u64 npages, bool dirty)
 	unpin_user_page_range_dirty_lock(pfn_to_page(pfn), npages, dirty);
 }
 
+void shim_unpin_page(u64 pfn, bool dirty)
+{
+	struct page *page = pfn_to_page(pfn);
+
+	if (dirty && !PageDirty(page))
+		set_page_dirty_lock(page);
+	unpin_user_page(page);
+}
+
 bool shim_pfn_has_page(u64 pfn)
 {
 	return pfn_valid(pfn);

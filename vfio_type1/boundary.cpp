@@ -14,7 +14,7 @@ Type1 &core(type1 *handle)
 	return *static_cast<Type1 *>(handle);
 }
 
-long check_extension(Type1 *type1, u64 extension)
+[[gnu::noinline]] long check_extension(Type1 *type1, u64 extension)
 {
 	switch (extension) {
 	case VFIO_TYPE1_IOMMU:
@@ -31,7 +31,8 @@ long check_extension(Type1 *type1, u64 extension)
 	}
 }
 
-Result<void> map_dma(Type1 &type1, UserVa arg)
+// Each ioctl's own, and no larger a frame for another's sake.
+[[gnu::noinline]] Result<void> map_dma(Type1 &type1, UserVa arg)
 {
 	constexpr u32 kFlags =
 		VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE | VFIO_DMA_MAP_FLAG_VADDR;
@@ -52,31 +53,41 @@ Result<void> check_bitmap(const vfio_bitmap &bitmap, u64 size)
 	return Type1::check_bitmap(size >> smallest_shift(bitmap.pgsize), bitmap.size);
 }
 
-Result<void> unmap_dma(Type1 &type1, UserVa arg)
+[[gnu::noinline]] Result<void> unmap_with_bitmap(Type1 &type1, UserVa arg,
+						 vfio_iommu_type1_dma_unmap &unmap)
+{
+	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dma_unmap, size);
+	vfio_bitmap bitmap;
+
+	if (unmap.flags != VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP ||
+	    unmap.argsz < kSize + sizeof(bitmap))
+		return Error(EINVAL);
+	TRY(copy_struct_in<sizeof(bitmap)>(&bitmap, arg + kSize));
+	TRY(check_bitmap(bitmap, unmap.size));
+	unmap.size = TRY(type1.unmap_dma(unmap, &bitmap));
+	return {};
+}
+
+[[gnu::noinline]] Result<void> unmap_dma(Type1 &type1, UserVa arg)
 {
 	constexpr u32 kFlags = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP | VFIO_DMA_UNMAP_FLAG_VADDR |
 			       VFIO_DMA_UNMAP_FLAG_ALL;
 	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dma_unmap, size);
 	vfio_iommu_type1_dma_unmap unmap;
-	vfio_bitmap bitmap = {};
 
 	TRY(copy_struct_in<kSize>(&unmap, arg));
 	if (unmap.argsz < kSize || (unmap.flags & ~kFlags))
 		return Error(EINVAL);
 
-	if (unmap.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) {
-		if (unmap.flags != VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP ||
-		    unmap.argsz < kSize + sizeof(bitmap))
-			return Error(EINVAL);
-		TRY(copy_struct_in<sizeof(bitmap)>(&bitmap, arg + kSize));
-		TRY(check_bitmap(bitmap, unmap.size));
-	}
-
-	unmap.size = TRY(type1.unmap_dma(unmap, bitmap));
-	return copy_struct_out<kSize>(arg, &unmap);
+	if (unmap.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP)
+		TRY(unmap_with_bitmap(type1, arg, unmap));
+	else
+		unmap.size = TRY(type1.unmap_dma(unmap, nullptr));
+	return copy_struct_out<sizeof(unmap.size)>(
+		arg + __builtin_offsetof(vfio_iommu_type1_dma_unmap, size), &unmap.size);
 }
 
-Result<void> dirty_pages(Type1 &type1, UserVa arg)
+[[gnu::noinline]] Result<void> dirty_pages(Type1 &type1, UserVa arg)
 {
 	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dirty_bitmap, flags);
 	alignas(u64) vfio_iommu_type1_dirty_bitmap dirty;

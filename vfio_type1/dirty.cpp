@@ -83,7 +83,7 @@ Result<bool> Type1::collect(DirtyReport &report, IovaRange &left, IovaRange *one
 	for (DmaRange *dma = dmas_.first_in(left); dma; dma = next_in(*dma, left)) {
 		IovaRange part{max(left.first, dma->range().first), dma->range().last};
 
-		if (dma->busy) [[unlikely]] {
+		if (dma->busy.load()) [[unlikely]] {
 			if (report.empty())
 				TRY(settle(part, false));
 			left.first = part.first;
@@ -94,7 +94,7 @@ Result<bool> Type1::collect(DirtyReport &report, IovaRange &left, IovaRange *one
 		const bool all = non_pinned_groups_ && dma->iommu_mapped;
 		if (all && !dma->dirty_recorded()) {
 			for (DmaRange *next = next_in(*dma, left);
-			     next && next->range().first - part.last == 1 && !next->busy &&
+			     next && next->range().first - part.last == 1 && !next->busy.load() &&
 			     next->iommu_mapped && !next->dirty_recorded();
 			     next = next_in(*dma, left)) {
 				dma = next;

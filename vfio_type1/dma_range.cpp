@@ -11,13 +11,15 @@ void DmaRange::release_external(u64 page, u64 npages, bool dirty)
 		shim_unpin(page & kPinPfnMask, npages, dirty);
 }
 
-void DmaRange::let_external_go()
+void DmaRange::let_all_go()
 {
-	WARN_ONCE_IF(true, "mapping freed while pinned by a device");
-	external_->for_each(0, PinIndex::kLastOffset, [this](const PinnedRun &run) {
-		release_external(run.page, run.npages);
-	});
-	external_.reset();
+	if (WARN_ONCE_IF(has_external(), "mapping freed while pinned by a device")) {
+		external_->for_each(0, PinIndex::kLastOffset, [this](const PinnedRun &run) {
+			release_external(run.page, run.npages);
+		});
+		external_.reset();
+	}
+	uncharge_to(0);
 }
 
 Result<void> DmaRange::change_owner(const RefPtr<Owner> &owner, UserVa uva)

@@ -21,6 +21,7 @@
 #include "dirty_bitmap.hpp"
 #include "owner.hpp"
 #include "pin_runs.hpp"
+#include "vocab/atomic.hpp"
 #include "vocab/list.hpp"
 #include "vocab/range_tree.hpp"
 
@@ -36,10 +37,8 @@ public:
 	// let go here.
 	~DmaRange()
 	{
-		if (has_external()) [[unlikely]]
-			let_external_go();
-		if (charged_) [[unlikely]]
-			uncharge_to(0);
+		if (has_external() || charged_) [[unlikely]]
+			let_all_go();
 	}
 
 	IovaRange range() const
@@ -207,8 +206,9 @@ public:
 	u32 held = 0;
 	bool iommu_mapped = false;
 	bool vaddr_invalid = false;
-	bool busy = false;
 	bool leaving = false;
+	// Set under the container's lock, cleared by whom it is busy with.
+	Atomic<bool> busy{false};
 
 private:
 	u64 page_index(Iova iova) const
@@ -222,7 +222,7 @@ private:
 	}
 
 	void forget_empty_index();
-	void let_external_go();
+	void let_all_go();
 	u64 count_external(IovaRange part) const;
 
 	bool all_dirty_ = false;

@@ -43,7 +43,7 @@ Result<DmaRange *> Type1::hold(Iova iova)
 
 void Type1::let_go(DmaRange &dma)
 {
-	if (--dma.held == 0 && waiting_)
+	if (--dma.held == 0 && waiting_.load())
 		settled_.wake_all();
 }
 

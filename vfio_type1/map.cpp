@@ -7,6 +7,17 @@
 
 namespace vfio {
 
+namespace {
+
+// KASAN and ASan would not see that a spare is used after it was freed.
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kKeepSpare = false;
+#else
+constexpr bool kKeepSpare = true;
+#endif
+
+} // namespace
+
 constinit LockClass Type1::lock_class_ = {"vfio_type1", {}};
 constinit LockClass Type1::groups_lock_class_ = {"vfio_type1_groups", {}};
 constinit LockClass Type1::devices_lock_class_ = {"vfio_type1_devices", {}};
@@ -41,6 +52,7 @@ Type1::~Type1()
 	remove_all();
 	while (Domain *domain = domains_.pop_front())
 		destroy(domain);
+	shim_free(spare_.load());
 }
 
 bool Type1::coherent()
@@ -63,28 +75,32 @@ bool Type1::can_update_vaddr()
 DmaRange *Type1::unsettled(IovaRange range, bool idle) const
 {
 	for (DmaRange *dma = dmas_.first_in(range); dma; dma = next_in(*dma, range))
-		if (dma->busy || (idle && dma->held))
+		if (dma->busy.load() || (idle && dma->held))
 			return dma;
 	return nullptr;
 }
 
 Result<void> Type1::settle(IovaRange range, bool idle)
 {
-	while (unsettled(range, idle)) {
-		waiting_++;
-		const bool woken = settled_.wait(lock_);
-		waiting_--;
-		if (!woken)
-			return Error(EINTR);
-	}
-	return {};
+	if (!unsettled(range, idle)) [[likely]]
+		return {};
+
+	// Whoever settles a mapping from now on sees that somebody waits, or is
+	// seen to have settled it.
+	Result<void> result;
+	waiting_.add(1);
+	while (result.ok() && unsettled(range, idle))
+		if (!settled_.wait(lock_))
+			result = Error(EINTR);
+	waiting_.add(-1);
+	return result;
 }
 
-void Type1::release(DmaRange &dma)
+void Type1::wake_waiting()
 {
-	dma.busy = false;
-	if (waiting_)
-		settled_.wake_all();
+	const Guard guard(lock_);
+
+	settled_.wake_all();
 }
 
 Result<void> Type1::map_dma(const vfio_iommu_type1_dma_map &map)
@@ -134,25 +150,49 @@ Result<void> Type1::restore_vaddr(IovaRange range, UserVa uva)
 
 Result<void> Type1::create_mapping(IovaRange range, UserVa uva, u32 prot)
 {
-	UniquePtr<DmaRange> made = TRY(make<DmaRange>(range, uva, prot));
+	UniquePtr<DmaRange> made = TRY(make_range(range, uva, prot));
 
 	TRY(insert_busy(*made));
 
 	// It is in the tree, and nobody else's.
 	DmaRange &dma = *made.release();
 	const Result<void> mapped = hardware() ? pin_and_map(dma) : Result<void>();
+
+	if (mapped.ok()) [[likely]] {
+		dma.busy.store(false);
+		settled();
+		return {};
+	}
 	{
 		const Guard guard(lock_);
 
-		release(dma);
-		if (mapped.ok())
-			return {};
-		dmas_.erase(dma);
-		oversized_ -= dma.range().npages() > DirtyBitmap::kMaxBits;
-		dma_avail_++;
+		forget(dma);
 	}
+	settled();
 	destroy(&dma);
-	return mapped.error();
+	return mapped;
+}
+
+Result<UniquePtr<DmaRange>> Type1::make_range(IovaRange range, UserVa uva, u32 prot)
+{
+	if (void *memory = spare_.exchange(nullptr))
+		return UniquePtr<DmaRange>(new (memory) DmaRange(range, uva, prot));
+	return make<DmaRange>(range, uva, prot);
+}
+
+void Type1::free_range(DmaRange &dma)
+{
+	dma.~DmaRange();
+	if (void *memory = kKeepSpare ? spare_.exchange(&dma) : &dma)
+		shim_free(memory);
+}
+
+void Type1::forget(DmaRange &dma)
+{
+	vaddr_invalid_count_ -= dma.vaddr_invalid;
+	oversized_ -= dma.range().npages() > DirtyBitmap::kMaxBits;
+	dma_avail_++;
+	dmas_.erase(dma);
 }
 
 // What can be known to be wrong is found before any page is pinned.
@@ -176,7 +216,7 @@ Result<void> Type1::insert_busy(DmaRange &dma)
 	}
 	dma_avail_--;
 	oversized_ += oversized;
-	dma.busy = true;
+	dma.busy.store(true);
 	return {};
 }
 

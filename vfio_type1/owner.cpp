@@ -30,15 +30,4 @@ Result<void> Owner::charge(u64 npages) const
 		shim_mm_account(process_.mm, process_.leader, npages, no_limit_));
 }
 
-void Owner::uncharge(u64 npages) const
-{
-	if (npages == 0)
-		return;
-
-	const LiveMm live(process_.mm);
-
-	if (live)
-		shim_mm_unaccount(live.get(), process_.leader, npages);
-}
-
 } // namespace vfio

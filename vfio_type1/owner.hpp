@@ -51,7 +51,7 @@ public:
 	Result<void> charge(u64 npages) const;
 
 	// Undoes charge(); nothing is left to do if the process has gone.
-	void uncharge(u64 npages) const;
+	inline void uncharge(u64 npages) const;
 
 private:
 	static Result<void> make_of_caller(RefPtr<Owner> &known);
@@ -93,5 +93,16 @@ private:
 	mm_struct *mm_;
 	bool held_ = false;
 };
+
+void Owner::uncharge(u64 npages) const
+{
+	if (npages == 0)
+		return;
+
+	const LiveMm live(process_.mm);
+
+	if (live)
+		shim_mm_unaccount(live.get(), process_.leader, npages);
+}
 
 } // namespace vfio

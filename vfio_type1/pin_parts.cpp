@@ -6,7 +6,7 @@
 
 namespace vfio {
 
-void unpin_runs(PinRuns &runs, bool dirty)
+[[gnu::noinline]] void unpin_runs(PinRuns &runs, bool dirty)
 {
 	(void)runs.try_each_array([dirty](const PinRun *array, u32 count) -> Result<void> {
 		for (u32 i = 0; i < count; i++)

@@ -78,7 +78,8 @@ class PinRuns : Pinned {
 public:
 	~PinRuns()
 	{
-		clear();
+		if (head_) [[unlikely]]
+			free_chunks();
 	}
 
 	// Errors: ENOMEM; nothing is appended then.

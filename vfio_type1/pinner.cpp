@@ -26,13 +26,13 @@ u32 workers_for(u64 npages)
 
 // The usual page of a mapping that has no other. False if it is another, or
 // cannot be pinned like this; nothing is done then. Errors: as charging gives.
-Result<bool> pin_single(DmaRange &dma, mm_struct *mm)
+Result<bool> pin_single(DmaRange &dma)
 {
 	const bool dirty = dma.writable();
 	u64 page = 0;
 	u64 pfn = 0;
 
-	if (mm != shim_current_mm() || dma.has_external() ||
+	if (dma.owner().mm() != shim_current_mm() || dma.has_external() ||
 	    shim_pin_own(dma.uva_of(dma.range().first).value, 1, dirty, &page) != 1)
 		return false;
 	(void)shim_page_run(&page, 1, &pfn);
@@ -56,8 +56,6 @@ Result<void> pin_all(DmaRange &dma, mm_struct *mm)
 	const u64 npages = dma.range().npages();
 	const u32 workers = workers_for(npages);
 
-	if (npages == 1 && TRY(pin_single(dma, mm)))
-		return {};
 	if (workers > 1) {
 		UniquePtr<Parts> parts = TRY(Parts::of(dma, mm, workers));
 
@@ -73,10 +71,27 @@ Result<void> pin_all(DmaRange &dma, mm_struct *mm)
 	return all.hand_over(dma);
 }
 
+Error failed(const DmaRange &dma, Error error)
+{
+	if (error == Error(ENOMEM))
+		shim_log_warn("cannot pin %llu pages: out of memory or over RLIMIT_MEMLOCK",
+			      dma.range().npages());
+	return error;
+}
+
 } // namespace
 
 Result<void> pin_range(DmaRange &dma)
 {
+	if (dma.range().npages() == 1) {
+		Result<bool> pinned = pin_single(dma);
+
+		if (!pinned.ok())
+			return failed(dma, pinned.error());
+		if (pinned.value()) [[likely]]
+			return {};
+	}
+
 	const LiveMm live(dma.owner().mm());
 	if (!live)
 		return Error(ENODEV);
@@ -87,22 +102,7 @@ Result<void> pin_range(DmaRange &dma)
 		return {};
 	unpin_range(dma);
 	dma.uncharge_to(charged_before);
-	if (pinned.error() == Error(ENOMEM))
-		shim_log_warn("cannot pin %llu pages: out of memory or over RLIMIT_MEMLOCK",
-			      dma.range().npages());
-	return pinned;
-}
-
-void unpin_range(DmaRange &dma)
-{
-	const bool dirty = dma.writable();
-
-	if (const PinRun *single = dma.pins.single(); single && single->pinned()) [[likely]] {
-		shim_unpin(single->first().value, single->npages(), dirty);
-		dma.pins.clear();
-		return;
-	}
-	unpin_runs(dma.pins, dirty);
+	return failed(dma, pinned.error());
 }
 
 Result<void> pin_external(const DmaRange &dma, Iova iova, u64 npages, u64 *pages)

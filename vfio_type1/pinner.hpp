@@ -4,6 +4,8 @@
 #pragma once
 
 #include "dma_range.hpp"
+#include "pin_parts.hpp"
+#include "shim/pin.h"
 
 namespace vfio {
 
@@ -15,7 +17,18 @@ namespace vfio {
 Result<void> pin_range(DmaRange &dma);
 
 // Unpins all of it. Accounting is the caller's.
-void unpin_range(DmaRange &dma);
+inline void unpin_range(DmaRange &dma)
+{
+	const PinRun *single = dma.pins.single();
+
+	// One page, as what is unmapped by itself is most often.
+	if (single && single->npages() == 1 && single->pinned()) [[likely]] {
+		shim_unpin_page(single->first().value, dma.writable());
+		dma.pins.clear();
+		return;
+	}
+	unpin_runs(dma.pins, dma.writable());
+}
 
 // Pins npages from iova on, of a dma range that is held, for a device behind an
 // emulated IOMMU, and writes them as pfns with their kinds; all or none.

@@ -66,9 +66,9 @@ public:
 
 	// The ioctls, their structures copied in and their flags known.
 	Result<void> map_dma(const vfio_iommu_type1_dma_map &map);
-	// Gives the bytes that were unmapped. bitmap counts only with
-	// VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP.
-	Result<u64> unmap_dma(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap &bitmap);
+	// Gives the bytes that were unmapped. bitmap is for
+	// VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP, or nullptr.
+	Result<u64> unmap_dma(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap *bitmap);
 	Result<void> start_dirty();
 	void stop_dirty();
 	Result<void> get_dirty(const vfio_iommu_type1_dirty_bitmap_get &request);
@@ -106,12 +106,20 @@ private:
 	// Waits until no mapping in range is. Errors: EINTR.
 	Result<void> settle(IovaRange range, bool idle) __must_hold(lock_);
 
-	// The end of being busy, or of the last hold: those who wait look again.
-	void release(DmaRange &dma) __must_hold(lock_);
+	// After a mapping settled: those who wait look again.
+	void settled() __must_not_hold(lock_)
+	{
+		if (waiting_.load()) [[unlikely]]
+			wake_waiting();
+	}
+	void wake_waiting() __must_not_hold(lock_);
 
 	// map.cpp
 	Result<void> create_mapping(IovaRange range, UserVa uva, u32 prot)
 		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+	Result<UniquePtr<DmaRange>> make_range(IovaRange range, UserVa uva, u32 prot);
+	void free_range(DmaRange &dma);
+	void forget(DmaRange &dma) __must_hold(lock_);
 	Result<void> insert_busy(DmaRange &dma) __must_hold_shared(groups_lock_)
 		__must_not_hold(lock_);
 	Result<void> accept(DmaRange &dma, bool oversized) __must_hold_shared(groups_lock_)
@@ -121,9 +129,14 @@ private:
 	Result<void> pin_and_map(DmaRange &dma) __must_hold_shared(groups_lock_);
 
 	// unmap.cpp
+	Result<u64> unmap_any(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap *bitmap)
+		__must_not_hold(groups_lock_, lock_);
+	u64 unmap_single(const vfio_iommu_type1_dma_unmap &unmap)
+		__must_not_hold(groups_lock_, lock_);
+	void forget_idle_owner() __must_hold(lock_);
 	Result<u64> suspend(const vfio_iommu_type1_dma_unmap &unmap)
 		__must_not_hold(groups_lock_, lock_);
-	Result<bool> try_unmap(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap &bitmap,
+	Result<bool> try_unmap(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap *bitmap,
 			       u64 *unmapped, IovaRange *pinned)
 		__must_not_hold(groups_lock_, lock_);
 	Result<IovaRange> unmap_bounds(const vfio_iommu_type1_dma_unmap &unmap)
@@ -209,8 +222,12 @@ private:
 	u32 oversized_ __guarded_by(lock_) = 0;
 	u32 dma_avail_ __guarded_by(lock_);
 	u32 vaddr_invalid_count_ __guarded_by(lock_) = 0;
-	u32 waiting_ __guarded_by(lock_) = 0;
 	bool dirty_tracking_ __guarded_by(lock_) = false;
+
+	// Callers that wait for a mapping to settle; changed under lock_.
+	Atomic<u32> waiting_{0};
+	// Memory of a mapping that went, for the next.
+	Atomic<void *> spare_{nullptr};
 };
 
 } // namespace vfio

@@ -43,9 +43,9 @@ Result<bool> Type1::bisects_mapping(IovaRange range)
 		const DmaRange *first = dmas_.find(range.first);
 		const DmaRange *last =
 			first && first->range().last >= range.last ? first : dmas_.find(range.last);
-		const DmaRange *busy = first && first->busy ? first : last;
+		const DmaRange *busy = first && first->busy.load() ? first : last;
 
-		if (!busy || !busy->busy)
+		if (!busy || !busy->busy.load())
 			return (first && first->range().first != range.first) ||
 			       (last && last->range().last != range.last);
 		TRY(settle(busy->range(), false));
@@ -68,7 +68,48 @@ DmaRange *Type1::next_in(const DmaRange &dma, IovaRange range) const
 	return next && next->range().first <= range.last ? next : nullptr;
 }
 
-Result<u64> Type1::unmap_dma(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap &bitmap)
+// The usual request, for one mapping as it was made, idle and without dirty
+// bits; gives the bytes, or 0 and nothing done if it is anything else.
+u64 Type1::unmap_single(const vfio_iommu_type1_dma_unmap &unmap)
+{
+	const ReadGuard groups(groups_lock_);
+	DmaRange *dma;
+	{
+		const Guard guard(lock_);
+
+		dma = dmas_.find({unmap.iova});
+		if (!dma || dma->range().first.value != unmap.iova ||
+		    dma->range().size() != unmap.size || dma->busy.load() || dma->held ||
+		    dma->has_external())
+			return 0;
+		dma->busy.store(true);
+	}
+	if (hardware()) {
+		for (Domain &domain : domains_)
+			domain.unmap(*dma);
+		unpin_range(*dma);
+	}
+	dma->uncharge_to(0);
+	{
+		const Guard guard(lock_);
+
+		forget(*dma);
+		forget_idle_owner();
+	}
+	settled();
+	free_range(*dma);
+	return unmap.size;
+}
+
+Result<u64> Type1::unmap_dma(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap *bitmap)
+{
+	if (!unmap.flags)
+		if (const u64 unmapped = unmap_single(unmap)) [[likely]]
+			return unmapped;
+	return unmap_any(unmap, bitmap);
+}
+
+Result<u64> Type1::unmap_any(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap *bitmap)
 {
 	if (unmap.flags & VFIO_DMA_UNMAP_FLAG_VADDR)
 		return suspend(unmap);
@@ -115,22 +156,21 @@ Result<u64> Type1::suspend(const vfio_iommu_type1_dma_unmap &unmap)
 
 // False if devices must unpin a mapping first, which is pinned then.
 // Errors: EINVAL, EOVERFLOW, EFAULT, EINTR.
-Result<bool> Type1::try_unmap(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap &bitmap,
+Result<bool> Type1::try_unmap(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap *bitmap,
 			      u64 *unmapped, IovaRange *pinned)
 {
-	const bool get_dirty = unmap.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
 	const ReadGuard groups(groups_lock_);
 	const IovaRange range = TRY(unmap_bounds(unmap));
 	List<DmaRange> victims;
 	bool all_dirty = false;
 
-	if (get_dirty && bitmap.pgsize != u64{1} << pgshift())
+	if (bitmap && bitmap->pgsize != u64{1} << pgshift())
 		return Error(EINVAL);
-	if (!TRY(take_victims(range, get_dirty ? &all_dirty : nullptr, victims, pinned)))
+	if (!TRY(take_victims(range, bitmap ? &all_dirty : nullptr, victims, pinned)))
 		return false;
 
-	if (get_dirty) {
-		DirtyReport report(range, pgshift(), {reinterpret_cast<u64>(bitmap.data)});
+	if (bitmap) {
+		DirtyReport report(range, pgshift(), {reinterpret_cast<u64>(bitmap->data)});
 		const Result<void> told = report_victims(victims, report, all_dirty);
 
 		if (!told.ok()) {
@@ -149,7 +189,7 @@ Result<DmaRange *> Type1::list_idle(IovaRange range, List<DmaRange> &dmas)
 	DmaRange *pinned = nullptr;
 
 	for (DmaRange *dma = dmas_.first_in(range); dma;) {
-		if (dma->busy || dma->held) [[unlikely]] {
+		if (dma->busy.load() || dma->held) [[unlikely]] {
 			dmas.clear();
 			TRY(settle(range, true));
 			pinned = nullptr;
@@ -194,7 +234,7 @@ Result<bool> Type1::take_victims(IovaRange range, bool *all_dirty, List<DmaRange
 		return false;
 	}
 	for (DmaRange &dma : victims)
-		dma.busy = true;
+		dma.busy.store(true);
 	return true;
 }
 
@@ -213,8 +253,10 @@ void Type1::put_back(List<DmaRange> &victims)
 
 	while (DmaRange *dma = victims.pop_front()) {
 		dma->leaving = false;
-		release(*dma);
+		dma->busy.store(false);
 	}
+	if (waiting_.load())
+		settled_.wake_all();
 }
 
 // Unmaps and forgets what is the caller's; gives the bytes.
@@ -239,14 +281,19 @@ u64 Type1::remove(List<DmaRange> &victims)
 		else
 			for (DmaRange &dma : victims)
 				dmas_.erase(dma);
-		// Not for a process that has left to others, or gone.
-		if (dmas_.empty() && last_owner_ && last_owner_->mm() != shim_current_mm())
-			last_owner_.reset();
-		if (waiting_)
-			settled_.wake_all();
+		forget_idle_owner();
 	}
+	settled();
 	free_all(victims);
 	return unmapped;
+}
+
+// The owner is not kept for a process that has left the container to others,
+// or gone.
+void Type1::forget_idle_owner()
+{
+	if (dmas_.empty() && last_owner_ && last_owner_->mm() != shim_current_mm())
+		last_owner_.reset();
 }
 
 // One owner's charges are undone together.

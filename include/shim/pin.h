@@ -87,6 +87,15 @@ int shim_follow_pfn(struct mm_struct *mm, u64 uva, bool write, u64 *pfn);
 void shim_unpin(u64 pfn, u64 npages, bool dirty);
 
 /**
+ * shim_unpin_page() - the same for one page, at half the cost
+ * @pfn: the page
+ * @dirty: mark it dirty
+ *
+ * Context: may sleep.
+ */
+void shim_unpin_page(u64 pfn, bool dirty);
+
+/**
  * shim_pfn_has_page() - whether a pfn is memory that has a struct page
  * @pfn: the pfn
  */

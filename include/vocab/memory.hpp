@@ -57,7 +57,8 @@ public:
 
 	constexpr ~UniquePtr()
 	{
-		reset();
+		if (object_)
+			destroy(object_);
 	}
 
 	void constexpr reset(T *object = nullptr)

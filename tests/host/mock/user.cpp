@@ -122,6 +122,11 @@ void shim_unpin(u64 pfn, u64 npages, bool dirty)
 		phys::unpin(pfn + i, dirty);
 }
 
+void shim_unpin_page(u64 pfn, bool dirty)
+{
+	shim_unpin(pfn, 1, dirty);
+}
+
 bool shim_pfn_has_page(u64 pfn)
 {
 	return pfn < kDevicePfn;
