@@ -47,24 +47,27 @@ public:
 	{
 		const Range<A> range = element.range();
 		Node *parent = nullptr;
-		Node **link = &root_;
+		Side side = kLeft;
 
-		while (*link) {
-			parent = *link;
-			const Range<A> there = at(parent)->range();
+		for (Node *next = root_; next; next = parent->child_[side]) {
+			const Range<A> there = at(next)->range();
 
-			if (range.overlaps(there))
+			parent = next;
+			if (range.last < there.first)
+				side = kLeft;
+			else if (there.last < range.first)
+				side = kRight;
+			else
 				return false;
-			link = &parent->child_[range.first < there.first ? kLeft : kRight];
 		}
 
 		Node &node = element;
 		node.parent_ = parent;
 		node.child_[kLeft] = node.child_[kRight] = nullptr;
 		node.height_ = 1;
-		*link = &node;
+		(parent ? parent->child_[side] : root_) = &node;
 		size_++;
-		rebalance(parent);
+		rebalance_above(&node);
 		return true;
 	}
 
@@ -251,6 +254,35 @@ private:
 		return child;
 	}
 
+	// After node, the top of a balanced part, has become higher by one.
+	void rebalance_above(Node *node)
+	{
+		for (Node *parent; (parent = node->parent_) != nullptr; node = parent) {
+			if (parent->height_ > node->height_)
+				return;
+
+			const Side deep = parent->child_[kLeft] == node ? kLeft : kRight;
+
+			if (height(parent->child_[other(deep)]) + 1 < node->height_) {
+				// The part is then as high as it was before.
+				straighten(*parent, deep);
+				return;
+			}
+			parent->height_ = node->height_ + 1;
+		}
+	}
+
+	// Lifts what is too deep on one side of node; gives what stands in its
+	// place then.
+	Node *straighten(Node &node, Side deep)
+	{
+		Node *child = node.child_[deep];
+
+		if (height(child->child_[other(deep)]) > height(child->child_[deep]))
+			rotate(*child, other(deep));
+		return rotate(node, deep);
+	}
+
 	void rebalance(Node *node)
 	{
 		while (node) {
@@ -259,13 +291,7 @@ private:
 			const int right = height(node->child_[kRight]);
 
 			if (left > right + 1 || right > left + 1) {
-				const Side deep = left > right ? kLeft : kRight;
-				Node *child = node->child_[deep];
-
-				if (height(child->child_[other(deep)]) >
-				    height(child->child_[deep]))
-					rotate(*child, other(deep));
-				node = rotate(*node, deep);
+				node = straighten(*node, left > right ? kLeft : kRight);
 			} else {
 				update_height(*node);
 			}
