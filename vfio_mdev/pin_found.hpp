@@ -26,6 +26,8 @@ struct PinnedRun {
 class PinnedRuns : Pinned {
 public:
 	static constexpr u32 kRoom = 16;
+	// Of pages that are unpinned, whether all their pins go at once.
+	static constexpr bool kWholly = false;
 
 	// False, and nothing done, if there is no room.
 	bool push(u64 first, u64 npages, u64 page, u64 dma, u64 count)
@@ -99,9 +101,17 @@ private:
 	u32 count_ = 0;
 };
 
+// Lets pages go however often they are pinned.
+class DroppedRuns : public PinnedRuns {
+public:
+	static constexpr bool kWholly = true;
+};
+
 // An array of single pages, which is the caller's, and one long run.
 class PinnedPages : Pinned {
 public:
+	static constexpr bool kWholly = false;
+
 	PinnedPages(u64 *pages, u32 room) : pages_(pages), room_(room)
 	{
 	}

@@ -209,6 +209,7 @@ template <class Gone> u64 PinIndex::unpin(u64 first, u64 npages, Gone &gone)
 
 template u64 PinIndex::unpin(u64 first, u64 npages, PinnedRuns &gone);
 template u64 PinIndex::unpin(u64 first, u64 npages, PinnedPages &gone);
+template u64 PinIndex::unpin(u64 first, u64 npages, DroppedRuns &gone);
 
 // Takes back one pin of each page.
 void PinIndex::undo(u64 first, u64 npages)

@@ -102,7 +102,7 @@ public:
 	// Unpins each page of npages from first on once, if it is pinned, and
 	// appends those to gone that are not pinned any more. Stops when gone
 	// has no more room; gives how many it went through. Gone is PinnedRuns
-	// or PinnedPages.
+	// or PinnedPages; or DroppedRuns, which takes all pins of a page.
 	template <class Gone> u64 unpin(u64 first, u64 npages, Gone &gone);
 
 	// Appends what is pinned in [first, last] to out. Stops when that has

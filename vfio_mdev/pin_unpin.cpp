@@ -23,7 +23,7 @@ u32 PinForms::unpin_run(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone
 
 	if (begin > last)
 		return n;
-	if (pin_count_of(word) > 1) {
+	if (!Gone::kWholly && pin_count_of(word) > 1) {
 		word -= kPinOne;
 		return n;
 	}
@@ -67,10 +67,13 @@ u32 PinForms::unpin_planes(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &g
 
 	for (u32 at = lo / 64; at <= (lo + n - 1) / 64 && done == n; at++) {
 		u64 borrow = PinPlanesBlock::mask(at, lo, lo + n - 1) & block.pinned(at);
-		u64 ones = borrow & block.bits[0][at];
+		u64 ones = borrow;
 
-		for (u32 plane = 1; plane < block.planes; plane++)
-			ones &= ~block.bits[plane][at];
+		if (!Gone::kWholly) {
+			ones &= block.bits[0][at];
+			for (u32 plane = 1; plane < block.planes; plane++)
+				ones &= ~block.bits[plane][at];
+		}
 		while (ones) {
 			const u32 bit = static_cast<u32>(__builtin_ctzll(ones));
 			const u64 after = ~(ones >> bit);
@@ -87,6 +90,10 @@ u32 PinForms::unpin_planes(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &g
 			ones &= bit + length == 64 ? 0 : ~u64{0} << (bit + length);
 		}
 		for (u32 plane = 0; plane < block.planes; plane++) {
+			if (Gone::kWholly) {
+				block.bits[plane][at] &= ~borrow;
+				continue;
+			}
 			block.bits[plane][at] ^= borrow;
 			borrow &= block.bits[plane][at];
 		}
@@ -119,7 +126,7 @@ u32 PinForms::unpin_sparse(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &g
 		const u32 place = sparse.places[from];
 		const u64 word = sparse.words[from];
 
-		if (pin_count_of(word) == 1) {
+		if (Gone::kWholly || pin_count_of(word) == 1) {
 			if (!gone.push_gone(first + place, 1, pin_page_of(word),
 					    with_dma() ? sparse.dma[from] : 0)) {
 				done = place - lo;
@@ -163,7 +170,7 @@ u32 PinForms::unpin_dense(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &go
 	for (; place < end; place++) {
 		const u64 word = words[place];
 
-		if ((word & kPinCountMask) != kPinOne) {
+		if (Gone::kWholly ? !word : (word & kPinCountMask) != kPinOne) {
 			if (word)
 				words[place] = word - kPinOne;
 			continue;
@@ -200,5 +207,6 @@ template <class Gone> u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, Gon
 
 template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, PinnedRuns &gone);
 template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, PinnedPages &gone);
+template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, DroppedRuns &gone);
 
 } // namespace vfio

@@ -27,7 +27,7 @@ class PinIndexFuzz : public fuzz::Input<HostTest> {
 
 	void operate(PinModel &model)
 	{
-		const u64 what = below(8);
+		const u64 what = below(9);
 		const u64 first = offset();
 		const u64 n = min(1 + (bytes.flag() ? below(1200) : below(8)),
 				  PinIndex::kLastOffset - first + 1);
@@ -55,6 +55,9 @@ class PinIndexFuzz : public fuzz::Input<HostTest> {
 			break;
 		case 5:
 			model.pin_again(first, n);
+			break;
+		case 6:
+			model.drop(first, n);
 			break;
 		default:
 			model.unpin(first, n);

@@ -357,6 +357,34 @@ TEST_F(PinIndexTest, DmaAddresses)
 	expect_bytes(model, 0);
 }
 
+// All pins of a page at once, in each form.
+TEST_F(PinIndexTest, Drop)
+{
+	for (const bool with_dma : {false, true}) {
+		PinModel model(with_dma);
+
+		EXPECT_TRUE(model.insert_run(0, 1000, 5000, with_dma ? 0x1000000 : 0));
+		model.drop(10, 5);
+		EXPECT_TRUE(model.pin_again(20, 300));
+		EXPECT_TRUE(model.pin_again(100, 10));
+		model.drop(90, 25);
+		model.drop(600, 1);
+		EXPECT_TRUE(model.insert(2048, PinModel::scattered(2048, 512)));
+		EXPECT_TRUE(model.insert(4096, PinModel::scattered(4096, 20)));
+		for (u64 i = 0; i < 200; i++)
+			EXPECT_TRUE(model.pin_again(2100, 2) && model.pin_again(4100, 1));
+		EXPECT_TRUE(model.insert(8192, PinModel::scattered(8192, 1)));
+		EXPECT_TRUE(model.pin_again(8192, 1));
+		model.check_all();
+		model.drop(2101, 7);
+		model.drop(4098, 10);
+		model.drop(8192, 1);
+		model.check_all();
+		model.drop(0, PinIndex::kLastOffset);
+		EXPECT_TRUE(model.index.empty());
+	}
+}
+
 // What unpinning is told in arrays.
 TEST_F(PinIndexTest, PinnedPages)
 {

@@ -128,12 +128,12 @@ bool PinModel::pin_again(u64 first, u64 n)
 	return true;
 }
 
-void PinModel::unpin(u64 first, u64 n)
+template <class Gone> void PinModel::take_off(u64 first, u64 n)
 {
 	const u64 taken = mock::blocks_taken() - mock::blocks_taken_certainly();
 
 	while (n) {
-		PinnedRuns gone;
+		Gone gone;
 		const u64 done = index.unpin(first, n, gone);
 		const PinnedRun *run = gone.begin();
 		u64 in_run = 0;
@@ -142,7 +142,7 @@ void PinModel::unpin(u64 first, u64 n)
 		ASSERT_GT(done, 0u);
 		for (auto at = pins.lower_bound(first);
 		     at != pins.end() && at->first - first < done;) {
-			if (--at->second.count) {
+			if (!Gone::kWholly && --at->second.count) {
 				++at;
 				continue;
 			}
@@ -162,6 +162,16 @@ void PinModel::unpin(u64 first, u64 n)
 		n -= done;
 	}
 	EXPECT_EQ(mock::blocks_taken() - mock::blocks_taken_certainly(), taken);
+}
+
+void PinModel::unpin(u64 first, u64 n)
+{
+	take_off<PinnedRuns>(first, n);
+}
+
+void PinModel::drop(u64 first, u64 n)
+{
+	take_off<DroppedRuns>(first, n);
 }
 
 void PinModel::clear()

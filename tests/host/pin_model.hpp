@@ -49,6 +49,8 @@ public:
 	bool pin(u64 first, const Pages &pages);
 	bool pin_again(u64 first, u64 n);
 	void unpin(u64 first, u64 n);
+	// All pins of these pages.
+	void drop(u64 first, u64 n);
 	void clear();
 
 	// What the index says about [first, last]; all of it.
@@ -59,6 +61,7 @@ public:
 	std::map<u64, Pin> pins;
 
 private:
+	template <class Gone> void take_off(u64 first, u64 n);
 	bool finish(const char *what, const vfio::Result<void> &result, vfio::Error expected) const;
 	bool any_in(u64 first, u64 n) const;
 	bool too_often(u64 first, u64 n) const;

@@ -32,7 +32,7 @@ protected:
 			mock::plan.reset();
 			if (fail && below(4) == 0)
 				mock::plan.fail(mock::Fail::kAlloc, 1 + below(6));
-			switch (below(9)) {
+			switch (below(10)) {
 			case 0:
 			case 1:
 				model.insert(first, pages);
@@ -48,6 +48,9 @@ protected:
 				model.pin_again(first, n);
 				break;
 			case 6:
+				model.drop(first, n);
+				break;
+			case 7:
 				if (below(20) == 0) {
 					model.unpin(base, span);
 					break;
