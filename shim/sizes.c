@@ -4,6 +4,7 @@
  * kernel constants that cross the boundary. Never linked: Kbuild compiles it
  * to assembly and reads the figures out of it.
  */
+#include <linux/dma-direction.h>
 #include <linux/iommu.h>
 #include <linux/kbuild.h>
 #include <linux/lockdep.h>
@@ -27,6 +28,7 @@ int main(void)
 	BLANK();
 	DEFINE(SHIM_SCATTERLISTS_A_PAGE,
 	       PAGE_SIZE / sizeof(struct scatterlist));
+	DEFINE(SHIM_DMA_NONE, DMA_NONE);
 	DEFINE(SHIM_IOMMU_READ, IOMMU_READ);
 	DEFINE(SHIM_IOMMU_WRITE, IOMMU_WRITE);
 	DEFINE(SHIM_IOMMU_CACHE, IOMMU_CACHE);

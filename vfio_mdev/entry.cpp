@@ -4,6 +4,7 @@
 #include "entry.h"
 
 #include "mdev.hpp"
+#include "pins.hpp"
 #include "type.hpp"
 
 using namespace vfio;
@@ -108,4 +109,59 @@ CORE_ENTRY long mdev_core_remove(mdev_core_device *mdev, const char *text, size_
 CORE_ENTRY void mdev_core_destroy(mdev_core_device *mdev)
 {
 	destroy(&Mdev::of(mdev));
+}
+
+/* Pins. */
+
+CORE_ENTRY int mdev_core_pins_create(vfio_device *vdev, device *dma_dev, u32 direction,
+				     mdev_pins **pins)
+{
+	Result<UniquePtr<Pins>> made = Pins::create(vdev, dma_dev, direction);
+
+	if (!made.ok())
+		return made.error().negative();
+	*pins = made.take().release();
+	return 0;
+}
+
+CORE_ENTRY void mdev_core_pins_destroy(mdev_pins *pins)
+{
+	if (pins)
+		destroy(&Pins::of(pins));
+}
+
+CORE_ENTRY int mdev_core_pins_pin(mdev_pins *pins, u64 iova, u64 npages, u32 prot)
+{
+	return Pins::of(pins).pin({iova}, npages, prot).negative();
+}
+
+CORE_ENTRY u64 mdev_core_pins_unpin(mdev_pins *pins, u64 iova, u64 npages)
+{
+	return Pins::of(pins).unpin({iova}, npages);
+}
+
+CORE_ENTRY u64 mdev_core_pins_drop(mdev_pins *pins, u64 iova, u64 size)
+{
+	return Pins::of(pins).drop({iova}, size);
+}
+
+CORE_ENTRY bool mdev_core_pins_find(mdev_pins *pins, u64 iova, mdev_core_pin_run *run)
+{
+	return Pins::of(pins).find({iova}, *run);
+}
+
+CORE_ENTRY int mdev_core_pins_for_each(mdev_pins *pins, u64 iova, u64 last,
+				       mdev_core_pin_visit *visit, void *arg)
+{
+	return Pins::of(pins).for_each({iova}, {last}, visit, arg);
+}
+
+CORE_ENTRY u64 mdev_core_pins_npages(mdev_pins *pins)
+{
+	return Pins::of(pins).npages();
+}
+
+CORE_ENTRY u64 mdev_core_pins_bytes(mdev_pins *pins)
+{
+	return Pins::of(pins).bytes();
 }

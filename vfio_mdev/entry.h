@@ -16,7 +16,21 @@ struct mdev_core_device;
 struct mdev_core_parent;
 struct mdev_driver;
 struct mdev_parent;
+struct mdev_pins;
 struct mdev_type;
+struct vfio_device;
+
+/** struct mdev_core_pin_run - struct mdev_pin_run, for C++ */
+struct mdev_core_pin_run {
+	u64 iova;
+	u64 npages;
+	u64 pfn;
+	u64 dma;
+	u32 count;
+};
+
+/* Gives 0 to go on. */
+typedef int mdev_core_pin_visit(const struct mdev_core_pin_run *run, void *arg);
 
 SHIM_BEGIN
 
@@ -137,6 +151,94 @@ long mdev_core_remove(struct mdev_core_device *mdev, const char *text,
  * @mdev: the device
  */
 void mdev_core_destroy(struct mdev_core_device *mdev);
+
+/* Pins: what the functions of vfio_cxx/mdev_pins.h do, whose contract stands
+ * where they are exported. */
+
+/**
+ * mdev_core_pins_create() - mdev_pins_create()
+ * @vdev: whose pins
+ * @dma_dev: what maps them for DMA, or NULL
+ * @direction: enum dma_data_direction
+ * @pins: where to put it
+ *
+ * Return: 0, -EINVAL or -ENOMEM.
+ */
+int mdev_core_pins_create(struct vfio_device *vdev, struct device *dma_dev,
+			  u32 direction, struct mdev_pins **pins);
+
+/**
+ * mdev_core_pins_destroy() - mdev_pins_destroy()
+ * @pins: the pins, or NULL
+ */
+void mdev_core_pins_destroy(struct mdev_pins *pins);
+
+/**
+ * mdev_core_pins_pin() - mdev_pins_pin()
+ * @pins: the pins
+ * @iova: address of the first page
+ * @npages: how many
+ * @prot: SHIM_IOMMU_READ, SHIM_IOMMU_WRITE
+ *
+ * Return: 0 or a negative errno.
+ */
+int mdev_core_pins_pin(struct mdev_pins *pins, u64 iova, u64 npages, u32 prot);
+
+/**
+ * mdev_core_pins_unpin() - mdev_pins_unpin()
+ * @pins: the pins
+ * @iova: address of the first page
+ * @npages: how many
+ *
+ * Return: how many were pinned.
+ */
+u64 mdev_core_pins_unpin(struct mdev_pins *pins, u64 iova, u64 npages);
+
+/**
+ * mdev_core_pins_drop() - mdev_pins_drop()
+ * @pins: the pins
+ * @iova: first address
+ * @size: bytes
+ *
+ * Return: how many pages were pinned.
+ */
+u64 mdev_core_pins_drop(struct mdev_pins *pins, u64 iova, u64 size);
+
+/**
+ * mdev_core_pins_find() - mdev_pins_find()
+ * @pins: the pins
+ * @iova: an address
+ * @run: where to put what is there
+ *
+ * Return: whether it is pinned.
+ */
+bool mdev_core_pins_find(struct mdev_pins *pins, u64 iova,
+			 struct mdev_core_pin_run *run);
+
+/**
+ * mdev_core_pins_for_each() - mdev_pins_for_each()
+ * @pins: the pins
+ * @iova: first address
+ * @last: last address
+ * @visit: called for each run
+ * @arg: its argument
+ *
+ * Return: what the last call of @visit gave, or 0.
+ */
+int mdev_core_pins_for_each(struct mdev_pins *pins, u64 iova, u64 last,
+			    mdev_core_pin_visit *visit, void *arg);
+
+/**
+ * mdev_core_pins_npages() - mdev_pins_npages()
+ * @pins: the pins
+ */
+u64 mdev_core_pins_npages(struct mdev_pins *pins);
+
+/**
+ * mdev_core_pins_bytes() - mdev_pins_bytes()
+ * @pins: the pins
+ */
+u64 mdev_core_pins_bytes(struct mdev_pins *pins);
 
 SHIM_END
 

@@ -9,3 +9,4 @@
 
 struct mdev_core_device {};
 struct mdev_core_parent {};
+struct mdev_pins {};
