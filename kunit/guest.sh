@@ -9,10 +9,19 @@ fail() { echo "Bail out! $*"; exit 1; }
 leaks=/sys/kernel/debug/kmemleak
 [ -w $leaks ] || fail "no kmemleak"
 echo 16 >/proc/sys/vm/nr_hugepages
-for module in vfio vfio_iommu_type1 vfio_mock_iommu vfio_testdev; do
+for module in vfio vfio_iommu_type1 mdev vfio_mock_iommu vfio_testdev; do
 	modprobe $module || fail "modprobe $module"
 	echo "# $module: $(modinfo -F filename $module)"
 done
+
+# For suites that let allocations of their thread fail.
+for what in failslab fail_page_alloc; do
+	echo N >/sys/kernel/debug/$what/ignore-gfp-wait
+	echo 0 >/sys/kernel/debug/$what/verbose
+done
+echo N >/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem
+echo 0 >/sys/kernel/debug/fail_page_alloc/min-order
+echo 0 >/sys/kernel/debug/fail_usercopy/verbose
 
 status=0
 for module; do
@@ -34,7 +43,7 @@ if find $counts -name '*.gcda' 2>/dev/null | grep -q /build/debug/; then
 	tar cz -C /tmp/gcov . | base64 | sed 's/^/# gcda /'
 fi
 
-rmmod vfio_testdev vfio_mock_iommu vfio_iommu_type1 vfio || fail "rmmod"
+rmmod vfio_testdev vfio_mock_iommu mdev vfio_iommu_type1 vfio || fail "rmmod"
 
 # An object counts as leaked when it is old enough and seen twice.
 sleep 6
