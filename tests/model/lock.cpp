@@ -155,6 +155,21 @@ int shim_waitq_wait_unlocked(shim_waitq *waitq, shim_mutex *mutex)
 	return 0;
 }
 
+// Time does not pass here: what would go on after a time-out is a deadlock.
+int shim_waitq_wait(shim_waitq *waitq, bool (*done)(const void *arg), const void *arg, unsigned int,
+		    bool)
+{
+	auto &mine = in<ModelWaitQueue>(waitq);
+
+	for (;;) {
+		const u64 before = mine.generation;
+
+		if (done(arg))
+			return 1;
+		wait_for("a wait queue", [&] { return mine.generation != before; });
+	}
+}
+
 void shim_cond_resched(void)
 {
 	point();
