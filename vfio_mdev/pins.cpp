@@ -163,7 +163,7 @@ template <class Gone> u64 Pins::take(Call &call, u64 npages)
 
 			if (!call.number)
 				call.number = ++last_number_;
-			if (Gone::kWholly)
+			if (Gone::kWholly && done < npages)
 				drop_pins_locked(call);
 			done += take_locked(call.first + done, npages - done, gone, taken);
 			if (done == npages && gone.npages() == 0) {
