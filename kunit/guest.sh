@@ -6,8 +6,7 @@
 
 fail() { echo "Bail out! $*"; exit 1; }
 
-leaks=/sys/kernel/debug/kmemleak
-[ -w $leaks ] || fail "no kmemleak"
+. /guest-lib.sh
 echo 16 >/proc/sys/vm/nr_hugepages
 for module in vfio vfio_iommu_type1 mdev vfio_mock_iommu vfio_testdev; do
 	modprobe $module || fail "modprobe $module"
@@ -33,30 +32,15 @@ done
 
 [ ! -e /mock_test ] || /mock_test || status=1
 
-# Modules that were built with GCOV=y count which lines they ran.
-counts=/sys/kernel/debug/gcov
-if find $counts -name '*.gcda' 2>/dev/null | grep -q /build/debug/; then
-	(cd $counts && find . -name '*.gcda') | while read -r file; do
-		mkdir -p "/tmp/gcov/${file%/*}"
-		cat "$counts/$file" >"/tmp/gcov/$file"
-	done
-	tar cz -C /tmp/gcov . | base64 | sed 's/^/# gcda /'
-fi
+print_gcov_counts
 
 rmmod vfio_testdev vfio_mock_iommu mdev vfio_iommu_type1 vfio || fail "rmmod"
 
-# An object counts as leaked when it is old enough and seen twice.
-sleep 6
-echo scan >$leaks
-sleep 6
-echo scan >$leaks
 echo "1..1"
-cat $leaks >/tmp/leaks
-if [ -s /tmp/leaks ]; then
-	sed 's/^/# /' /tmp/leaks
+if find_leaks; then
+	echo "ok 1 - kmemleak finds nothing"
+else
 	echo "not ok 1 - kmemleak finds nothing"
 	status=1
-else
-	echo "ok 1 - kmemleak finds nothing"
 fi
 exit $status

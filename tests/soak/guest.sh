@@ -6,8 +6,7 @@
 
 fail() { echo "Bail out! $*"; exit 1; }
 
-leaks=/sys/kernel/debug/kmemleak
-[ -w $leaks ] || fail "no kmemleak"
+. /guest-lib.sh
 modules="vfio vfio_iommu_type1 vfio-pci vfio_mock_iommu vfio_testdev"
 for module in $modules; do
 	# A flush sees what another thread is just unmapping, and that in part.
@@ -31,7 +30,6 @@ status=0
 /soak "$@" || status=1
 # What failed may still hold the modules.
 [ $status = 0 ] || exit $status
-
 rmmod vfio_testdev vfio_mock_iommu vfio-pci vfio-pci-core || fail "rmmod of the drivers"
 for left in /sys/class/vfio/* /sys/bus/platform/devices/vfio_testdev.* /dev/vfio/[0-9]*; do
 	[ ! -e "$left" ] || fail "$left is left"
@@ -41,12 +39,5 @@ rmmod vfio_virqfd 2>/dev/null
 rmmod vfio || fail "rmmod vfio"
 echo "# the modules are unloaded"
 
-# An object counts as leaked when it is old enough and seen twice.
-sleep 6
-echo scan >$leaks
-sleep 6
-echo scan >$leaks
-cat $leaks >/tmp/leaks
-[ -s /tmp/leaks ] || { echo "# kmemleak finds nothing"; exit 0; }
-sed 's/^/# /' /tmp/leaks
-fail "kmemleak"
+find_leaks || fail "kmemleak"
+echo "# kmemleak finds nothing"
