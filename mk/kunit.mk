@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-# KUnit suites and mock IOMMUs on the debug kernel; included by the Makefile.
+# KUnit suites, mock IOMMUs and the whole stack on the debug kernel; included by the Makefile.
 
-.PHONY: kunit debug-kernel
+.PHONY: kunit debug-kernel stack-debug
 
 # In the cache; some 10 minutes the first time.
 debug-kernel:
@@ -9,3 +9,7 @@ debug-kernel:
 
 kunit:
 	@kunit/run
+
+# FILTER: of GoogleTest; all, some 20 minutes, if not given.
+stack-debug:
+	@tests/stack/run-debug $(if $(FILTER),'$(FILTER)')

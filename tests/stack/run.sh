@@ -37,4 +37,18 @@ echo always >/sys/kernel/mm/transparent_hugepage/enabled
 mkdir -p /tmp
 chmod 1777 /tmp
 
-exec /stack_test "$@"
+[ -e /guest-lib.sh ] || exec /stack_test "$@"
+
+# The debug kernel.
+. /guest-lib.sh
+status=0
+/stack_test "$@" || status=$?
+print_gcov_counts
+echo "1..1"
+if find_leaks; then
+    echo "ok 1 - kmemleak finds nothing"
+else
+    echo "not ok 1 - kmemleak finds nothing"
+    status=1
+fi
+exit $status
