@@ -217,3 +217,54 @@ std::vector<std::pair<uint64_t, uint64_t>> Container::ranges() const
 	}
 	throw tap::Failure("no capability with the IOVA ranges");
 }
+
+Objects live_objects()
+{
+	std::ifstream file("/sys/kernel/debug/vfio_live_objects");
+	Objects objects;
+	unsigned count;
+	for (std::string way; file >> count && std::getline(file, way);)
+		objects[way] = count;
+	if (!file.eof())
+		throw tap::Failure("cannot read vfio_live_objects");
+	return objects;
+}
+
+State::State()
+{
+	for (unsigned i = 0; i < VFIO_MOCK_IOMMUS; i++) {
+		const vfio_mock_counts now = counts(i);
+		ptes[i] = now.ptes;
+		domains[i] = now.domains;
+		CHECK_EQ(now.stale, 0u);
+		CHECK_EQ(now.violations, 0u);
+	}
+}
+
+void State::check_same() const
+{
+	State now;
+	CHECK_EQ(now.locked, locked);
+	for (unsigned i = 0; i < VFIO_MOCK_IOMMUS; i++) {
+		CHECK_EQ(now.ptes[i], ptes[i]);
+		CHECK_EQ(now.domains[i], domains[i]);
+	}
+	/* RCU and workers free some a little later. */
+	for (int tries = 0; now.objects != objects && tries < 100; tries++) {
+		usleep(20000);
+		now.objects = live_objects();
+	}
+	if (now.objects == objects)
+		return;
+	std::string text = "slab objects are left or gone:";
+	for (const auto &[way, count] : now.objects)
+		if (const auto was = objects.find(way); was == objects.end())
+			text += "\n#   0, now " + std::to_string(count) + way;
+		else if (was->second != count)
+			text += "\n#   " + std::to_string(was->second) + ", now " +
+				std::to_string(count) + way;
+	for (const auto &[way, count] : objects)
+		if (!now.objects.contains(way))
+			text += "\n#   " + std::to_string(count) + ", now 0" + way;
+	throw tap::Failure(text);
+}

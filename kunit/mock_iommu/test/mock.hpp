@@ -112,6 +112,20 @@ void set_flags(unsigned iommu, unsigned flags);
 uint64_t locked_kib();
 void set_parameter(const char *name, const char *value);
 
+/* The slab objects that modules hold, by how they were got: vfio_live_objects.ko lists them. */
+using Objects = std::map<std::string, unsigned>;
+Objects live_objects();
+
+/* What a test, and a call that fails, must leave as it was. */
+struct State {
+	uint64_t locked = locked_kib();
+	uint64_t ptes[VFIO_MOCK_IOMMUS], domains[VFIO_MOCK_IOMMUS];
+	Objects objects = live_objects();
+
+	State();
+	void check_same() const;
+};
+
 /* A container; errors of each call are its errno. */
 class Container {
 public:

@@ -58,32 +58,6 @@ private:
 	Fd fd_;
 };
 
-/* What a call that failed must not change. */
-struct State {
-	uint64_t locked = locked_kib();
-	uint64_t ptes[VFIO_MOCK_IOMMUS], domains[VFIO_MOCK_IOMMUS];
-
-	State()
-	{
-		for (unsigned i = 0; i < VFIO_MOCK_IOMMUS; i++) {
-			const vfio_mock_counts now = counts(i);
-			ptes[i] = now.ptes;
-			domains[i] = now.domains;
-			CHECK_EQ(now.stale, 0u);
-			CHECK_EQ(now.violations, 0u);
-		}
-	}
-	void check_same() const
-	{
-		const State now;
-		CHECK_EQ(now.locked, locked);
-		for (unsigned i = 0; i < VFIO_MOCK_IOMMUS; i++) {
-			CHECK_EQ(now.ptes[i], ptes[i]);
-			CHECK_EQ(now.domains[i], domains[i]);
-		}
-	}
-};
-
 /*
  * call gives 0 or an errno, one of errors; undo follows each call that did what
  * it should, clean each that did not, or could not tell. Returns how many
