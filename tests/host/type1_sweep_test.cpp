@@ -157,6 +157,18 @@ protected:
 		EXPECT_EQ(world.c.map(0x300000, 0x7100'0000, 40 * kPage), 0);
 	}
 
+	static void attached_and_mapped(World &world)
+	{
+		ASSERT_EQ(world.c.attach(world.first), 0);
+		mapped(world);
+	}
+
+	static void tracked(World &world)
+	{
+		attached_and_mapped(world);
+		ASSERT_EQ(world.c.start_dirty(), 0);
+	}
+
 	static void with_device(World &world)
 	{
 		ASSERT_EQ(world.c.attach(world.emulated, true), 0);
@@ -224,43 +236,27 @@ TEST_F(Type1Sweep, AttachFirst)
 
 TEST_F(Type1Sweep, AttachSecondDomain)
 {
-	sweep(
-		"attach with replay", {ENOMEM, EIO},
-		[](World &w) {
-			ASSERT_EQ(w.c.attach(w.first), 0);
-			mapped(w);
-		},
-		[](World &w) { return w.c.attach(w.other); });
+	sweep("attach with replay", {ENOMEM, EIO}, attached_and_mapped,
+	      [](World &w) { return w.c.attach(w.other); });
 }
 
 TEST_F(Type1Sweep, AttachToAnExistingDomain)
 {
-	sweep(
-		"attach, shared domain", {ENOMEM, EIO},
-		[](World &w) {
-			ASSERT_EQ(w.c.attach(w.first), 0);
-			mapped(w);
-		},
-		[](World &w) {
-			// If the shared domain refuses it gets one of its own.
-			const int ret = w.c.attach(w.second);
-			if (ret == 0 && w.second.domain != w.first.domain)
-				w.c.detach(w.second);
-			else
-				return ret;
-			return w.c.attach(w.second);
-		});
+	sweep("attach, shared domain", {ENOMEM, EIO}, attached_and_mapped, [](World &w) {
+		// If the shared domain refuses it gets one of its own.
+		const int ret = w.c.attach(w.second);
+		if (ret == 0 && w.second.domain != w.first.domain)
+			w.c.detach(w.second);
+		else
+			return ret;
+		return w.c.attach(w.second);
+	});
 }
 
 TEST_F(Type1Sweep, AttachRefusedByTheExistingDomain)
 {
-	sweep(
-		"attach, refused and back, reserved", {ENOMEM, EIO},
-		[](World &w) {
-			ASSERT_EQ(w.c.attach(w.first), 0);
-			mapped(w);
-		},
-		[](World &w) { return w.c.attach(w.picky); });
+	sweep("attach, refused and back, reserved", {ENOMEM, EIO}, attached_and_mapped,
+	      [](World &w) { return w.c.attach(w.picky); });
 }
 
 TEST_F(Type1Sweep, AttachNesting)
@@ -311,40 +307,23 @@ TEST_F(Type1Sweep, PinPages)
 
 TEST_F(Type1Sweep, StartDirty)
 {
-	sweep(
-		"start dirty", {ENOMEM, EFAULT},
-		[](World &w) {
-			ASSERT_EQ(w.c.attach(w.first), 0);
-			mapped(w);
-		},
-		[](World &w) { return w.c.start_dirty(); });
+	sweep("start dirty", {ENOMEM, EFAULT}, attached_and_mapped,
+	      [](World &w) { return w.c.start_dirty(); });
 }
 
 TEST_F(Type1Sweep, GetDirty)
 {
-	sweep(
-		"get dirty", {EFAULT},
-		[](World &w) {
-			ASSERT_EQ(w.c.attach(w.first), 0);
-			mapped(w);
-			ASSERT_EQ(w.c.start_dirty(), 0);
-		},
-		[](World &w) {
-			std::vector<u64> bitmap(16);
-			return w.c.get_dirty(0x100000, 0x400000, bitmap);
-		});
+	sweep("get dirty", {EFAULT}, tracked, [](World &w) {
+		std::vector<u64> bitmap(16);
+		return w.c.get_dirty(0x100000, 0x400000, bitmap);
+	});
 }
 
 TEST_F(Type1Sweep, UnmapWithBitmap)
 {
 	// A fault at the second mapping comes after the first has gone.
 	sweep(
-		"unmap with bitmap", {EFAULT},
-		[](World &w) {
-			ASSERT_EQ(w.c.attach(w.first), 0);
-			mapped(w);
-			ASSERT_EQ(w.c.start_dirty(), 0);
-		},
+		"unmap with bitmap", {EFAULT}, tracked,
 		[](World &w) {
 			std::vector<u64> bitmap(16);
 			return w.c.unmap_dirty(0x100000, 0x400000, bitmap);

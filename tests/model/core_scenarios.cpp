@@ -132,6 +132,19 @@ public:
 			expect(set_iommu(container) == 0, "iommu");
 	}
 
+	void open_device()
+	{
+		device = device_fd(group, "dev0");
+	}
+
+	void start_with_device()
+	{
+		add(0);
+		open_all();
+		open_device();
+		expect(device > 0, "device");
+	}
+
 	void thread(std::function<void()> body)
 	{
 		threads.push_back([this, body = std::move(body)] {
@@ -338,7 +351,7 @@ std::vector<Scenario> model::scenarios()
 				 w.add(0);
 				 w.open_all();
 				 w.thread([&w] {
-					 w.device = W::device_fd(w.group, "dev0");
+					 w.open_device();
 					 W::close(w.device);
 				 });
 				 w.thread([&w] { w.remove(0); });
@@ -347,7 +360,7 @@ std::vector<Scenario> model::scenarios()
 			 [](W &w) {
 				 w.add(0);
 				 w.open_all();
-				 w.thread([&w] { w.device = W::device_fd(w.group, "dev0"); });
+				 w.thread([&w] { w.open_device(); });
 				 w.thread([&w] { w.device2 = W::device_fd(w.group, "dev0"); });
 				 w.at_end = [&w] {
 					 W::expect(w.device > 0 && w.device2 > 0 && w.opened == 1,
@@ -358,7 +371,7 @@ std::vector<Scenario> model::scenarios()
 			 [](W &w) {
 				 w.add(0);
 				 w.open_all();
-				 w.thread([&w] { w.device = W::device_fd(w.group, "dev0"); });
+				 w.thread([&w] { w.open_device(); });
 				 w.thread([&w] { w.result[1] = W::unset_container(w.group); });
 				 w.at_end = [&w] {
 					 W::expect((w.device > 0) != (w.result[1] == 0),
@@ -369,7 +382,7 @@ std::vector<Scenario> model::scenarios()
 			 [](W &w) {
 				 w.add(0);
 				 w.open_all();
-				 w.thread([&w] { w.device = W::device_fd(w.group, "dev0"); });
+				 w.thread([&w] { w.open_device(); });
 				 w.thread([&w] { W::close(w.group); });
 			 }),
 		scenario("two devices of a set open | close",
@@ -379,31 +392,25 @@ std::vector<Scenario> model::scenarios()
 				 w.add(1);
 				 w.open_all();
 				 w.device2 = W::device_fd(w.group, "dev1");
-				 w.thread([&w] { w.device = W::device_fd(w.group, "dev0"); });
+				 w.thread([&w] { w.open_device(); });
 				 w.thread([&w] { W::close(w.device2); });
 			 }),
 		scenario("close of a device | close of its group",
 			 [](W &w) {
-				 w.add(0);
-				 w.open_all();
-				 w.device = W::device_fd(w.group, "dev0");
+				 w.start_with_device();
 				 w.thread([&w] { W::close(w.device); });
 				 w.thread([&w] { W::close(w.group); });
 			 }),
 		scenario("close of a device | of its group | of the container",
 			 [](W &w) {
-				 w.add(0);
-				 w.open_all();
-				 w.device = W::device_fd(w.group, "dev0");
+				 w.start_with_device();
 				 w.thread([&w] { W::close(w.device); });
 				 w.thread([&w] { W::close(w.group); });
 				 w.thread([&w] { W::close(w.container); });
 			 }),
 		scenario("close of a device | unregister",
 			 [](W &w) {
-				 w.add(0);
-				 w.open_all();
-				 w.device = W::device_fd(w.group, "dev0");
+				 w.start_with_device();
 				 w.thread([&w] { W::close(w.device); });
 				 w.thread([&w] { w.remove(0); });
 			 }),
@@ -437,7 +444,7 @@ std::vector<Scenario> model::scenarios()
 					 vfio_core_file_set_kvm(file, w.kvm);
 					 vfio_core_file_set_kvm(file, nullptr);
 				 });
-				 w.thread([&w] { w.device = W::device_fd(w.group, "dev0"); });
+				 w.thread([&w] { w.open_device(); });
 			 }),
 		scenario("enforced_coherent | UNSET_CONTAINER | unregister",
 			 [](W &w) {
