@@ -15,8 +15,12 @@
 namespace soak {
 namespace {
 
-constexpr int kTestdevs = 4;
+constexpr int kTestdevs = 4, kMdevs = 2;
 const std::string kPci = "/sys/bus/pci/devices/";
+const std::string kMdev = "/sys/bus/mdev/devices/";
+// The kernel's sample driver of serial ports.
+const std::string kMdevType =
+    "/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1/";
 
 int group_of(const std::string& device) {
   char target[256] = {};
@@ -71,6 +75,25 @@ void churn_testdev(Random& random) {
   Target& t = shared->targets[shared->first_testdev + random.below(kTestdevs)];
   if (t.id >= 0) destroy(t);
   if (t.id < 0 && !random.one_in(4)) create(t, random);
+}
+
+// Its name, a UUID, is always the same.
+void create_mdev(Target& t) {
+  bool done = write_text(kMdevType + "create", t.name);
+  count("create mdev", done);
+  if (done) t.group = group_of(kMdev + t.name);
+}
+
+void remove_mdev(Target& t) {
+  Wanted wanted(t);
+  t.group = -1;
+  count("remove mdev", write_text(kMdev + t.name + "/remove", "1"));
+}
+
+void churn_mdev(Random& random) {
+  Target& t = shared->targets[shared->first_mdev + random.below(kMdevs)];
+  if (t.group >= 0) remove_mdev(t);
+  if (!random.one_in(4)) create_mdev(t);
 }
 
 void short_sleep(Random& random) {
@@ -173,11 +196,18 @@ void make_targets() {
     add_target("", -1);
     create(shared->targets[shared->ntargets - 1], random);
   }
+  shared->first_mdev = shared->ntargets;
+  for (int i = 0; i < kMdevs && shared->ntargets < kMaxDevices; i++) {
+    add_target("50a50a50-0000-4000-8000-00000000000" + std::to_string(i), -1);
+    create_mdev(shared->targets[shared->ntargets - 1]);
+  }
 }
 
-void remove_testdevs() {
-  for (int i = shared->first_testdev; i < shared->ntargets; i++)
+void remove_emulated() {
+  for (int i = shared->first_testdev; i < shared->first_mdev; i++)
     if (shared->targets[i].id >= 0) destroy(shared->targets[i]);
+  for (int i = shared->first_mdev; i < shared->ntargets; i++)
+    if (shared->targets[i].group >= 0) remove_mdev(shared->targets[i]);
 }
 
 void run_churn() {
@@ -186,7 +216,7 @@ void run_churn() {
   set_remapped(VFIO_MOCK_IOMMUS - 1, true);
   while (!shared->stop_all) {
     start_clock();
-    switch (random.below(6)) {
+    switch (random.below(7)) {
       case 0:
       case 1:
         churn_testdev(random);
@@ -200,6 +230,9 @@ void run_churn() {
         break;
       case 5:
         churn_mock(random);
+        break;
+      case 6:
+        churn_mdev(random);
         break;
     }
     // To make or remove a device takes some 0.3 s of a debug kernel's time.

@@ -7,7 +7,7 @@
 fail() { echo "Bail out! $*"; exit 1; }
 
 . /guest-lib.sh
-modules="vfio vfio_iommu_type1 vfio-pci vfio_mock_iommu vfio_testdev"
+modules="vfio vfio_iommu_type1 vfio-pci vfio_mock_iommu vfio_testdev mdev mtty"
 for module in $modules; do
 	# A flush sees what another thread is just unmapping, and that in part.
 	case $module in vfio_mock_iommu) param=strict=0 ;; *) param= ;; esac
@@ -28,10 +28,12 @@ echo "# ready to go $up s after the start of the kernel"
 
 status=0
 /soak "$@" || status=1
+print_gcov_counts
 # What failed may still hold the modules.
 [ $status = 0 ] || exit $status
-rmmod vfio_testdev vfio_mock_iommu vfio-pci vfio-pci-core || fail "rmmod of the drivers"
-for left in /sys/class/vfio/* /sys/bus/platform/devices/vfio_testdev.* /dev/vfio/[0-9]*; do
+
+rmmod mtty mdev vfio_testdev vfio_mock_iommu vfio-pci vfio-pci-core || fail "rmmod of the drivers"
+for left in /sys/class/vfio/* /sys/bus/platform/devices/vfio_testdev.* /sys/bus/mdev/devices/* /dev/vfio/[0-9]*; do
 	[ ! -e "$left" ] || fail "$left is left"
 done
 rmmod vfio_iommu_type1 || fail "rmmod vfio_iommu_type1"

@@ -174,7 +174,7 @@ int supervise(uint64_t seed, uint64_t seconds) {
   shared->stop_all = true;
   if (ended && wait_for(churn, "the churn", kStuckMs)) {
     start_clock();
-    remove_testdevs();
+    remove_emulated();
     check_pins();
     check_mocks(is_long);
   }

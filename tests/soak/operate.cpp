@@ -26,6 +26,8 @@ namespace {
 
 bool is_emulated(int target) { return target >= shared->first_testdev; }
 
+bool is_mdev(int target) { return target >= shared->first_mdev; }
+
 bool is_pci(int target) { return !is_emulated(target) && target >= kMocks; }
 
 // Those behind mock IOMMUs come first, then those on the PCI bus, then the
@@ -198,7 +200,25 @@ int pci_device(Random& random) {
   return device;
 }
 
+// Info, and a word of its configuration space, which its driver makes up. Not
+// its interrupts: the sample driver forgets about eventfds when it is closed.
+void mediated_ioctl(Random& random) {
+  int device = files.any(kEmulated, random);
+  for (int tries = 0; tries < 6 && !is_mdev(files.tag(device).target); tries++)
+    device = files.any(kEmulated, random);
+  if (!is_mdev(files.tag(device).target)) return;
+  vfio_region_info info{};
+  info.argsz = sizeof info;
+  info.index = VFIO_PCI_CONFIG_REGION_INDEX;
+  uint32_t word;
+  count("mediated device",
+        !ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &info) &&
+            pread(device, &word, sizeof word,
+                  static_cast<off_t>(info.offset)) == sizeof word);
+}
+
 void device_ioctl(Random& random) {
+  if (random.one_in(4)) return mediated_ioctl(random);
   int device = pci_device(random);
   if (device < 0) return open_device(random);
   switch (random.below(5)) {

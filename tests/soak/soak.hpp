@@ -27,7 +27,7 @@ namespace soak {
 constexpr uint64_t kPage = 4096;
 constexpr int kSharedFd = 100;
 constexpr int kMaxOps = 96;
-constexpr int kMaxDevices = 16;
+constexpr int kMaxDevices = 20;
 constexpr int kMaxWorkers = 4;
 // The first targets.
 constexpr int kMocks = VFIO_MOCK_IOMMUS * VFIO_MOCK_DEVICES;
@@ -41,7 +41,7 @@ struct Count {
 struct Target {
   std::atomic<int> group;
   std::atomic<int> id;  // of a testdev
-  char name[32];
+  char name[40];
 };
 
 struct Shared {
@@ -53,7 +53,7 @@ struct Shared {
   // What is to go away: whoever has it open should close it. -1: none.
   std::atomic<int> wanted;
   std::atomic<int> workers[kMaxWorkers];  // pid, 0: free, -1: being forked
-  int ntargets, first_testdev;
+  int ntargets, first_testdev, first_mdev;
   Target targets[kMaxDevices];
   Count counts[kMaxOps];
 };
@@ -84,7 +84,7 @@ uint64_t locked_kib();
 [[noreturn]] void run_worker(uint64_t lifetime_ms);
 // churn.cpp
 void make_targets();
-void remove_testdevs();
+void remove_emulated();
 [[noreturn]] void run_churn();
 
 }  // namespace soak
