@@ -86,7 +86,7 @@ TEST(LifecycleModule, Type1StaysWhileAContainerUsesIt) {
   EXPECT_TRUE(exists("/sys/module/vfio_iommu_type1"));
 }
 
-// --- races, two seconds each -----------------------------------------------
+// --- races -----------------------------------------------------------------
 
 double now() {
   timespec t;
@@ -94,7 +94,22 @@ double now() {
   return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
 }
 
-constexpr double kSeconds = 2;
+// Two seconds, and longer where that is not enough for two rounds. Who is to
+// win a race goes on until it has won once; if it never does, the time of the
+// test runs out.
+class Rounds {
+ public:
+  bool more() {
+    if (done_ >= 2 && now() >= end_) return false;
+    done_++;
+    return true;
+  }
+  int done() const { return done_; }
+
+ private:
+  const double end_ = now() + 2;
+  int done_ = 0;
+};
 
 // Opens all the way if it can; true when it got the device.
 bool open_and_close(const std::string& node, const std::string& name) {
@@ -131,8 +146,8 @@ TEST(LifecycleRace, OpenAgainstUnbind) {
       if (open_and_close(edu.node(), edu.bdf)) opened++;
   };
   std::thread first(opener), second(opener);
-  int rounds = 0;
-  for (double end = now() + kSeconds; now() < end; rounds++) {
+  Rounds rounds;
+  while (rounds.more() || opened == 0) {
     EXPECT_OK(unbind_driver(edu.bdf));
     EXPECT_OK(bind_driver(edu.bdf, "vfio-pci"));
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -140,10 +155,8 @@ TEST(LifecycleRace, OpenAgainstUnbind) {
   stop = true;
   first.join();
   second.join();
-  note("rounds " + std::to_string(rounds) + ", opened " +
+  note("rounds " + std::to_string(rounds.done()) + ", opened " +
        std::to_string(opened));
-  EXPECT_GT(rounds, 1);
-  EXPECT_GT(opened.load(), 0);
   Session s({*pci_device(edu.bdf)});
   EXPECT_TRUE(s.ok()) << "the device is as good as before";
 }
@@ -170,8 +183,8 @@ TEST(LifecycleRace, OpenAgainstDestroy) {
     current = name.c_str();
   }
   std::thread first(opener), second(opener);
-  int rounds = 0;
-  for (double end = now() + kSeconds; now() < end; rounds++) {
+  Rounds rounds;
+  while (rounds.more() || opened == 0) {
     Testdev dev;
     ASSERT_TRUE(dev.ok()) << errno_name(dev.result());
     node = atoi(dev.node().substr(10).c_str());
@@ -180,10 +193,8 @@ TEST(LifecycleRace, OpenAgainstDestroy) {
   stop = true;
   first.join();
   second.join();
-  note("rounds " + std::to_string(rounds) + ", opened " +
+  note("rounds " + std::to_string(rounds.done()) + ", opened " +
        std::to_string(opened));
-  EXPECT_GT(rounds, 1);
-  EXPECT_GT(opened.load(), 0);
   Testdev dev;
   TestdevSession s({&dev});
   EXPECT_TRUE(s.ok());
@@ -210,8 +221,8 @@ TEST(LifecycleRace, PinAgainstUnmap) {
       }
   };
   std::thread first(pinner, 0x100000), second(pinner, 0x100000 + 2 * kPage);
-  int rounds = 0;
-  for (double end = now() + kSeconds; now() < end && !HasFailure(); rounds++) {
+  Rounds rounds;
+  while (rounds.more() && !HasFailure()) {
     EXPECT_OK(map_dma(s.container(), m.data(), 0x100000, m.size()));
     Unmapped u = unmap_dma(s.container(), 0x100000, m.size());
     EXPECT_OK(u.result);
@@ -220,9 +231,8 @@ TEST(LifecycleRace, PinAgainstUnmap) {
   stop = true;
   first.join();
   second.join();
-  note("rounds " + std::to_string(rounds) + ", pinned " +
+  note("rounds " + std::to_string(rounds.done()) + ", pinned " +
        std::to_string(pinned));
-  EXPECT_GT(rounds, 1);
   EXPECT_EQ(locked_pages(), before);
 }
 

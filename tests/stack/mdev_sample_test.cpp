@@ -73,6 +73,10 @@ class MdevMtty : public Sample {
   uint8_t get(unsigned port, unsigned reg) {
     return read_at<uint8_t>(region_info(device(), port).offset + reg);
   }
+  // When it is closed, mtty does not give back an eventfd that it has.
+  void take_eventfd_back() {
+    EXPECT_OK(disable_irqs(device(), VFIO_PCI_INTX_IRQ_INDEX));
+  }
 };
 
 TEST_F(MdevMtty, LoopsAByteBackWithItsInterrupt) {
@@ -100,6 +104,7 @@ TEST_F(MdevMtty, LoopsAByteBackWithItsInterrupt) {
   EXPECT_EQ(get(0, UART_LSR) & (UART_LSR_DR | UART_LSR_TEMT), UART_LSR_TEMT);
   EXPECT_EQ(get(0, UART_IIR) & 0x0f, UART_IIR_NO_INT);
   EXPECT_FALSE(wait_event(irq, 0)) << "one interrupt, no more";
+  take_eventfd_back();
 }
 
 TEST_F(MdevMtty, TwoPortsAndManyBytes) {
@@ -116,6 +121,7 @@ TEST_F(MdevMtty, TwoPortsAndManyBytes) {
   while (get(0, UART_LSR) & UART_LSR_DR)
     back += static_cast<char>(get(0, UART_RX));
   EXPECT_EQ(back, text);
+  take_eventfd_back();
 }
 
 TEST_F(MdevMtty, HasMappingsAndDoesNotMindThem) {

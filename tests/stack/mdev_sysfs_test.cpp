@@ -56,36 +56,37 @@ TEST(MdevSysfs, Parent) {
   EXPECT_FALSE(exists("/sys/bus/mdev"));
 }
 
-TEST(MdevSysfs, Types) {
-  SampleDriver mtty("mtty"), mdpy("mdpy"), mbochs("mbochs");
-  ASSERT_TRUE(mtty.ok() && mdpy.ok() && mbochs.ok());
-  EXPECT_EQ(entries("/sys/class/mdev_bus"), "mbochs mdpy mtty");
-  EXPECT_EQ(entries(mtty.type("1")),
-            "available_instances create device_api devices name")
-      << "no description: the driver has none";
-  EXPECT_EQ(entries(mdpy.type("vga")),
-            "available_instances create description device_api devices name");
-  struct {
-    const SampleDriver& driver;
-    const char *type, *name, *description;
-    uint64_t available;
-  } const types[] = {
-      {mtty, "1", "Single port serial", "", 24},
-      {mtty, "2", "Dual port serial", "", 12},
-      {mdpy, "vga", "mdpy-vga", "virtual display, 640x480 framebuffer", 4},
-      {mdpy, "hd", "mdpy-hd", "virtual display, 1920x1080 framebuffer", 4},
-      {mbochs, "small", "mbochs-small", "virtual display, 4 MB video memory",
-       64},
-      {mbochs, "large", "mbochs-large", "virtual display, 64 MB video memory",
-       4},
-  };
-  for (const auto& t : types) {
+// What the files of a type say.
+struct Type {
+  const SampleDriver& driver;
+  const char *type, *name, *description;
+  uint64_t available;
+};
+
+void expect_types(std::initializer_list<Type> types) {
+  for (const Type& t : types) {
     SCOPED_TRACE(t.name);
     EXPECT_EQ(t.driver.file(t.type, "name"), t.name);
     EXPECT_EQ(t.driver.file(t.type, "description"), t.description);
     EXPECT_EQ(t.driver.file(t.type, "device_api"), "vfio-pci");
     EXPECT_EQ(t.driver.available(t.type), t.available);
   }
+}
+
+TEST(MdevSysfs, Types) {
+  SampleDriver mtty("mtty"), mdpy("mdpy");
+  ASSERT_TRUE(mtty.ok() && mdpy.ok());
+  EXPECT_EQ(entries("/sys/class/mdev_bus"), "mdpy mtty");
+  EXPECT_EQ(entries(mtty.type("1")),
+            "available_instances create device_api devices name")
+      << "no description: the driver has none";
+  EXPECT_EQ(entries(mdpy.type("vga")),
+            "available_instances create description device_api devices name");
+  expect_types(
+      {{mtty, "1", "Single port serial", "", 24},
+       {mtty, "2", "Dual port serial", "", 12},
+       {mdpy, "vga", "mdpy-vga", "virtual display, 640x480 framebuffer", 4},
+       {mdpy, "hd", "mdpy-hd", "virtual display, 1920x1080 framebuffer", 4}});
   for (const char* file : {"name", "device_api", "available_instances",
                            "description", "create", "devices"})
     observe(std::string("mode_") + file, mode_of(mdpy.type("vga/") + file));
@@ -94,6 +95,15 @@ TEST(MdevSysfs, Types) {
         EXPECT_ERR(EACCES, mdpy.create("vga", kUuid)) << "not for everybody";
       },
       {.drop_user = true, .memlock = std::nullopt});
+}
+
+TEST(MdevSysfs, TypesOfMbochs) {
+  SampleDriver mbochs("mbochs");
+  ASSERT_TRUE(mbochs.ok());
+  expect_types({{mbochs, "small", "mbochs-small",
+                 "virtual display, 4 MB video memory", 64},
+                {mbochs, "large", "mbochs-large",
+                 "virtual display, 64 MB video memory", 4}});
 }
 
 TEST(MdevSysfs, Device) {
