@@ -26,4 +26,5 @@ print_gcov_counts() {
 		cat "$counts/$file" >"/tmp/gcov/$file"
 	done
 	tar cz -C /tmp/gcov . | base64 | sed 's/^/# gcda /'
+	echo "# gcda end"
 }
