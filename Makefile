@@ -18,7 +18,7 @@ KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)
 MODULES := vfio_core/vfio.ko vfio_type1/vfio_iommu_type1.ko vfio_mdev/mdev.ko
 
 .PHONY: all modules modules_install install uninstall clean help demo check \
-	examples testmods stack_test host-test
+	examples samples testmods stack_test host-test
 
 all: modules
 
@@ -46,8 +46,13 @@ uninstall:
 examples:
 	$(MAKE) -C examples/nvme
 
+# A mediated device of ours: a driver to read, and the tests drive it.
+samples: modules
+	$(MAKE) -C $(KDIR) M=$(CURDIR)/samples/mdev_copy \
+		KBUILD_EXTRA_SYMBOLS=$(CURDIR)/Module.symvers modules
+
 # What the tests run in QEMU: kernel modules that drive ours, and a program.
-testmods: | headers
+testmods: samples | headers
 	$(MAKE) -C $(KDIR) M=$(CURDIR)/tests/kmod modules
 	tools/sample-drivers >/dev/null
 
@@ -71,6 +76,7 @@ check:
 clean:
 	-test -z "$(KDIR)" || $(KBUILD) clean
 	-test -z "$(KDIR)" || $(MAKE) -C $(KDIR) M=$(CURDIR)/tests/kmod clean
+	-test -z "$(KDIR)" || $(MAKE) -C $(KDIR) M=$(CURDIR)/samples/mdev_copy clean
 	$(MAKE) -C examples/nvme clean
 	$(MAKE) -C tests/stack clean
 	rm -rf build
@@ -81,6 +87,7 @@ help:
 	@echo '  make              build vfio.ko, vfio_iommu_type1.ko, mdev.ko'
 	@echo '  make KDIR=DIR     for the kernel built or packaged in DIR'
 	@echo '  make demo         a userspace NVMe driver on our modules, in QEMU'
+	@echo '  make samples      mdev_copy.ko, a mediated device; samples/mdev_copy'
 	@echo '  make check        all tests: lint, host, whole stack in QEMU'
 	@echo '  make install      into updates/ of the kernel in KDIR, and depmod'
 	@echo '  make uninstall    the way back'
