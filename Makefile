@@ -45,6 +45,7 @@ uninstall:
 
 examples:
 	$(MAKE) -C examples/nvme
+	$(MAKE) -C examples/mdev_copy
 
 # A mediated device of ours: a driver to read, and the tests drive it.
 samples: modules
@@ -78,6 +79,7 @@ clean:
 	-test -z "$(KDIR)" || $(MAKE) -C $(KDIR) M=$(CURDIR)/tests/kmod clean
 	-test -z "$(KDIR)" || $(MAKE) -C $(KDIR) M=$(CURDIR)/samples/mdev_copy clean
 	$(MAKE) -C examples/nvme clean
+	$(MAKE) -C examples/mdev_copy clean
 	$(MAKE) -C tests/stack clean
 	rm -rf build
 
