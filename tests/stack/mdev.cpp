@@ -90,18 +90,20 @@ std::vector<std::string> mdevs() {
   return names;
 }
 
-MdevSession::MdevSession(const std::string& uuid) {
+MdevSession::MdevSession(const std::string& uuid, int container) {
   char target[PATH_MAX] = "";
   std::string link = mdev_path(uuid) + "/iommu_group";
   if (readlink(link.c_str(), target, sizeof target - 1) < 0) {
     result_ = -errno;
     return;
   }
-  container_ = open_container();
+  container_ = container < 0 ? open_container() : Fd(dup(container));
   group_ = open_path("/dev/vfio/" + std::string(strrchr(target, '/') + 1));
   if ((result_ = group_.get()) < 0) return;
   if ((result_ = set_container(group_, container_)) < 0) return;
-  if ((result_ = set_iommu(container_, VFIO_TYPE1v2_IOMMU)) < 0) return;
+  if (container < 0 &&
+      (result_ = set_iommu(container_, VFIO_TYPE1v2_IOMMU)) < 0)
+    return;
   device_ = get_device(group_, uuid);
   result_ = device_.get();
 }

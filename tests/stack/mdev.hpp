@@ -53,7 +53,8 @@ std::vector<std::string> mdevs();
 // Container with type1 v2, the device's group, and its descriptor.
 class MdevSession {
  public:
-  explicit MdevSession(const std::string& uuid);
+  // `container`: one that has its IOMMU, to be shared; else one of its own.
+  explicit MdevSession(const std::string& uuid, int container = -1);
   ~MdevSession() { close(); }
   MdevSession(const MdevSession&) = delete;
 
