@@ -49,9 +49,11 @@ std::string group_of_vfio_device() {
 
 }  // namespace
 
-Container::Container() {
+Container::Container() : Container(group_of_vfio_device()) {}
+
+Container::Container(const std::string& group) {
   fd_ = open_or_throw("/dev/vfio/vfio");
-  group_ = open_or_throw("/dev/vfio/" + group_of_vfio_device());
+  group_ = open_or_throw("/dev/vfio/" + group);
   if (ioctl(group_, VFIO_GROUP_SET_CONTAINER, &fd_) < 0) throw_errno("SET_CONTAINER");
   if (ioctl(fd_, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) < 0) throw_errno("SET_IOMMU");
 }
@@ -59,6 +61,12 @@ Container::Container() {
 Container::~Container() {
   close(group_);
   close(fd_);
+}
+
+int Container::open_device(const std::string& name) {
+  const int device = ioctl(group_, VFIO_GROUP_GET_DEVICE_FD, name.c_str());
+  if (device < 0) throw_errno("GET_DEVICE_FD");
+  return device;
 }
 
 void Container::noop() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// A VFIO container with the type1 (v2) IOMMU and one PCI device's group in it.
+// A VFIO container with the type1 (v2) IOMMU and one device's group in it.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,8 @@ class Container {
  public:
   // Of the first PCI device that vfio-pci drives. Throws what fails.
   Container();
+  // Of the group of that number.
+  explicit Container(const std::string& group);
   ~Container();
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;
@@ -26,6 +28,8 @@ class Container {
   void stop_dirty();
   // Throws if not all of the range is reported dirty, as it is behind an IOMMU that cannot tell.
   void get_dirty(std::uint64_t iova, std::uint64_t size, std::vector<std::uint64_t>& bitmap);
+  // A device of the group, opened; the fd is the caller's.
+  int open_device(const std::string& name);
 
  private:
   void unmap(std::uint32_t flags, std::uint64_t iova, std::uint64_t size, std::uint64_t mapped);

@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # In the guest: guest.sh [arguments of bench]
-# Loads the modules, gives the test device (QEMU's edu) to vfio-pci, runs the program.
+# Loads the modules, gives a device (QEMU's edu) to vfio-pci, runs the program.
 fail() { echo "bench: $*" >&2; exit 1; }
 
 modprobe vfio_iommu_type1 ${BENCH_TYPE1_PARAMS:-} || fail "modprobe vfio_iommu_type1"
 modprobe vfio-pci || fail "modprobe vfio-pci"
+modprobe vfio_testdev || fail "modprobe vfio_testdev"
 for module in vfio vfio_iommu_type1; do
 	echo "module $module $(modinfo -F filename $module)"
 done

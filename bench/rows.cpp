@@ -9,6 +9,7 @@
 #include "container.hpp"
 #include "flushes.hpp"
 #include "memory.hpp"
+#include "pin_device.hpp"
 
 namespace bench {
 namespace {
@@ -120,6 +121,25 @@ void run_dirty_large(Meter& meter) {
   }
 }
 
+// Calls of so many pages for all of the memory; the last window of each kind is short of what
+// the first finds cold, so the median leaves that out.
+void run_pins(Meter& meter, const std::string& name, Layout layout, std::uint32_t per_call) {
+  PinDevice device;
+  const Memory memory(layout, 64 * kMiB);
+  const std::size_t npages = memory.size() / kPage;
+  device.container().map(kIova, memory.address(), memory.size());
+  for (int i = 0; i < kRuns; i++) {
+    meter.measure("pin-" + name, npages, [&] { device.pin(kIova, npages, per_call); });
+    meter.measure("again-" + name, npages, [&] { device.pin(kIova, npages, per_call); });
+    device.unpin(kIova, npages, per_call);
+    meter.measure("unpin-" + name, npages, [&] { device.unpin(kIova, npages, per_call); });
+    meter.measure("pin-worker-" + name, npages,
+                  [&] { device.pin(kIova, npages, per_call, PinDevice::kFromWorker); });
+    device.unpin(kIova, npages, per_call);
+  }
+  device.container().unmap(kIova, memory.size(), memory.size());
+}
+
 double bytes_to_map(Container& container, const Memory& memory) {
   kernel_bytes();  // what it allocates for itself the first time
   const std::uint64_t before = kernel_bytes();
@@ -173,6 +193,15 @@ const std::vector<Group>& groups() {
       {"random", {"map-random"}, run_random},
       {"dirty", {"dirty-start", "dirty-bitmap", "dirty-stop"}, run_dirty},
       {"dirty-512m", {"bitmap-512m"}, run_dirty_large},
+      {"pins-4k",
+       {"pin-4k", "again-4k", "unpin-4k", "pin-worker-4k"},
+       [](Meter& m) { run_pins(m, "4k", Layout::kScattered, 512); }},
+      {"pins-thp",
+       {"pin-thp", "again-thp", "unpin-thp", "pin-worker-thp"},
+       [](Meter& m) { run_pins(m, "thp", Layout::kThp, 512); }},
+      {"pins-single",
+       {"pin-single", "again-single", "unpin-single", "pin-worker-single"},
+       [](Meter& m) { run_pins(m, "single", Layout::kScattered, 1); }},
       {"memory", {"bytes-run", "bytes-thp-512m"}, run_memory},
   };
   return all;

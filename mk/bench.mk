@@ -6,12 +6,12 @@
 .PHONY: bench bench-scale bench-host
 
 # BENCH: arguments for tools/bench, e.g. BENCH='--no-bars --reuse thp-64m'
-bench: modules
+bench: modules testmods
 	$(MAKE) -C bench
 	tools/bench $(BENCH)
 
 # Two threads against one, on two virtual CPUs that really run at once.
-bench-scale: modules
+bench-scale: modules testmods
 	$(MAKE) -C bench
 	tools/bench --scale $(BENCH)
 

@@ -214,6 +214,8 @@ static long testdev_ioctl(struct vfio_device *vdev, unsigned int cmd,
 	case VFIO_TESTDEV_POLICY:
 	case VFIO_TESTDEV_EVENTS:
 		return testdev_dma_ioctl(td, cmd, arg);
+	case VFIO_TESTDEV_SWEEP:
+		return testdev_sweep_ioctl(td, arg);
 	case VFIO_TESTDEV_DEV_STATS:
 		testdev_slot_stats(td->slot, &stats);
 		return copy_to_user(arg, &stats, sizeof(stats)) ? -EFAULT : 0;

@@ -100,6 +100,9 @@ void testdev_dma_close(struct testdev *td);
 void testdev_dma_unmap(struct vfio_device *vdev, u64 iova, u64 size);
 long testdev_dma_ioctl(struct testdev *td, unsigned int cmd, void __user *arg);
 
+/* sweep.c */
+long testdev_sweep_ioctl(struct testdev *td, void __user *arg);
+
 /* migration.c */
 void testdev_mig_init(struct testdev *td);
 void testdev_mig_close(struct testdev *td);

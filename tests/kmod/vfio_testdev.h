@@ -85,6 +85,18 @@ struct vfio_testdev_pin {
 	__s32 ret;
 };
 
+/* All of npages from iova on, in calls of per_call pages each. */
+struct vfio_testdev_sweep {
+	__u64 iova;
+	__u64 npages; /* a multiple of per_call */
+	__u32 per_call;
+	__u32 prot;
+	__u32 unpin; /* 0: pin; nothing stays pinned if a call fails */
+	__u32 flags; /* VFIO_TESTDEV_KTHREAD */
+	__s32 ret;   /* 0, or what the call that failed returned */
+	__u32 pad;
+};
+
 struct vfio_testdev_dma_rw {
 	__u64 iova;
 	__u64 data; /* user buffer */
@@ -123,6 +135,8 @@ struct vfio_testdev_events {
 #define VFIO_TESTDEV_DMA_RW VFIO_TESTDEV_IO(0x12, struct vfio_testdev_dma_rw)
 #define VFIO_TESTDEV_POLICY VFIO_TESTDEV_IO(0x13, struct vfio_testdev_policy)
 #define VFIO_TESTDEV_EVENTS VFIO_TESTDEV_IO(0x14, struct vfio_testdev_events)
+/* Pins that the device does not record: the caller takes them back by another. */
+#define VFIO_TESTDEV_SWEEP VFIO_TESTDEV_IO(0x15, struct vfio_testdev_sweep)
 
 /* ---- device: counters, sets, files ---- */
 
