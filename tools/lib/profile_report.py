@@ -6,6 +6,7 @@ import gzip
 import re
 import shutil
 import subprocess
+import zlib
 from collections import defaultdict, namedtuple
 
 # calls: how often the first instruction of the function was executed.
@@ -15,13 +16,25 @@ KERNEL_HALF = 1 << 63
 PROGRAM = "(the program)"
 
 
+def _packed(text):
+    found = re.search(r"^kallsyms begin$(.*)^kallsyms end$", text, re.M | re.S)
+    return gzip.decompress(base64.b64decode(found[1], validate=False)).decode()
+
+
+def has_symbols(text):
+    """Whether they came over whole."""
+    try:
+        return bool(_packed(text))
+    except (TypeError, ValueError, OSError, EOFError, zlib.error):
+        return False
+
+
 class Symbols:
     """The guest's /proc/kallsyms, as guest.sh prints it: compressed, between two lines."""
 
     def __init__(self, text):
-        packed = re.search(r"^kallsyms begin$(.*)^kallsyms end$", text, re.M | re.S)[1]
         by_address = {}
-        for line in gzip.decompress(base64.b64decode(packed)).decode().splitlines():
+        for line in _packed(text).splitlines():
             address, _, name, *module = line.split()
             # Of several names for one address the first, but no mark of the linker's.
             by_address.setdefault(int(address, 16), " ".join([name, *module]))
