@@ -22,6 +22,7 @@
 
 #include "device_set.hpp"
 #include "group_list.hpp"
+#include "shim/iommu_driver.h"
 #include "shim/vfio_device.h"
 
 namespace vfio {
@@ -99,11 +100,30 @@ public:
 
 	// For drivers of emulated devices, while open.
 
-	// Errors: EINVAL if not open or for no pages, E2BIG for fewer or for more
-	// than a page holds pointers to, ENOTTY, what the IOMMU driver gives.
-	Result<int> pin(Iova iova, int npages, int prot, page **pages);
-	void unpin(Iova iova, int npages);
-	// Errors: EINVAL if not open or for no bytes; as above.
+	// Whether it can pin so many pages, and where. Some devices do so for
+	// every page.
+	bool can_pin(int npages, page **pages) const
+	{
+		return pages && can_unpin(npages);
+	}
+
+	bool can_unpin(int npages) const
+	{
+		return is_page_count(npages) && pin_target_.ops;
+	}
+
+	const shim_pin_target &pin_target() const
+	{
+		return pin_target_;
+	}
+
+	// Why it cannot pin: EINVAL if it is not open or for no pages, E2BIG for
+	// fewer or for more than a page holds pointers to, ENOTTY.
+	Error pin_error(int npages, page **pages) const;
+	void warn_of_unpin(int npages) const;
+
+	// Errors: EINVAL if not open or for no bytes, ENOTTY, what the IOMMU
+	// driver gives.
 	Result<void> dma_rw(Iova iova, void *buffer, size_t size, bool write);
 
 private:
@@ -118,12 +138,19 @@ private:
 	// Warns if not.
 	bool check_open() const;
 
+	static bool is_page_count(int npages)
+	{
+		constexpr u32 kMost = kPageSize / sizeof(page *);
+
+		return static_cast<u32>(npages) - 1 < kMost;
+	}
+
 	vfio_device *const handle_;
 	u32 has_ = 0;
 	u32 open_count_ __guarded_by(set_->lock()) = 0;
 	// Borrowed from the group while open.
 	ContainerIommu *iommu_ = nullptr;
-	iommu_group *iommu_group_ = nullptr;
+	shim_pin_target pin_target_ = {};
 
 	DeviceSet *set_ = nullptr;
 	GroupMembership membership_;

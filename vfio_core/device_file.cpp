@@ -9,9 +9,6 @@
 
 namespace vfio {
 
-// In one call.
-constexpr int kMaxPages = kPageSize / sizeof(page *);
-
 Result<FileRef> Device::open_file()
 {
 	Group &group = *membership_.get();
@@ -83,7 +80,7 @@ Result<void> Device::first_open()
 	// The container stays with the group, and its IOMMU with the container,
 	// as long as the group has the user that this file is.
 	iommu_ = group.iommu_locked().get();
-	iommu_group_ = group.kernel_group();
+	pin_target_ = iommu_->pin_target(group.kernel_group());
 
 	// Drivers see themselves as open, and may pin, while they open. A driver
 	// that wants the virtual machine takes its own reference now.
@@ -96,7 +93,7 @@ Result<void> Device::first_open()
 			shim_device_set_kvm(handle_, nullptr);
 			set_open_count(0);
 			iommu_ = nullptr;
-			iommu_group_ = nullptr;
+			pin_target_ = {};
 			return Error::from_negative(opened);
 		}
 	}
@@ -114,7 +111,7 @@ void Device::last_close()
 	shim_device_set_kvm(handle_, nullptr);
 	set_open_count(0);
 	iommu_ = nullptr;
-	iommu_group_ = nullptr;
+	pin_target_ = {};
 }
 
 void Device::set_open_count(u32 count)
@@ -174,24 +171,17 @@ Result<void> Device::mmap(vm_area_struct *vma)
 	return Result<void>::from_negative(shim_device_mmap(handle_, vma));
 }
 
-Result<int> Device::pin(Iova iova, int npages, int prot, page **pages)
+Error Device::pin_error(int npages, page **pages) const
 {
-	if (!pages || npages == 0 || !check_open()) [[unlikely]]
+	if (!pages || npages == 0 || !check_open())
 		return Error(EINVAL);
-	if (npages < 0 || npages > kMaxPages) [[unlikely]]
-		return Error(E2BIG);
-	return iommu_->pin(iommu_group_, iova.value, npages, prot, pages);
+	return is_page_count(npages) ? Error(ENOTTY) : Error(E2BIG);
 }
 
-void Device::unpin(Iova iova, int npages)
+void Device::warn_of_unpin(int npages) const
 {
-	if (WARN_ONCE_IF(npages <= 0 || npages > kMaxPages, "unpin of an impossible count") ||
-	    !check_open()) [[unlikely]]
-		return;
-
-	const bool able = iommu_->unpin(iova.value, npages).ok();
-
-	WARN_ONCE_IF(!able, "unpin from an IOMMU that cannot pin");
+	if (!WARN_ONCE_IF(!is_page_count(npages), "unpin of an impossible count") && check_open())
+		WARN_ONCE_IF(true, "unpin from an IOMMU that cannot pin");
 }
 
 Result<void> Device::dma_rw(Iova iova, void *buffer, size_t size, bool write)

@@ -228,13 +228,21 @@ CORE_ENTRY int vfio_core_migration_next(vfio_core_device *device, u32 from, u32 
 CORE_ENTRY int vfio_core_device_pin(vfio_core_device *device, u64 iova, int npages, int prot,
 				    page **pages)
 {
-	return static_cast<int>(
-		Device::of(device).pin({iova}, npages, prot, pages).negative_or_value());
+	const Device &self = Device::of(device);
+
+	if (!self.can_pin(npages, pages)) [[unlikely]]
+		return self.pin_error(npages, pages).negative();
+	return shim_iommu_driver_pin(&self.pin_target(), iova, npages, prot, pages);
 }
 
 CORE_ENTRY void vfio_core_device_unpin(vfio_core_device *device, u64 iova, int npages)
 {
-	Device::of(device).unpin({iova}, npages);
+	const Device &self = Device::of(device);
+
+	if (self.can_unpin(npages)) [[likely]]
+		shim_iommu_driver_unpin(&self.pin_target(), iova, npages);
+	else
+		self.warn_of_unpin(npages);
 }
 
 CORE_ENTRY int vfio_core_device_dma_rw(vfio_core_device *device, u64 iova, void *buffer,

@@ -95,25 +95,9 @@ void ContainerIommu::container_closed() const
 		shim_iommu_driver_closed(ops(), data_);
 }
 
-Result<int> ContainerIommu::pin(iommu_group *group, u64 iova, int npages, int prot,
-				page **pages) const
+shim_pin_target ContainerIommu::pin_target(iommu_group *group) const
 {
-	if (!driver_->has(SHIM_IOMMU_DRIVER_PIN)) [[unlikely]]
-		return Error(ENOTTY);
-
-	const int pinned = shim_iommu_driver_pin(ops(), data_, group, iova, npages, prot, pages);
-
-	if (pinned < 0)
-		return Error::from_negative(pinned);
-	return pinned;
-}
-
-Result<void> ContainerIommu::unpin(u64 iova, int npages) const
-{
-	if (!driver_->has(SHIM_IOMMU_DRIVER_UNPIN)) [[unlikely]]
-		return Error(ENOTTY);
-	shim_iommu_driver_unpin(ops(), data_, iova, npages);
-	return {};
+	return {driver_->has(SHIM_IOMMU_DRIVER_PIN) ? ops() : nullptr, data_, group};
 }
 
 Result<void> ContainerIommu::dma_rw(u64 iova, void *buffer, size_t size, bool write) const

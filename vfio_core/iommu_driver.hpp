@@ -158,10 +158,11 @@ public:
 	void device_closed(vfio_device *device) const;
 	void container_closed() const;
 
-	// As the exported functions of the same names. Errors: ENOTTY if the
-	// driver cannot.
-	Result<int> pin(iommu_group *group, u64 iova, int npages, int prot, page **pages) const;
-	Result<void> unpin(u64 iova, int npages) const;
+	// Where devices of the group pin; nowhere if the driver cannot.
+	shim_pin_target pin_target(iommu_group *group) const;
+
+	// As the exported function of that name. Errors: ENOTTY if the driver
+	// cannot.
 	Result<void> dma_rw(u64 iova, void *buffer, size_t size, bool write) const;
 
 	// On its container's list of those that are retired.

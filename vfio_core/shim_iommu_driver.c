@@ -81,18 +81,17 @@ void shim_iommu_driver_unregister(const struct vfio_iommu_driver_ops *ops,
 	ops->unregister_device(data, device);
 }
 
-int shim_iommu_driver_pin(const struct vfio_iommu_driver_ops *ops,
-			  struct shim_iommu_data *data,
-			  struct iommu_group *group, u64 iova, int npages,
-			  int prot, struct page **pages)
+int shim_iommu_driver_pin(const struct shim_pin_target *target, u64 iova,
+			  int npages, int prot, struct page **pages)
 {
-	return ops->pin_pages(data, group, iova, npages, prot, pages);
+	return target->ops->pin_pages(target->data, target->group, iova, npages,
+				      prot, pages);
 }
 
-void shim_iommu_driver_unpin(const struct vfio_iommu_driver_ops *ops,
-			     struct shim_iommu_data *data, u64 iova, int npages)
+void shim_iommu_driver_unpin(const struct shim_pin_target *target, u64 iova,
+			     int npages)
 {
-	ops->unpin_pages(data, iova, npages);
+	target->ops->unpin_pages(target->data, iova, npages);
 }
 
 int shim_iommu_driver_dma_rw(const struct vfio_iommu_driver_ops *ops,

@@ -141,10 +141,20 @@ void shim_iommu_driver_unregister(const struct vfio_iommu_driver_ops *ops,
 				  struct vfio_device *device);
 
 /**
- * shim_iommu_driver_pin() - pin the pages behind a range of IOVAs
- * @ops: the driver
+ * struct shim_pin_target - where a device pins
+ * @ops: the driver, or NULL: nowhere
  * @data: its data
- * @group: the group of the device that asks
+ * @group: the device's group
+ */
+struct shim_pin_target {
+	const struct vfio_iommu_driver_ops *ops;
+	struct shim_iommu_data *data;
+	struct iommu_group *group;
+};
+
+/**
+ * shim_iommu_driver_pin() - pin the pages behind a range of IOVAs
+ * @target: for which device; not nowhere
  * @iova: first address, page aligned
  * @npages: how many
  * @prot: IOMMU_READ and IOMMU_WRITE or-ed
@@ -152,20 +162,16 @@ void shim_iommu_driver_unregister(const struct vfio_iommu_driver_ops *ops,
  *
  * Return: how many were pinned, or a negative errno.
  */
-int shim_iommu_driver_pin(const struct vfio_iommu_driver_ops *ops,
-			  struct shim_iommu_data *data,
-			  struct iommu_group *group, u64 iova, int npages,
-			  int prot, struct page **pages);
+int shim_iommu_driver_pin(const struct shim_pin_target *target, u64 iova,
+			  int npages, int prot, struct page **pages);
 
 /**
  * shim_iommu_driver_unpin() - undo shim_iommu_driver_pin()
- * @ops: the driver
- * @data: its data
+ * @target: for which device; not nowhere
  * @iova: first address
  * @npages: how many
  */
-void shim_iommu_driver_unpin(const struct vfio_iommu_driver_ops *ops,
-			     struct shim_iommu_data *data, u64 iova,
+void shim_iommu_driver_unpin(const struct shim_pin_target *target, u64 iova,
 			     int npages);
 
 /**

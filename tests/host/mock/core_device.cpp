@@ -412,17 +412,16 @@ void shim_iommu_driver_unregister(const vfio_iommu_driver_ops *, shim_iommu_data
 		violation("device taken from the IOMMU driver that it has not");
 }
 
-int shim_iommu_driver_pin(const vfio_iommu_driver_ops *, shim_iommu_data *data, iommu_group *group,
-			  u64 iova, int npages, int, page **pages)
+int shim_iommu_driver_pin(const shim_pin_target *target, u64 iova, int npages, int, page **pages)
 {
-	if (!data->groups.contains(group))
+	if (!target->data->groups.contains(target->group))
 		violation("pin by a group that is not attached");
 	for (int i = 0; i < npages; i++)
 		pages[i] = page_of(iova / kPage + static_cast<u64>(i));
 	return npages;
 }
 
-void shim_iommu_driver_unpin(const vfio_iommu_driver_ops *, shim_iommu_data *, u64, int)
+void shim_iommu_driver_unpin(const shim_pin_target *, u64, int)
 {
 }
 
