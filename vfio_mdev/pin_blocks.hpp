@@ -41,6 +41,10 @@ constexpr u64 kPinCountMask = ~(kPinPfnMask | kPinMarkMask);
 constexpr u64 kPinOne = kPinPfnMask + 1;
 constexpr u64 kPinMostCount = kPinCountMask / kPinOne;
 
+// What no page is, its count being more than none.
+constexpr u64 kPinNone = ~u64{0};
+constexpr u64 kPinStill = ~u64{0} - 1;
+
 constexpr u64 pin_count_of(u64 word)
 {
 	return (word & kPinCountMask) / kPinOne;

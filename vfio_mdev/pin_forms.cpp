@@ -157,7 +157,7 @@ Result<u32> PinForms::again_in_words(u64 *words, u32 n, u64 *pages)
 	return Error(EOVERFLOW);
 }
 
-bool PinForms::try_again_in_planes(PinPlanesBlock &block, u32 place, u64 *page)
+u64 PinForms::try_again_in_planes(PinPlanesBlock &block, u32 place)
 {
 	u64(*bits)[PinPlanesBlock::kWords] = block.bits;
 	const u32 at = place / 64;
@@ -170,15 +170,14 @@ bool PinForms::try_again_in_planes(PinPlanesBlock &block, u32 place, u64 *page)
 		all &= bits[plane][at];
 	}
 	if (!(any & carry) || all)
-		return false;
+		return kPinNone;
 	for (u32 plane = 0; carry; plane++) {
 		const u64 old = bits[plane][at];
 
 		bits[plane][at] = old ^ carry;
 		carry &= old;
 	}
-	*page = block.base + place;
-	return true;
+	return block.base + place;
 }
 
 namespace {

@@ -75,20 +75,57 @@ public:
 	// writes what they are. Errors: EOVERFLOW, ENOMEM.
 	Result<u32> again(SlotRecord &record, u32 lo, u32 n, u64 *pages);
 
-	// The same for one page in the forms where many are, the short way.
-	// False, and nothing done, if it is not that simple.
-	bool try_again_one(const SlotRecord &record, u32 place, u64 *page)
+	// The short ways for one page among many, without DMA addresses. They
+	// say kPinNone, or false, with nothing done, if it is not that simple.
+	u64 try_again_one(const SlotRecord &record, u32 place)
 	{
-		u64 *word = dense_words(record) + place;
+		if (PinMeta::form(record) != PinForm::kDense)
+			return PinMeta::form(record) == PinForm::kPlanes ?
+				       try_again_in_planes(planes(record), place) :
+				       kPinNone;
 
-		if (PinMeta::form(record) == PinForm::kPlanes)
-			return try_again_in_planes(planes(record), place, page);
-		if (PinMeta::form(record) != PinForm::kDense || !*word ||
-		    pin_count_of(*word) == kPinMostCount)
-			return false;
-		*page = pin_page_of(*word);
-		*word += kPinOne;
-		return true;
+		u64 &word = dense_words(record)[place];
+		// Neither absent nor pinned as often as can be.
+		if (pin_count_of(word) - 1 >= kPinMostCount - 1) [[unlikely]]
+			return kPinNone;
+
+		const u64 page = pin_page_of(word);
+		word += kPinOne;
+		return page;
+	}
+
+	bool try_insert_one(SlotRecord &record, u32 place, u64 page)
+	{
+		if (PinMeta::form(record) == PinForm::kDense) {
+			u64 &word = dense_words(record)[place];
+
+			if (word || few(dense_live(record) + 1))
+				return false;
+			word = page + kPinOne;
+			record.key++;
+			return true;
+		}
+		return PinMeta::form(record) == PinForm::kSparse &&
+		       try_append_sparse(record, place, page);
+	}
+
+	// kPinStill if it is pinned still. One page at least is left.
+	u64 try_unpin_one(SlotRecord &record, u32 place)
+	{
+		if (PinMeta::form(record) != PinForm::kDense)
+			return kPinNone;
+
+		u64 &word = dense_words(record)[place];
+		if (pin_count_of(word) != 1) {
+			if (!word)
+				return kPinNone;
+			word -= kPinOne;
+			return kPinStill;
+		}
+		if (dense_live(record) == 1)
+			return kPinNone;
+		record.key--;
+		return pin_page_of(vfio::exchange(word, u64{0}));
 	}
 
 	// Inserts pages that go on where a run ends, or one page among many,
@@ -185,7 +222,8 @@ private:
 	static SlotRecord planes_record(const SlotRecord &record, PinPlanesBlock *block);
 
 	// pin_forms.cpp
-	static bool try_again_in_planes(PinPlanesBlock &block, u32 place, u64 *page);
+	static u64 try_again_in_planes(PinPlanesBlock &block, u32 place);
+	bool try_append_sparse(SlotRecord &record, u32 place, u64 page) const;
 	static Result<u32> again_in_words(u64 *words, u32 n, u64 *pages);
 	Result<void> break_up(SlotRecord &record);
 	static bool add_to_planes(PinPlanesBlock &block, u32 lo, u32 n);

@@ -78,6 +78,22 @@ public:
 		return push(first, npages, page, dma, 0);
 	}
 
+	// For the index, which tells of many single pages one after the other.
+	class Singles : Pinned {
+	public:
+		explicit Singles(PinnedRuns &runs) : runs_(runs)
+		{
+		}
+
+		bool push_gone(u64 first, u64 page, u64 dma)
+		{
+			return runs_.push_gone(first, 1, page, dma);
+		}
+
+	private:
+		PinnedRuns &runs_;
+	};
+
 	// For the index: whether its runs have DMA addresses.
 	void set_dma(bool with_dma)
 	{
@@ -127,6 +143,33 @@ public:
 			pages_[count_++] = page + i;
 		return true;
 	}
+
+	// The same with what it needs at hand.
+	class Singles : Pinned {
+	public:
+		explicit Singles(PinnedPages &all)
+			: all_(all), next_(all.pages_ + all.count_), end_(all.pages_ + all.room_)
+		{
+		}
+
+		~Singles()
+		{
+			all_.count_ = static_cast<u32>(next_ - all_.pages_);
+		}
+
+		bool push_gone(u64, u64 page, u64)
+		{
+			if (next_ == end_) [[unlikely]]
+				return false;
+			*next_++ = page;
+			return true;
+		}
+
+	private:
+		PinnedPages &all_;
+		u64 *next_;
+		u64 *const end_;
+	};
 
 	bool full() const
 	{

@@ -75,14 +75,49 @@ public:
 	Result<u64> pin_again(u64 first, u64 npages, u64 *pages)
 	{
 		if (npages == 1) {
-			const SlotRecord *record = map_.find_and_note(first >> kPinSlotShift);
+			const u64 page = try_pin_again(first);
 
-			if (record &&
-			    forms_.try_again_one(*record, static_cast<u32>(first) % kPinSlotPages,
-						 pages))
+			if (page != kPinNone) {
+				*pages = page;
 				return u64{1};
+			}
 		}
 		return pin_many_again(first, npages, pages);
+	}
+
+	// The short ways for one page, of an index without DMA addresses, which
+	// hold where many are pinned. If it is not that simple they do nothing
+	// and say kPinNone, or false.
+
+	// Pins a page once more; gives what it is.
+	u64 try_pin_again(u64 offset)
+	{
+		const SlotRecord *record = map_.find_and_note(offset >> kPinSlotShift);
+
+		return record ? forms_.try_again_one(*record, place_of(offset)) : kPinNone;
+	}
+
+	// Inserts a page, pinned once.
+	bool try_insert(u64 offset, u64 page)
+	{
+		SlotRecord *record = map_.find_and_note(offset >> kPinSlotShift);
+
+		if (!record || !forms_.try_insert_one(*record, place_of(offset), page))
+			return false;
+		npages_++;
+		return true;
+	}
+
+	// Unpins a page once; gives what it was, or kPinStill if it is pinned
+	// still. The index is not empty then.
+	u64 try_unpin(u64 offset)
+	{
+		SlotRecord *record = map_.find_and_note(offset >> kPinSlotShift);
+		const u64 page =
+			record ? forms_.try_unpin_one(*record, place_of(offset)) : kPinNone;
+
+		npages_ -= page < kPinStill;
+		return page;
 	}
 
 	// Inserts pages that are not pinned yet, pinned once; all or none.
@@ -131,6 +166,11 @@ public:
 	bool invariants_hold() const;
 
 private:
+	static u32 place_of(u64 offset)
+	{
+		return static_cast<u32>(offset) % kPinSlotPages;
+	}
+
 	static bool in_range(u64 first, u64 npages)
 	{
 		return npages && first <= kLastOffset && npages - 1 <= kLastOffset - first;

@@ -28,6 +28,23 @@ template <u64 step> bool in_steps(const u64 *values, u32 n)
 	return true;
 }
 
+// Into the words of a whole slot.
+void write_words(u64 *words, const PinPiece &piece)
+{
+	if (piece.is_contiguous()) {
+		for (u32 place = piece.lo; place < piece.end(); place++)
+			words[place] = piece.base + place + kPinOne;
+		return;
+	}
+
+	u64 *const to = words + piece.lo;
+	const u64 *const pages = piece.pages;
+	const u32 n = piece.n;
+#pragma GCC unroll 4
+	for (u32 i = 0; i < n; i++)
+		to[i] = pages[i] + kPinOne;
+}
+
 } // namespace
 
 Result<PinPiece> PinPiece::of(u32 lo, u32 n, const u64 *pages, const u64 *dma)
@@ -41,6 +58,7 @@ Result<PinPiece> PinPiece::of(u32 lo, u32 n, const u64 *pages, const u64 *dma)
 			return Error(EINVAL);
 		return contiguous(lo, n, pages[0], dma ? dma[0] : 0, dma ? kPageSize : 0);
 	}
+#pragma GCC unroll 4
 	for (u32 i = 0; i < n; i++)
 		bits |= pages[i];
 	if (bits & kPinCountMask)
@@ -197,6 +215,19 @@ Result<void> PinForms::insert_in_sparse(SlotRecord &record, const PinPiece &piec
 	return {};
 }
 
+// Behind all that it has.
+bool PinForms::try_append_sparse(SlotRecord &record, u32 place, u64 page) const
+{
+	PinSparse sparse = this->sparse(record);
+
+	if (sparse.count == sparse.capacity(false) || sparse.places[sparse.count - 1] >= place)
+		return false;
+	sparse.words[sparse.count] = page + kPinOne;
+	sparse.places[sparse.count++] = static_cast<u16>(place);
+	set_sparse(record, sparse);
+	return true;
+}
+
 Result<void> PinForms::insert_in_dense(SlotRecord &record, const PinPiece &piece)
 {
 	const u32 total = dense_live(record) + piece.n;
@@ -206,8 +237,7 @@ Result<void> PinForms::insert_in_dense(SlotRecord &record, const PinPiece &piece
 		return {};
 
 	u64 *words = dense_words(record);
-	for (u32 place = piece.lo; place < piece.end(); place++)
-		words[place] = piece.word(place);
+	write_words(words, piece);
 	for (u32 place = piece.lo; with_dma() && place < piece.end(); place++)
 		dense_dma(record)[place] = piece.dma_at(place);
 	set_dense(record, total);
@@ -224,6 +254,9 @@ Result<bool> PinForms::rebuild_contiguous(SlotRecord &record, const PinPiece &pi
 	const u32 total = live(record) + piece.n;
 	bool fits = true;
 
+	// Mostly the first tells.
+	if (pin_page_of(sparse(record).words[0]) - sparse(record).places[0] != piece.base)
+		return false;
 	each(record, 0, kPinSlotPages, [&](u32 place, u64 word, u64 dma) {
 		fits &= pin_page_of(word) - place == piece.base &&
 			(!with_dma() || dma - place * kPageSize == piece.dma_base);
@@ -308,8 +341,7 @@ Result<void> PinForms::rebuild(SlotRecord &record, const PinPiece &piece)
 				if (with_dma())
 					addresses[place] = dma;
 			});
-		for (u32 place = piece.lo; place < piece.end(); place++)
-			words[place] = piece.word(place);
+		write_words(words, piece);
 		for (u32 place = piece.lo; with_dma() && place < piece.end(); place++)
 			addresses[place] = piece.dma_at(place);
 		set_dense(built, total);

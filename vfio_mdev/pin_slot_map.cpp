@@ -212,7 +212,7 @@ bool SlotMap::give_to_neighbour(Node &parent, u32 at)
 
 Result<SlotRecord *> SlotMap::insert(u64 slot)
 {
-	recent_ = nullptr;
+	note(nullptr, ~u64{0});
 	if (!root_ || (height_ == 0 && root_->count == root_->capacity && root_->capacity < kFull))
 		TRY(grow_root());
 	if (root_->count == kFull)
@@ -244,7 +244,7 @@ Result<SlotRecord *> SlotMap::insert(u64 slot)
 
 	SlotRecord *record = open_gap(*node, before(*node, slot));
 	*record = {slot << SlotRecord::kMetaBits, 0};
-	recent_ = record;
+	note(record, slot);
 	return record;
 }
 
@@ -274,7 +274,7 @@ void SlotMap::erase(u64 slot)
 	Path path;
 	Node *node = root_;
 
-	recent_ = nullptr;
+	note(nullptr, ~u64{0});
 	for (u32 level = height_; level; level--) {
 		path.node[level] = node;
 		path.at[level] = child_for(*node, slot);
@@ -330,7 +330,7 @@ void SlotMap::clear()
 	if (root_)
 		free_below(root_, height_);
 	root_ = nullptr;
-	recent_ = nullptr;
+	note(nullptr, ~u64{0});
 	height_ = 0;
 }
 

@@ -59,19 +59,19 @@ public:
 	// All pointers to records hold until the next insert or erase.
 	SlotRecord *find(u64 slot) const
 	{
-		if (recent_ && recent_->slot() == slot)
-			return recent_;
-		return search(slot);
+		return recent_slot_ == slot ? recent_ : search(slot);
 	}
 
 	// The same for who may also change the map: the next search for the
 	// same slot is short.
 	SlotRecord *find_and_note(u64 slot)
 	{
-		SlotRecord *record = find(slot);
+		if (recent_slot_ == slot)
+			return recent_;
 
+		SlotRecord *record = search(slot);
 		if (record)
-			recent_ = record;
+			note(record, slot);
 		return record;
 	}
 
@@ -135,6 +135,12 @@ private:
 	static u32 split_point(const Node &node, u32 at);
 	static bool check(const Node &node, u32 level, u64 least, u64 most);
 
+	void note(SlotRecord *record, u64 slot)
+	{
+		recent_ = record;
+		recent_slot_ = slot;
+	}
+
 	SlotRecord *search(u64 slot) const;
 	Node *new_node(u32 size);
 	void free_node(Node *node);
@@ -147,7 +153,9 @@ private:
 	void lower_root();
 
 	Node *root_ = nullptr;
+	// The record found last, and its slot; or none.
 	SlotRecord *recent_ = nullptr;
+	u64 recent_slot_ = ~u64{0};
 	u64 bytes_ = 0;
 	// Levels of inner nodes.
 	u32 height_ = 0;

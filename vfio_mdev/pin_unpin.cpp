@@ -166,20 +166,23 @@ u32 PinForms::unpin_dense(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &go
 	const u32 end = lo + n;
 	u32 left = dense_live(record);
 	u32 place = lo;
+	{
+		typename Gone::Singles singles(gone);
 
-	for (; place < end; place++) {
-		const u64 word = words[place];
+		for (; place < end; place++) {
+			const u64 word = words[place];
 
-		if (Gone::kWholly ? !word : (word & kPinCountMask) != kPinOne) {
-			if (word)
-				words[place] = word - kPinOne;
-			continue;
+			if (Gone::kWholly ? !word : (word & kPinCountMask) != kPinOne) {
+				if (word)
+					words[place] = word - kPinOne;
+				continue;
+			}
+			if (!singles.push_gone(first + place, pin_page_of(word),
+					       addresses ? addresses[place] : 0))
+				break;
+			words[place] = 0;
+			left--;
 		}
-		if (!gone.push_gone(first + place, 1, pin_page_of(word),
-				    addresses ? addresses[place] : 0))
-			break;
-		words[place] = 0;
-		left--;
 	}
 	if (left)
 		set_dense(record, left);
