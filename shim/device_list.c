@@ -26,11 +26,6 @@ void shim_device_list_remove(struct vfio_device *device)
 	list_del(&device->iommu_entry);
 }
 
-bool shim_device_list_empty(const struct shim_device_list *list)
-{
-	return list_empty(head_of(list));
-}
-
 void shim_device_list_dma_unmap(const struct shim_device_list *list, u64 iova,
 				u64 size)
 {

@@ -12,9 +12,11 @@ static unsigned int flags_for(bool write)
 
 static u64 marks_of(struct page *page)
 {
-	if (is_zero_pfn(page_to_pfn(page)))
-		return SHIM_PIN_ZERO | SHIM_PIN_RESERVED;
-	return PageReserved(page) ? SHIM_PIN_RESERVED : 0;
+	/* The zero page is a reserved one. */
+	if (likely(!PageReserved(page)))
+		return 0;
+	return SHIM_PIN_RESERVED |
+	       (is_zero_pfn(page_to_pfn(page)) ? SHIM_PIN_ZERO : 0);
 }
 
 /* A handle is a struct page pointer. */
@@ -70,6 +72,26 @@ u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn)
 	return n;
 }
 
+u64 shim_page_pfn(u64 page)
+{
+	return page_to_pfn((struct page *)page) | marks_of((struct page *)page);
+}
+
+u64 shim_page_pfns(const u64 *pages, u64 count, u64 *pfns)
+{
+	u64 all = 0;
+	u64 i;
+
+	for (i = 0; i < count; i++) {
+		struct page *page = (struct page *)pages[i];
+		u64 marks = marks_of(page);
+
+		pfns[i] = page_to_pfn(page) | marks;
+		all |= marks;
+	}
+	return all;
+}
+
 int shim_follow_pfn(struct mm_struct *mm, u64 uva, bool write, u64 *pfn)
 {
 	unsigned long found;
@@ -99,17 +121,27 @@ void shim_unpin_page(u64 pfn, bool dirty)
 	unpin_user_page(page);
 }
 
+void shim_unpin_pages(u64 *pfns, u64 count, bool dirty)
+{
+	shim_pages_of(pfns, count, pfns);
+	unpin_user_pages_dirty_lock(array_of(pfns), count, dirty);
+}
+
 bool shim_pfn_has_page(u64 pfn)
 {
 	return pfn_valid(pfn);
 }
 
-void shim_page_store(struct page **pages, u32 index, u64 pfn)
+u64 shim_page_of(u64 pfn)
 {
-	pages[index] = pfn_to_page(pfn);
+	return (u64)pfn_to_page(pfn & SHIM_PIN_PFN_MASK);
 }
 
-void shim_page_clear(struct page **pages, u32 index)
+void shim_pages_of(const u64 *pfns, u64 count, u64 *pages)
 {
-	pages[index] = NULL;
+	u64 i;
+
+#pragma GCC unroll 4
+	for (i = 0; i < count; i++)
+		pages[i] = shim_page_of(pfns[i]);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // The core's side of core.h: ioctls are told apart here, their structures
-// copied in, their sizes and flags checked.
+// copied in, their sizes and flags checked. type1_pin_pages() and its opposite
+// are beside what they call.
 #include "core.h"
 #include "type1.hpp"
 
@@ -164,19 +165,6 @@ CORE_ENTRY int type1_attach_group(type1 *handle, iommu_group *group, bool emulat
 CORE_ENTRY void type1_detach_group(type1 *handle, iommu_group *group)
 {
 	core(handle).detach_group(group);
-}
-
-CORE_ENTRY int type1_pin_pages(type1 *handle, iommu_group *group, u64 iova, u32 npages, u32 prot,
-			       page **pages)
-{
-	const Result<void> result = core(handle).pin_pages(group, {iova}, npages, prot, pages);
-
-	return result.ok() ? static_cast<int>(npages) : result.negative();
-}
-
-CORE_ENTRY void type1_unpin_pages(type1 *handle, u64 iova, u32 npages)
-{
-	core(handle).unpin_pages({iova}, npages);
 }
 
 CORE_ENTRY void type1_register_device(type1 *handle, vfio_device *device)

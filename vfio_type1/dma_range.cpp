@@ -11,11 +11,48 @@ void DmaRange::release_external(u64 page, u64 npages, bool dirty)
 		shim_unpin(page & kPinPfnMask, npages, dirty);
 }
 
+void DmaRange::release_external_page(u64 page, bool dirty)
+{
+	if (kind_of(page) != PinKind::kBorrowed)
+		shim_unpin_page(page & kPinPfnMask, dirty);
+}
+
+static bool all_counted(const u64 *pages, u64 npages)
+{
+	u64 any = 0;
+
+#pragma GCC unroll 4
+	for (u64 i = 0; i < npages; i++)
+		any |= pages[i];
+	return any >> kPinKindShift == 0;
+}
+
+void DmaRange::release_external_pages(u64 *pages, u64 npages, bool dirty)
+{
+	if (all_counted(pages, npages)) [[likely]] {
+		shim_unpin_pages(pages, npages, dirty);
+		return;
+	}
+	for (u64 i = 0; i < npages; i++)
+		release_external_page(pages[i], dirty);
+}
+
+u64 DmaRange::counted_in(const PinnedPages &gone)
+{
+	u64 counted = gone.run_npages() && is_counted(gone.run_page()) ? gone.run_npages() : 0;
+
+	if (all_counted(gone.pages(), gone.count())) [[likely]]
+		return counted + gone.count();
+	for (u32 i = 0; i < gone.count(); i++)
+		counted += is_counted(gone.pages()[i]);
+	return counted;
+}
+
 void DmaRange::let_all_go()
 {
 	if (WARN_ONCE_IF(has_external(), "mapping freed while pinned by a device")) {
 		external_->for_each(0, PinIndex::kLastOffset, [this](const PinnedRun &run) {
-			release_external(run.page, run.npages);
+			release_external(run.page, run.npages, writable());
 		});
 		external_.reset();
 	}
@@ -40,35 +77,27 @@ Result<void> DmaRange::charge(u64 npages)
 	return {};
 }
 
-Result<void> DmaRange::add_external(Iova iova, u64 npages, const u64 *pages)
+Result<void> DmaRange::add_external(const ExternalPages &pages)
 {
+	const u64 first = page_index(pages.first);
+
 	if (!external_)
 		external_ = TRY(make<PinIndex>());
 
-	const Result<void> inserted = external_->insert(page_index(iova), npages, pages);
-	if (!inserted.ok()) {
-		forget_empty_index();
-		return inserted;
-	}
-	for (u64 i = 0; i < npages; i++)
-		external_counted_ += is_counted(pages[i]);
-	return {};
-}
-
-u64 DmaRange::unpin_external(Iova iova, u64 npages, PinnedRuns &gone)
-{
-	if (!external_)
-		return npages;
-
-	const u64 done = external_->unpin(page_index(iova), npages, gone);
-	forget_empty_index();
-	return done;
-}
-
-void DmaRange::forget_empty_index()
-{
-	if (external_->empty())
+	const Result<void> inserted =
+		pages.run ? external_->insert_run(first, pages.npages, pages.words[0]) :
+			    external_->insert(first, pages.npages, pages.words);
+	if (inserted.ok()) [[likely]]
+		external_counted_ += pages.counted;
+	else if (external_->empty())
 		external_.reset();
+	return inserted;
+}
+
+// Of a slot of the index, or any for which there is no short way.
+[[gnu::noinline]] bool DmaRange::add_first_page(Iova iova, u64 page)
+{
+	return add_external({iova, 1, nullptr, &page, true, is_counted(page)}).ok();
 }
 
 u64 DmaRange::count_external(IovaRange part) const

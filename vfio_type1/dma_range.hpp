@@ -27,6 +27,25 @@
 
 namespace vfio {
 
+// The page that an address is in: drivers may name it by any.
+constexpr Iova page_at(Iova iova)
+{
+	return {iova.value & kPageMask};
+}
+
+// Pages of a dma range that a device pins.
+struct ExternalPages {
+	Iova first;
+	u64 npages;
+	// Room for their handles, and for what they are: pfns with their kinds.
+	u64 *handles;
+	u64 *words;
+	// All contiguous and of one kind: there is only the first word.
+	bool run = false;
+	// How many count.
+	u64 counted = 0;
+};
+
 class DmaRange : public RangeNode<DmaRange>, public ListNode<DmaRange> {
 public:
 	DmaRange(IovaRange range, UserVa uva, u32 prot) : range_(range), uva_(uva), prot_(prot)
@@ -127,12 +146,44 @@ public:
 		return external_ ? external_->absent_from(page_index(iova), npages) : npages;
 	}
 
-	// Pages that are not there. Errors: ENOMEM.
-	Result<void> add_external(Iova iova, u64 npages, const u64 *pages);
+	// The short ways for one page (PinIndex). It has no pages while it is
+	// busy.
+	u64 try_pin_external_again(Iova iova)
+	{
+		return external_ ? external_->try_pin_again(page_index(iova)) : kPinNone;
+	}
+
+	// False if there is no memory for it, or it is there.
+	bool add_external_page(Iova iova, u64 page)
+	{
+		if (external_ && external_->try_insert(page_index(iova), page)) [[likely]] {
+			external_counted_ += is_counted(page);
+			return true;
+		}
+		return add_first_page(iova, page);
+	}
+
+	u64 try_unpin_external(Iova iova)
+	{
+		return external_ ? external_->try_unpin(page_index(iova)) : kPinNone;
+	}
+
+	// Pages that are not there. Errors: EEXIST if one is, ENOMEM; none is
+	// added then.
+	Result<void> add_external(const ExternalPages &pages);
 
 	// Unpins pages once. Those that went, as far as gone has room, are the
 	// caller's; gives how many it went through.
-	u64 unpin_external(Iova iova, u64 npages, PinnedRuns &gone);
+	template <class Gone> u64 unpin_external(Iova iova, u64 npages, Gone &gone)
+	{
+		if (!external_)
+			return npages;
+
+		const u64 done = external_->unpin(page_index(iova), npages, gone);
+		if (external_->empty())
+			external_.reset();
+		return done;
+	}
 
 	// Of pages that went, or that are not added yet.
 	static bool is_counted(u64 page)
@@ -140,12 +191,14 @@ public:
 		return kind_of(page) == PinKind::kCounted;
 	}
 
-	void release_external(u64 page, u64 npages) const
-	{
-		release_external(page, npages, writable());
-	}
+	// How many of them.
+	static u64 counted_in(const PinnedPages &gone);
 
+	// Unpins those that are pinned, contiguous ones or an array, which is
+	// used up.
 	static void release_external(u64 page, u64 npages, bool dirty);
+	static void release_external_page(u64 page, bool dirty);
+	static void release_external_pages(u64 *pages, u64 npages, bool dirty);
 
 	// External pages that counted went.
 	void note_external_gone(u64 npages)
@@ -221,7 +274,7 @@ private:
 		return static_cast<PinKind>(page >> kPinKindShift);
 	}
 
-	void forget_empty_index();
+	bool add_first_page(Iova iova, u64 page);
 	void let_all_go();
 	u64 count_external(IovaRange part) const;
 

@@ -30,4 +30,12 @@ Result<void> Owner::charge(u64 npages) const
 		shim_mm_account(process_.mm, process_.leader, npages, no_limit_));
 }
 
+void Owner::uncharge_other(u64 npages) const
+{
+	const LiveMm live(process_.mm);
+
+	if (live)
+		shim_mm_unaccount(live.get(), process_.leader, npages);
+}
+
 } // namespace vfio

@@ -51,10 +51,20 @@ public:
 	Result<void> charge(u64 npages) const;
 
 	// Undoes charge(); nothing is left to do if the process has gone.
-	inline void uncharge(u64 npages) const;
+	void uncharge(u64 npages) const
+	{
+		if (npages == 0)
+			return;
+		// The caller's own lives as long as the call.
+		if (process_.mm == shim_current_mm()) [[likely]]
+			shim_mm_unaccount(process_.mm, process_.leader, npages);
+		else
+			uncharge_other(npages);
+	}
 
 private:
 	static Result<void> make_of_caller(RefPtr<Owner> &known);
+	void uncharge_other(u64 npages) const;
 
 	RefCount refs_;
 	const shim_caller process_;
@@ -93,16 +103,5 @@ private:
 	mm_struct *mm_;
 	bool held_ = false;
 };
-
-void Owner::uncharge(u64 npages) const
-{
-	if (npages == 0)
-		return;
-
-	const LiveMm live(process_.mm);
-
-	if (live)
-		shim_mm_unaccount(live.get(), process_.leader, npages);
-}
 
 } // namespace vfio

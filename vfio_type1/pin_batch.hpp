@@ -11,6 +11,45 @@
 
 namespace vfio {
 
+inline PinRun run_of(u64 pfn_and_marks, u64 npages)
+{
+	const Pfn pfn{pfn_and_marks & SHIM_PIN_PFN_MASK};
+
+	if (pfn_and_marks & SHIM_PIN_ZERO)
+		return {pfn, npages, PinKind::kBorrowed};
+	if (pfn_and_marks & SHIM_PIN_RESERVED)
+		return {pfn, npages, PinKind::kReserved};
+	return {pfn, npages, PinKind::kCounted};
+}
+
+// The zero page stays without being pinned, and a count of its users would only
+// ever grow.
+inline void release_zero_page(u64 pfn, u64 npages)
+{
+	for (u64 i = 0; i < npages; i++)
+		shim_unpin(pfn & SHIM_PIN_PFN_MASK, 1, false);
+}
+
+// Pins from the caller's own address space, or from another.
+inline long pin_in(mm_struct *mm, u64 uva, u64 npages, bool dirty, u64 *handles)
+{
+	return mm == shim_current_mm() ? shim_pin_own(uva, npages, dirty, handles) :
+					 shim_pin_remote(mm, uva, npages, dirty, handles);
+}
+
+// What is at uva if it is no page to pin, but a device's memory perhaps.
+// Errors: what pinning gave; EFAULT for memory that could be pinned.
+inline Result<PinRun> borrow(mm_struct *mm, u64 uva, bool dirty, long error)
+{
+	u64 pfn = 0;
+
+	if (shim_follow_pfn(mm, uva, dirty, &pfn) < 0)
+		return Error::from_negative(error);
+	if (!(pfn & SHIM_PIN_RESERVED))
+		return Error(EFAULT);
+	return run_of(pfn | SHIM_PIN_ZERO, 1);
+}
+
 // Pages that were pinned and have no record yet, taken out as runs. What is
 // not taken out is unpinned at the end.
 class Batch : Pinned {
@@ -30,25 +69,15 @@ public:
 	// Pins up to npages from uva on, when it is empty.
 	Result<void> fill(UserVa uva, u64 npages)
 	{
-		const u64 wanted = min(npages, array_.room());
 		const long got =
-			mm_ == shim_current_mm() ?
-				shim_pin_own(uva.value, wanted, dirty_, array_.pages()) :
-				shim_pin_remote(mm_, uva.value, wanted, dirty_, array_.pages());
+			pin_in(mm_, uva.value, min(npages, array_.room()), dirty_, array_.pages());
 
 		taken_ = count_ = 0;
 		if (got > 0) [[likely]] {
 			count_ = static_cast<u64>(got);
 			return {};
 		}
-
-		// No page to pin, but perhaps a device's memory.
-		u64 pfn = 0;
-		if (shim_follow_pfn(mm_, uva.value, dirty_, &pfn) < 0)
-			return Error::from_negative(got);
-		if (!(pfn & SHIM_PIN_RESERVED))
-			return Error(EFAULT);
-		borrowed_ = run_of(pfn | SHIM_PIN_ZERO, 1);
+		borrowed_ = TRY(borrow(mm_, uva.value, dirty_, got));
 		return {};
 	}
 
@@ -73,25 +102,6 @@ public:
 	}
 
 private:
-	static PinRun run_of(u64 pfn_and_marks, u64 npages)
-	{
-		const Pfn pfn{pfn_and_marks & SHIM_PIN_PFN_MASK};
-
-		if (pfn_and_marks & SHIM_PIN_ZERO)
-			return {pfn, npages, PinKind::kBorrowed};
-		if (pfn_and_marks & SHIM_PIN_RESERVED)
-			return {pfn, npages, PinKind::kReserved};
-		return {pfn, npages, PinKind::kCounted};
-	}
-
-	// The zero page stays without being pinned, and a count of its users
-	// would only ever grow.
-	static void release_zero_page(u64 pfn, u64 npages)
-	{
-		for (u64 i = 0; i < npages; i++)
-			shim_unpin(pfn & SHIM_PIN_PFN_MASK, 1, false);
-	}
-
 	mm_struct *const mm_;
 	const bool dirty_;
 	PageArray array_;

@@ -105,33 +105,92 @@ Result<void> pin_range(DmaRange &dma)
 	return failed(dma, pinned.error());
 }
 
-Result<void> pin_external(const DmaRange &dma, Iova iova, u64 npages, u64 *pages)
+namespace {
+
+u64 word_of(const PinRun &run)
+{
+	return run.first().value | static_cast<u64>(run.kind()) << kPinKindShift;
+}
+
+// Pages that are not ordinary, in the array that shim_page_pfns() gave: as pfns
+// with their kinds. Gives how many count.
+u64 tell_kinds(u64 *words, u64 npages)
+{
+	u64 counted = 0;
+
+	for (u64 i = 0; i < npages; i++) {
+		const PinRun run = run_of(words[i], 1);
+
+		if (!run.pinned())
+			release_zero_page(words[i], 1);
+		counted += run.kind() == PinKind::kCounted;
+		words[i] = word_of(run);
+	}
+	return counted;
+}
+
+// A page that cannot be pinned, for which pinning gave an error.
+Result<void> borrow_external(mm_struct *mm, u64 uva, bool dirty, long error, u64 *handle, u64 *word)
+{
+	const PinRun run = TRY(borrow(mm, uva, dirty, error));
+
+	if (!shim_pfn_has_page(run.first().value))
+		return Error(EINVAL);
+	*word = word_of(run);
+	*handle = shim_page_of(run.first().value);
+	return {};
+}
+
+} // namespace
+
+Result<void> pin_external(const DmaRange &dma, ExternalPages &pages)
 {
 	const LiveMm live(dma.owner().mm());
+	const bool dirty = dma.writable();
+	u64 done = 0;
+
 	if (!live)
 		return Error(ENODEV);
+	pages.counted = 0;
+	while (done < pages.npages) {
+		const u64 uva = dma.uva_of(pages.first + done * kPageSize).value;
+		const u64 left = pages.npages - done;
+		u64 *const handles = pages.handles + done;
+		u64 *const words = pages.words + done;
+		const long got = pin_in(live.get(), uva, left, dirty, handles);
 
-	u64 done = 0;
-	Defer undo([&] {
-		for (u64 i = 0; i < done; i++)
-			dma.release_external(pages[i], 1);
-	});
+		if (got <= 0) [[unlikely]] {
+			const Result<void> borrowed =
+				borrow_external(live.get(), uva, dirty, got, handles, words);
 
-	Batch batch(live.get(), dma.writable(), npages);
-	while (done < npages) {
-		TRY(batch.fill(dma.uva_of(iova + done * kPageSize), npages - done));
-		while (!batch.empty()) {
-			const PinRun run = batch.take();
-
-			for (u64 i = 0; i < run.npages(); i++)
-				pages[done++] = (run.first().value + i) |
-						static_cast<u64>(run.kind()) << kPinKindShift;
-			if (!run.pinned() && !shim_pfn_has_page(run.first().value))
-				return Error(EINVAL);
+			if (!borrowed.ok()) {
+				DmaRange::release_external_pages(pages.words, done, dirty);
+				return borrowed;
+			}
+			done++;
+			continue;
 		}
+
+		const u64 npages = static_cast<u64>(got);
+		if (shim_page_run(handles, npages, words) == pages.npages &&
+		    !(words[0] & ~SHIM_PIN_PFN_MASK)) {
+			pages.run = true;
+			pages.counted = npages;
+			return {};
+		}
+		pages.counted +=
+			shim_page_pfns(handles, npages, words) ? tell_kinds(words, npages) : npages;
+		done += npages;
 	}
-	undo.dismiss();
 	return {};
+}
+
+void unpin_external(const DmaRange &dma, const ExternalPages &pages)
+{
+	if (pages.run)
+		DmaRange::release_external(pages.words[0], pages.npages, dma.writable());
+	else
+		DmaRange::release_external_pages(pages.words, pages.npages, dma.writable());
 }
 
 } // namespace vfio

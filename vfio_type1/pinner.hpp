@@ -30,10 +30,12 @@ inline void unpin_range(DmaRange &dma)
 	unpin_runs(dma.pins, dma.writable());
 }
 
-// Pins npages from iova on, of a dma range that is held, for a device behind an
-// emulated IOMMU, and writes them as pfns with their kinds; all or none.
-// Accounting is the caller's.
+// Pins pages of a dma range that is held, for a device behind an emulated
+// IOMMU; all or none. Accounting is the caller's.
 // Errors: as pin_range(), and EINVAL for what has no struct page.
-Result<void> pin_external(const DmaRange &dma, Iova iova, u64 npages, u64 *pages);
+Result<void> pin_external(const DmaRange &dma, ExternalPages &pages);
+
+// Undoes it. The words are used up.
+void unpin_external(const DmaRange &dma, const ExternalPages &pages);
 
 } // namespace vfio

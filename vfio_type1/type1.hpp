@@ -37,6 +37,7 @@ struct type1 {};
 namespace vfio {
 
 class DirtyReport;
+struct ExternalPages;
 
 // Where a group's message interrupts go, if software must say so.
 struct MsiWindow {
@@ -78,7 +79,8 @@ public:
 	void detach_group(iommu_group *group);
 	Result<iommu_domain *> domain_of(iommu_group *group);
 
-	Result<void> pin_pages(iommu_group *group, Iova iova, u32 npages, u32 prot, page **pages);
+	// Writes handles of the pages (shim/pin.h).
+	Result<void> pin_pages(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles);
 	void unpin_pages(Iova iova, u32 npages);
 	Result<void> dma_rw(Iova iova, u8 *data, size_t size, bool write);
 	void register_device(vfio_device *device);
@@ -179,15 +181,36 @@ private:
 	Result<void> rebuild_space() __must_hold(groups_lock_);
 	u64 common_page_sizes(const Domain *one_more) const __must_hold(groups_lock_);
 
-	// emulated.cpp
+	// pin_pages.cpp and unpin_pages.cpp
+	class Refund;
+	// A page that was pinned, or else the mapping, if it is held now, and
+	// kPinStill as page if a hardware domain has it.
+	struct PinnedOrHeld {
+		u64 page = kPinNone;
+		DmaRange *held = nullptr;
+	};
 	Result<DmaRange *> hold(Iova iova) __must_hold(lock_);
 	void let_go(DmaRange &dma) __must_hold(lock_);
-	Result<void> pin_part(Iova iova, u64 npages, u32 prot, u64 *pages, u64 &done)
+	static Result<u64> pin_and_charge(const DmaRange &dma, bool mapped, ExternalPages &pages);
+	static void undo_pin(const DmaRange &dma, u64 charge, const ExternalPages &pages);
+	PinnedOrHeld pin_again_or_hold(Iova iova, u32 prot) __must_not_hold(lock_);
+	Result<void> pin_held(PinnedOrHeld found, Iova iova, u64 *handle) __must_not_hold(lock_);
+	Error put_held(DmaRange &dma, u64 page, Error error) __must_not_hold(lock_);
+	Result<void> pin_any(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles)
+		__must_not_hold(groups_lock_, lock_);
+	Result<void> pin_part(Iova iova, u64 npages, u32 prot, u64 *handles, u64 *words, u64 &done)
 		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
-	u64 unpin_part(Iova iova, u64 npages) __must_hold_shared(groups_lock_)
+	Result<void> pin_many(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles)
+		__must_not_hold(groups_lock_, lock_);
+	bool unpin_page(Iova iova) __must_not_hold(lock_);
+	void unpin_many(Iova iova, u64 npages) __must_not_hold(groups_lock_, lock_);
+	u64 unpin_part(Iova iova, u64 npages, Refund &refund) __must_not_hold(lock_);
+	u64 unpin_part_dirty(Iova iova, u64 npages, Refund &refund) __must_hold_shared(groups_lock_)
 		__must_not_hold(lock_);
 	void unpin_held(Iova iova, u64 npages) __must_hold_shared(groups_lock_)
 		__must_not_hold(lock_);
+
+	// emulated.cpp
 	Result<size_t> dma_rw_part(Iova iova, u8 *data, size_t size, bool write)
 		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
 
@@ -207,8 +230,10 @@ private:
 	Mutex lock_{lock_class_};
 	WaitQueue settled_{settled_class_};
 
-	// Changed under devices_lock_ and lock_, read under either.
+	// Devices that hear of unmaps, and how many. Changed under devices_lock_
+	// and lock_, read under either.
 	shim_device_list devices_;
+	u32 listeners_ = 0;
 
 	List<Domain> domains_ __guarded_by(groups_lock_);
 	GroupList emulated_groups_ __guarded_by(groups_lock_);

@@ -39,12 +39,6 @@ void shim_device_list_add(struct shim_device_list *list,
 void shim_device_list_remove(struct vfio_device *device);
 
 /**
- * shim_device_list_empty() - whether no device is on the list
- * @list: the list
- */
-bool shim_device_list_empty(const struct shim_device_list *list);
-
-/**
  * shim_device_list_dma_unmap() - call each device's dma_unmap
  * @list: the list; must not change meanwhile
  * @iova: first address that goes away

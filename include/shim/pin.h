@@ -2,10 +2,11 @@
 /*
  * Pinning: holding user pages in place while a device may reach them.
  *
- * Pinning gives page handles, which are good for shim_page_run() only: it
- * turns those of contiguous memory into a run, that is, a first pfn and a
- * count. Upper bits of the pfn mark what is not ordinary memory; what to do
- * about it is the core's business.
+ * Pinning gives page handles, which are what drivers know pages by: an array of
+ * them is one of struct page pointers. shim_page_run() turns those of contiguous
+ * memory into a run, that is, a first pfn and a count; shim_page_pfns() gives
+ * the pfn of each. Upper bits of a pfn mark what is not ordinary memory; what to
+ * do about it is the core's business.
  */
 #ifndef SHIM_PIN_H
 #define SHIM_PIN_H
@@ -62,6 +63,26 @@ long shim_pin_remote(struct mm_struct *mm, u64 uva, u64 npages, bool write,
 u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn);
 
 /**
+ * shim_page_pfns() - what each of an array of pages is
+ * @pages: handles of pinned pages
+ * @count: how many
+ * @pfns: where to put their pfns with their marks
+ *
+ * Context: any.
+ * Return: the marks of all of them, or-ed.
+ */
+u64 shim_page_pfns(const u64 *pages, u64 count, u64 *pfns);
+
+/**
+ * shim_page_pfn() - what one page is
+ * @page: the handle of a pinned page
+ *
+ * Context: any.
+ * Return: its pfn with its marks.
+ */
+u64 shim_page_pfn(u64 page);
+
+/**
  * shim_follow_pfn() - look up a page of a mapping that has no struct pages
  * @mm: a live address space
  * @uva: page aligned user address
@@ -87,13 +108,23 @@ int shim_follow_pfn(struct mm_struct *mm, u64 uva, bool write, u64 *pfn);
 void shim_unpin(u64 pfn, u64 npages, bool dirty);
 
 /**
- * shim_unpin_page() - the same for one page, at half the cost
- * @pfn: the page
+ * shim_unpin_page() - let go of one pinned page
+ * @pfn: which
  * @dirty: mark it dirty
  *
  * Context: may sleep.
  */
 void shim_unpin_page(u64 pfn, bool dirty);
+
+/**
+ * shim_unpin_pages() - let go of pages that lie anywhere
+ * @pfns: which; the array is used up
+ * @count: how many
+ * @dirty: mark them dirty
+ *
+ * Context: may sleep.
+ */
+void shim_unpin_pages(u64 *pfns, u64 count, bool dirty);
 
 /**
  * shim_pfn_has_page() - whether a pfn is memory that has a struct page
@@ -102,19 +133,18 @@ void shim_unpin_page(u64 pfn, bool dirty);
 bool shim_pfn_has_page(u64 pfn);
 
 /**
- * shim_page_store() - write a page into a driver's array
- * @pages: the array of struct page pointers
- * @index: where
- * @pfn: a pfn that has a page
+ * shim_pages_of() - the handles of pages
+ * @pfns: pfns that have pages; their marks do not matter
+ * @count: how many
+ * @pages: where to put the handles
  */
-void shim_page_store(struct page **pages, u32 index, u64 pfn);
+void shim_pages_of(const u64 *pfns, u64 count, u64 *pages);
 
 /**
- * shim_page_clear() - write NULL into a driver's array
- * @pages: the array
- * @index: where
+ * shim_page_of() - the handle of a page
+ * @pfn: a pfn that has a page; its marks do not matter
  */
-void shim_page_clear(struct page **pages, u32 index);
+u64 shim_page_of(u64 pfn);
 
 SHIM_END
 

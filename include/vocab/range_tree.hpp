@@ -93,9 +93,17 @@ public:
 	// The element that holds address.
 	T *find(A address) const
 	{
-		T *element = first_from(address);
+		for (Node *node = root_; node;) {
+			const Range<A> there = at(node)->range();
 
-		return element && element->range().contains(address) ? element : nullptr;
+			if (address < there.first)
+				node = node->child_[kLeft];
+			else if (there.last < address)
+				node = node->child_[kRight];
+			else
+				return at(node);
+		}
+		return nullptr;
 	}
 
 	// The first element that has an address inside range.

@@ -42,11 +42,6 @@ void shim_device_list_remove(vfio_device *device)
 	device->list = nullptr;
 }
 
-bool shim_device_list_empty(const shim_device_list *list)
-{
-	return !head_of(list);
-}
-
 void shim_device_list_dma_unmap(const shim_device_list *list, u64 iova, u64 size)
 {
 	for (vfio_device *device = head_of(list); device; device = device->next) {

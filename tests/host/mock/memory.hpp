@@ -38,6 +38,9 @@ void pin(u64 pfn);
 void unpin(u64 pfn, bool dirty);
 // The page needs no pin to be mapped.
 void mark_zero(u64 pfn);
+// What shim_page_run() is to say of a page.
+void set_marks(u64 pfn, u64 marks);
+u64 marks(u64 pfn);
 // How often a page is pinned; all of them together.
 u64 pins(u64 pfn);
 u64 all_pins();

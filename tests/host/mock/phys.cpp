@@ -16,6 +16,7 @@ struct State {
 	u64 ptes = 0;
 	bool dirty = false;
 	bool zero = false;
+	u64 marks = 0;
 	std::unique_ptr<u8[]> bytes;
 };
 
@@ -54,6 +55,20 @@ void mark_zero(u64 pfn)
 	const std::lock_guard guard(mutex);
 
 	pages[pfn].zero = true;
+}
+
+void set_marks(u64 pfn, u64 marks)
+{
+	const std::lock_guard guard(mutex);
+
+	pages[pfn].marks = marks;
+}
+
+u64 marks(u64 pfn)
+{
+	const std::lock_guard guard(mutex);
+
+	return pages[pfn].marks;
 }
 
 u64 pins(u64 pfn)

@@ -50,10 +50,18 @@ static u64 pin_of(const Page &page)
 	return pin;
 }
 
-// A page handle: the pfn, and what kind of page it is. Not a pin yet.
+// A page handle. What kind of page it is physical memory knows from then on.
 static u64 handle_of(const Page &page)
 {
-	return page.pfn << 2 | (page.kind == Kind::kReserved) << 1 | (page.kind == Kind::kZero);
+	phys::set_marks(page.pfn, pin_of(page) & ~SHIM_PIN_PFN_MASK);
+	return reinterpret_cast<u64>(page_of(page.pfn));
+}
+
+static u64 pfn_and_marks(u64 handle)
+{
+	const u64 pfn = pfn_of(reinterpret_cast<const page *>(handle));
+
+	return pfn | phys::marks(pfn);
 }
 
 long shim_pin_remote(mm_struct *mm, u64 uva, u64 npages, bool write, u64 *pages)
@@ -88,14 +96,26 @@ u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn)
 {
 	u64 n = 1;
 
-	*pfn = pages[0] >> 2;
-	if (pages[0] & 1)
-		*pfn |= SHIM_PIN_ZERO;
-	if (pages[0] & 3)
-		*pfn |= SHIM_PIN_RESERVED;
-	while (n < count && pages[n] == pages[n - 1] + 4)
+	*pfn = pfn_and_marks(pages[0]);
+	while (n < count && pfn_and_marks(pages[n]) == *pfn + n)
 		n++;
 	return n;
+}
+
+u64 shim_page_pfn(u64 page)
+{
+	return pfn_and_marks(page);
+}
+
+u64 shim_page_pfns(const u64 *pages, u64 count, u64 *pfns)
+{
+	u64 all = 0;
+
+	for (u64 i = 0; i < count; i++) {
+		pfns[i] = pfn_and_marks(pages[i]);
+		all |= pfns[i] & ~SHIM_PIN_PFN_MASK;
+	}
+	return all;
 }
 
 int shim_follow_pfn(mm_struct *mm, u64 uva, bool write, u64 *pfn)
@@ -127,21 +147,34 @@ void shim_unpin_page(u64 pfn, bool dirty)
 	shim_unpin(pfn, 1, dirty);
 }
 
+// Nobody may rely on what is left in the array.
+void shim_unpin_pages(u64 *pfns, u64 count, bool dirty)
+{
+	for (u64 i = 0; i < count; i++) {
+		if (pfns[i] & ~SHIM_PIN_PFN_MASK)
+			violation("unpin of %#llx with its marks", pfns[i]);
+		shim_unpin(pfns[i], 1, dirty);
+		pfns[i] = ~u64{0};
+	}
+}
+
 bool shim_pfn_has_page(u64 pfn)
 {
 	return pfn < kDevicePfn;
 }
 
-void shim_page_store(page **pages, u32 index, u64 pfn)
+u64 shim_page_of(u64 pfn)
 {
+	pfn &= SHIM_PIN_PFN_MASK;
 	if (!shim_pfn_has_page(pfn))
 		violation("page of %#llx, which has none", pfn);
-	pages[index] = page_of(pfn);
+	return reinterpret_cast<u64>(page_of(pfn));
 }
 
-void shim_page_clear(page **pages, u32 index)
+void shim_pages_of(const u64 *pfns, u64 count, u64 *pages)
 {
-	pages[index] = nullptr;
+	for (u64 i = 0; i < count; i++)
+		pages[i] = shim_page_of(pfns[i]);
 }
 
 bool shim_copy_from_user(void *to, u64 from, size_t size)
