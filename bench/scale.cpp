@@ -15,6 +15,7 @@
 
 #include "container.hpp"
 #include "memory.hpp"
+#include "pin_device.hpp"
 #include "rows.hpp"
 
 namespace bench {
@@ -101,12 +102,41 @@ void measure(const char* name, Layout layout, int runs) {
   std::fflush(stdout);
 }
 
+// Pins of pages that lie anywhere, by a device behind an emulated IOMMU.
+void measure_pins(int runs) {
+  constexpr std::uint64_t kPinned = std::uint64_t{256} << 20;
+  constexpr std::uint64_t kPages = kPinned / kPage;
+  constexpr std::uint32_t kPerCall = 512;
+  PinDevice device;
+  const Memory memory(Layout::kScattered, 2 * kPinned);
+  Best pin, unpin;
+  const auto pin_half = [&](int half) {
+    device.pin(kFirstIova + half * kPinned, kPages, kPerCall);
+  };
+  const auto unpin_half = [&](int half) {
+    device.unpin(kFirstIova + half * kPinned, kPages, kPerCall);
+  };
+  // A mapping for each thread.
+  for (int half = 0; half < 2; half++)
+    device.container().map(kFirstIova + half * kPinned, memory.address() + half * kPinned, kPinned);
+  for (int i = 0; i < runs; i++) {
+    pin.one = std::min(pin.one, time_of([&] { pin_half(0), pin_half(1); }));
+    unpin.one = std::min(unpin.one, time_of([&] { unpin_half(0), unpin_half(1); }));
+    pin.two = std::min(pin.two, time_of_two(pin_half));
+    unpin.two = std::min(unpin.two, time_of_two(unpin_half));
+  }
+  std::printf("scale pin-scattered %.6f %.6f\n", pin.one, pin.two);
+  std::printf("scale unpin-scattered %.6f %.6f\n", unpin.one, unpin.two);
+  std::fflush(stdout);
+}
+
 }  // namespace
 
 void run_scale() {
   if (std::thread::hardware_concurrency() < 2) throw std::runtime_error("two CPUs are needed");
   measure("thp", Layout::kThp, 7);
   measure("scattered", Layout::kScattered, 3);
+  measure_pins(5);
 }
 
 }  // namespace bench

@@ -220,7 +220,8 @@ inline Result<void> Type1::pin_pages(iommu_group *group, Iova iova, u32 npages, 
 }
 
 // Apart, for the small frame of pinning one page.
-[[gnu::noinline]] Result<void> Type1::pin_any(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles)
+[[gnu::noinline]] Result<void> Type1::pin_any(iommu_group *group, Iova iova, u32 npages, u32 prot,
+					      u64 *handles)
 {
 	const Result<void> pinned = pin_many(group, iova, npages, prot, handles);
 
