@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../../kunit/mock_iommu/vfio_mock.h"
@@ -15,12 +16,11 @@
 namespace soak {
 namespace {
 
-constexpr int kTestdevs = 4, kMdevs = 2;
+constexpr int kTestdevs = 4, kMdevs = 2, kEngines = 3;
 const std::string kPci = "/sys/bus/pci/devices/";
 const std::string kMdev = "/sys/bus/mdev/devices/";
-// The kernel's sample driver of serial ports.
-const std::string kMdevType =
-    "/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1/";
+// The PCI device that guest.sh gives to mdev_copy.
+const std::string kParent = "0000:00:06.0";
 
 int group_of(const std::string& device) {
   char target[256] = {};
@@ -55,6 +55,10 @@ void create(Target& t, Random& random) {
   t.group = c.group;
 }
 
+void short_sleep(Random& random) {
+  if (random.one_in(3)) usleep(static_cast<useconds_t>(random.below(50000)));
+}
+
 // Says so to those who may have it open, who should close it then.
 class Wanted {
  public:
@@ -77,27 +81,93 @@ void churn_testdev(Random& random) {
   if (t.id < 0 && !random.one_in(4)) create(t, random);
 }
 
+bool is_engine(const Target& t) {
+  return &t >= &shared->targets[shared->first_copy];
+}
+
+// The last engine is the one whose parent moves the data.
+Target& of_parent() { return shared->targets[shared->ntargets - 1]; }
+
+// A serial port of the kernel's sample driver, or a copy engine.
+std::string mdev_type(const Target& t, Random& random) {
+  static const char* const kRings[] = {"64", "256", "1024"};
+  std::string parent = "mtty", type = "mtty-1";
+  if (is_engine(t)) {
+    parent = &t == &of_parent() ? kParent : "mdev_copy";
+    type = std::string("mdev_copy-") + kRings[random.below(std::size(kRings))];
+  }
+  return "/sys/class/mdev_bus/" + parent + "/mdev_supported_types/" + type;
+}
+
 // Its name, a UUID, is always the same.
-void create_mdev(Target& t) {
-  bool done = write_text(kMdevType + "create", t.name);
-  count("create mdev", done);
+void create_mdev(Target& t, Random& random) {
+  bool done = write_text(mdev_type(t, random) + "/create", t.name);
+  count(is_engine(t) ? "create engine" : "create mdev", done);
   if (done) t.group = group_of(kMdev + t.name);
 }
 
 void remove_mdev(Target& t) {
   Wanted wanted(t);
   t.group = -1;
-  count("remove mdev", write_text(kMdev + t.name + "/remove", "1"));
+  count(is_engine(t) ? "remove engine" : "remove mdev",
+        write_text(kMdev + t.name + "/remove", "1"));
 }
 
-void churn_mdev(Random& random) {
-  Target& t = shared->targets[shared->first_mdev + random.below(kMdevs)];
+void churn_mdev(Target& t, Random& random) {
   if (t.group >= 0) remove_mdev(t);
-  if (!random.one_in(4)) create_mdev(t);
+  if (!random.one_in(4)) create_mdev(t, random);
 }
 
-void short_sleep(Random& random) {
-  if (random.one_in(3)) usleep(static_cast<useconds_t>(random.below(50000)));
+// Its instance goes with it, be it open.
+void unbind_parent(Random& random) {
+  const std::string driver = "/sys/bus/pci/drivers/mdev_copy/";
+  {
+    Wanted wanted(of_parent());
+    of_parent().group = -1;
+    count("unbind engine's parent", write_text(driver + "unbind", kParent));
+  }
+  short_sleep(random);
+  count("bind engine's parent", write_text(driver + "bind", kParent));
+  create_mdev(of_parent(), random);
+}
+
+// All instances go with it, but none may be open: they are waited for, and at
+// last removed.
+void unload_engines(Random& random) {
+  bool done = false;
+  for (int i = 0; i < 4 * kEngines && !done; i++) {
+    Target& t = shared->targets[shared->first_copy + i % kEngines];
+    if (i >= 3 * kEngines && group_of(kMdev + t.name) >= 0) remove_mdev(t);
+    Wanted wanted(t);
+    t.group = -1;
+    usleep(20000);
+    done = !syscall(SYS_delete_module, "mdev_copy", O_NONBLOCK);
+  }
+  count("unload engine's driver", done);
+  short_sleep(random);
+  if (done) count("load engine's driver", !system("modprobe mdev_copy"));
+  for (int i = shared->first_copy; i < shared->ntargets; i++) {
+    Target& t = shared->targets[i];
+    t.group = group_of(kMdev + t.name);
+    if (t.group < 0) create_mdev(t, random);
+  }
+}
+
+void churn_engine(Random& random) {
+  // What is seldom comes first, so that it happens in a short run too.
+  static uint64_t begun;
+  switch (begun < 2 ? begun++ : random.below(6)) {
+    case 0:
+      unbind_parent(random);
+      break;
+    case 1:
+      unload_engines(random);
+      break;
+    default:
+      churn_mdev(shared->targets[shared->first_copy + random.below(kEngines)],
+                 random);
+      break;
+  }
 }
 
 void unbind(Target& t, const std::string& driver, Random& random) {
@@ -142,7 +212,8 @@ void churn_pci(Random& random) {
 
 void churn_parameter(Random& random) {
   static const std::string kDir = "/sys/module/vfio_iommu_type1/parameters/";
-  switch (random.below(3)) {
+  static const std::string kEngineDir = "/sys/module/mdev_copy/parameters/";
+  switch (random.below(4)) {
     case 0:
       count("module parameter", write_text(kDir + "allow_unsafe_interrupts",
                                            random.one_in(2) ? "Y" : "N"));
@@ -154,6 +225,10 @@ void churn_parameter(Random& random) {
     case 2:
       count("module parameter", write_text(kDir + "dma_entry_limit",
                                            random.one_in(3) ? "16" : "65535"));
+      break;
+    case 3:
+      count("module parameter", write_text(kEngineDir + "max_pinned",
+                                           random.one_in(2) ? "256" : "16384"));
       break;
   }
 }
@@ -197,10 +272,15 @@ void make_targets() {
     create(shared->targets[shared->ntargets - 1], random);
   }
   shared->first_mdev = shared->ntargets;
-  for (int i = 0; i < kMdevs && shared->ntargets < kMaxDevices; i++) {
+  for (int i = 0; i < kMdevs && shared->ntargets < kMaxDevices; i++)
     add_target("50a50a50-0000-4000-8000-00000000000" + std::to_string(i), -1);
-    create_mdev(shared->targets[shared->ntargets - 1]);
-  }
+  shared->first_copy = shared->ntargets;
+  for (int i = 0; i < kEngines && shared->ntargets < kMaxDevices; i++)
+    add_target("c0b1e5c0-0000-4000-8000-00000000000" + std::to_string(i), -1);
+  if (shared->ntargets != shared->first_copy + kEngines)
+    failed("more devices than %d", kMaxDevices);
+  for (int i = shared->first_mdev; i < shared->ntargets; i++)
+    create_mdev(shared->targets[i], random);
 }
 
 void remove_emulated() {
@@ -216,7 +296,7 @@ void run_churn() {
   set_remapped(VFIO_MOCK_IOMMUS - 1, true);
   while (!shared->stop_all) {
     start_clock();
-    switch (random.below(7)) {
+    switch (random.below(9)) {
       case 0:
       case 1:
         churn_testdev(random);
@@ -232,7 +312,12 @@ void run_churn() {
         churn_mock(random);
         break;
       case 6:
-        churn_mdev(random);
+        churn_mdev(shared->targets[shared->first_mdev + random.below(kMdevs)],
+                   random);
+        break;
+      case 7:
+      case 8:
+        churn_engine(random);
         break;
     }
     // To make or remove a device takes some 0.3 s of a debug kernel's time.

@@ -63,7 +63,7 @@ void unpin(int device, uint32_t flags, Random& random) {
 void read_or_write(int device, int container, uint32_t flags, Random& random) {
   uint8_t data[3 * kPage] = {};
   vfio_testdev_dma_rw rw{};
-  rw.iova = mapped_pages(container, random).iova + random.below(kPage);
+  rw.iova = mapped_iova(container, random) + random.below(kPage);
   rw.data = reinterpret_cast<uintptr_t>(data);
   rw.size = static_cast<uint32_t>(
       1 + random.below(random.one_in(2) ? 64 : sizeof data));
@@ -75,8 +75,16 @@ void read_or_write(int device, int container, uint32_t flags, Random& random) {
 
 }  // namespace
 
+uint64_t mapped_iova(int container, Random& random) {
+  return mapped_pages(container, random).iova;
+}
+
 void emulated(Random& random) {
   int device = files.any(random.one_in(20) ? kDevice : kEmulated, random);
+  // Mediated ones know nothing of this.
+  for (int tries = 0;
+       tries < 4 && files.tag(device).target >= shared->first_mdev; tries++)
+    device = files.any(kEmulated, random);
   if (device < 0) return;
   int container = files.tag(device).container;
   // A kernel worker takes the owner's address space, we have our own.
@@ -124,7 +132,7 @@ void mock_ioctl(Random& random) {
   vfio_mock_pte pte{};
   pte.iommu = iommu;
   pte.device = target % VFIO_MOCK_DEVICES;
-  pte.iova = mapped_pages(files.tag(device).container, random).iova;
+  pte.iova = mapped_iova(files.tag(device).container, random);
   count("mock pte", !ioctl(fd, VFIO_MOCK_PTE, &pte) && pte.size);
 }
 
@@ -140,7 +148,7 @@ void read_through_mocks() {
       vfio_mock_dma dma{};
       dma.iommu = target / VFIO_MOCK_DEVICES;
       dma.device = target % VFIO_MOCK_DEVICES;
-      dma.iova = mapped_pages(container, random).iova;
+      dma.iova = mapped_iova(container, random);
       dma.data = reinterpret_cast<uintptr_t>(data);
       dma.size = sizeof data;
       count("mock dma", !ioctl(fd, VFIO_MOCK_DMA, &dma));

@@ -22,6 +22,19 @@ bool call(const char* op, int fd, unsigned long request, const void* arg) {
   return done;
 }
 
+void set_irq(int device, Random& random) {
+  alignas(vfio_irq_set) uint8_t buffer[sizeof(vfio_irq_set) + sizeof(int)] = {};
+  auto* set = reinterpret_cast<vfio_irq_set*>(buffer);
+  set->argsz = sizeof buffer;
+  set->flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+  set->index = static_cast<uint32_t>(random.below(5));
+  set->count = 1;
+  int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  memcpy(set->data, &fd, sizeof fd);
+  call("eventfd irq", device, VFIO_DEVICE_SET_IRQS, set);
+  close(fd);
+}
+
 namespace {
 
 bool is_emulated(int target) { return target >= shared->first_testdev; }
@@ -179,19 +192,6 @@ void ask(Random& random) {
   }
 }
 
-void set_irq(int device, Random& random) {
-  alignas(vfio_irq_set) uint8_t buffer[sizeof(vfio_irq_set) + sizeof(int)] = {};
-  auto* set = reinterpret_cast<vfio_irq_set*>(buffer);
-  set->argsz = sizeof buffer;
-  set->flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
-  set->index = static_cast<uint32_t>(random.below(5));
-  set->count = 1;
-  int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  memcpy(set->data, &fd, sizeof fd);
-  call("eventfd irq", device, VFIO_DEVICE_SET_IRQS, set);
-  close(fd);
-}
-
 // The others know little more than their info.
 int pci_device(Random& random) {
   int device = files.any(random.one_in(6) ? kEmulated : kDevice, random);
@@ -270,7 +270,7 @@ void operate(Random& random) {
   start_clock();
   if (int target = shared->wanted; target >= 0 && random.one_in(10))
     files.let_go(target);
-  switch (random.below(40)) {
+  switch (random.below(44)) {
     case 0 ... 2:
       container_files(random);
       break;
@@ -303,6 +303,9 @@ void operate(Random& random) {
       break;
     case 21 ... 30:
       map(random);
+      break;
+    case 31 ... 34:
+      engine(random);
       break;
     default:
       unmap(random);

@@ -14,6 +14,11 @@ bool call(const char* op, int fd, unsigned long request, const void* arg);
 // Where mappings are made: few places, so that they overlap.
 constexpr uint64_t kIova = 2 << 20, kIovaSize = 8 << 20;
 uint64_t pick_iova(Random& random);
+// Of a page that is mapped into the container, most often.
+uint64_t mapped_iova(int container, Random& random);
+
+// An eventfd that nobody reads, for one of a device's interrupts.
+void set_irq(int device, Random& random);
 
 // dma.cpp: the container's
 void map(Random& random);
@@ -22,6 +27,8 @@ void dirty(Random& random);
 // emulated.cpp: of test devices and of the mock IOMMUs
 void emulated(Random& random);
 void mock_ioctl(Random& random);
+// engine.cpp: of copy engines, which are mediated devices
+void engine(Random& random);
 
 }  // namespace soak
 

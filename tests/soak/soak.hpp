@@ -53,7 +53,7 @@ struct Shared {
   // What is to go away: whoever has it open should close it. -1: none.
   std::atomic<int> wanted;
   std::atomic<int> workers[kMaxWorkers];  // pid, 0: free, -1: being forked
-  int ntargets, first_testdev, first_mdev;
+  int ntargets, first_testdev, first_mdev, first_copy;
   Target targets[kMaxDevices];
   Count counts[kMaxOps];
 };
