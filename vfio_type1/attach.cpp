@@ -285,7 +285,7 @@ void Type1::keep_external_only()
 	list_all(all);
 	unmap_and_unpin(all);
 	while (DmaRange *dma = all.pop_front())
-		dma->uncharge_to(dma->external_counted());
+		dma->charge_external_alone();
 }
 
 void Type1::list_all(List<DmaRange> &all)

@@ -77,6 +77,14 @@ Result<void> DmaRange::charge(u64 npages)
 	return {};
 }
 
+void DmaRange::charge_external_alone()
+{
+	if (external_counted_ <= charged_)
+		uncharge_to(external_counted_);
+	else if (owner_->charge_over_limit(external_counted_ - charged_))
+		charged_ = external_counted_;
+}
+
 Result<void> DmaRange::add_external(const ExternalPages &pages)
 {
 	const u64 first = page_index(pages.first);

@@ -9,7 +9,8 @@
 // that is made with the first of them, in which a page's mark is its PinKind.
 //
 // charged is what the owner's locked_vm carries for this range: with hardware
-// domains every page that counts, without them the external ones that count.
+// domains every page that counted when it was pinned for them, without them the
+// external ones that count, or fewer if charging for those was interrupted.
 //
 // A range is busy while one caller maps or unmaps it, and that caller's alone.
 // It is held while callers use its memory, and stays until they let go. It is
@@ -116,16 +117,25 @@ public:
 		return vfio::exchange(charged_, npages) - npages;
 	}
 
-	// The caller charged the owner for npages, or uncharged it.
+	// The caller charged the owner for npages.
 	void note_charge(u64 npages)
 	{
 		charged_ += npages;
 	}
 
-	void note_uncharge(u64 npages)
+	// The caller uncharges the owner for npages external pages, or fewer:
+	// as many as this gives.
+	u64 note_uncharge(u64 npages)
 	{
+		npages = min(npages, charged_);
 		charged_ -= npages;
+		return npages;
 	}
+
+	// Lets the owner be charged for the external pages and no others. They
+	// may be more than before: a page that did not count when all were
+	// pinned may have been replaced by one that does.
+	void charge_external_alone();
 
 	u64 charged() const
 	{

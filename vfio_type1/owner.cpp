@@ -30,6 +30,13 @@ Result<void> Owner::charge(u64 npages) const
 		shim_mm_account(process_.mm, process_.leader, npages, no_limit_));
 }
 
+bool Owner::charge_over_limit(u64 npages) const
+{
+	const LiveMm live(process_.mm);
+
+	return live && shim_mm_account(live.get(), process_.leader, npages, true) == 0;
+}
+
 void Owner::uncharge_other(u64 npages) const
 {
 	const LiveMm live(process_.mm);

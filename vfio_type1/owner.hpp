@@ -50,6 +50,10 @@ public:
 	// Errors: ENOMEM over the limit, EINTR.
 	Result<void> charge(u64 npages) const;
 
+	// For pages that are pinned already. False if the process has gone or
+	// this one is killed.
+	bool charge_over_limit(u64 npages) const;
+
 	// Undoes charge(); nothing is left to do if the process has gone.
 	void uncharge(u64 npages) const
 	{

@@ -56,10 +56,8 @@ u64 Type1::unpin_part(Iova iova, u64 npages, Refund &refund)
 		// A mapping that is busy has none of these pages, and is not ours.
 		if (const u64 counted = DmaRange::counted_in(gone)) {
 			dma->note_external_gone(counted);
-			if (!dma->iommu_mapped) {
-				dma->note_uncharge(counted);
-				refund.add(*dma, counted);
-			}
+			if (!dma->iommu_mapped)
+				refund.add(*dma, dma->note_uncharge(counted));
 		}
 	}
 	if (gone.run_npages())
@@ -94,10 +92,8 @@ u64 Type1::unpin_part_dirty(Iova iova, u64 npages, Refund &refund)
 	}
 	if (counted) {
 		dma->note_external_gone(counted);
-		if (!dma->iommu_mapped) {
-			dma->note_uncharge(counted);
-			refund.add(*dma, counted);
-		}
+		if (!dma->iommu_mapped)
+			refund.add(*dma, dma->note_uncharge(counted));
 	}
 	guard.unlock();
 
@@ -138,10 +134,8 @@ void Type1::unpin_held(Iova iova, u64 npages)
 		writable = dma->writable();
 		if (DmaRange::is_counted(page)) [[likely]] {
 			dma->note_external_gone(1);
-			if (!dma->iommu_mapped) {
-				dma->note_uncharge(1);
+			if (!dma->iommu_mapped && dma->note_uncharge(1)) [[likely]]
 				owner = RefPtr<Owner>::share(dma->owner());
-			}
 		}
 	}
 	DmaRange::release_external_page(page, writable);

@@ -223,6 +223,54 @@ TEST_F(Type1Emulated, MemoryReplacedUnderAPin)
 	EXPECT_EQ(c.unmap_all(), static_cast<s64>(4 * kPage));
 }
 
+// And more, when what did not count was replaced before it was pinned.
+TEST_F(Type1Emulated, MemoryReplacedUnderAMapping)
+{
+	PinningDevice device(c, emulated);
+	iommu_group group(&hardware);
+
+	process.task.rlimit_pages = 2;
+	process.mm.map(uva(0), 4, mock::kDevicePfn, true, mock::Kind::kBar);
+	ASSERT_EQ(c.attach(group), 0);
+	ASSERT_EQ(c.map(0x10000, uva(0), 4 * kPage), 0);
+	EXPECT_EQ(locked(), 0u);
+	process.mm.map(uva(0), 4, kPfn);
+	ASSERT_EQ(device.pin(0x10000, 1), 1);
+	ASSERT_EQ(device.pin(0x11000, 3), 3);
+	EXPECT_EQ(locked(), 0u);
+	c.detach(group);
+	EXPECT_EQ(locked(), 4u) << "over the limit, as they are pinned";
+	EXPECT_EQ(mock::phys::all_pins(), 4u);
+	device.unpin(0x10000, 1);
+	EXPECT_EQ(locked(), 3u);
+	EXPECT_EQ(c.unmap_all(), static_cast<s64>(4 * kPage));
+	EXPECT_EQ(locked(), 0u);
+}
+
+// What could not be charged then is not uncharged later.
+TEST_F(Type1Emulated, MemoryReplacedUnderAMappingByOneWhoIsKilled)
+{
+	PinningDevice device(c, emulated);
+	iommu_group group(&hardware);
+
+	process.mm.map(uva(0), 4, mock::kDevicePfn, true, mock::Kind::kBar);
+	ASSERT_EQ(c.attach(group), 0);
+	ASSERT_EQ(c.map(0x10000, uva(0), 4 * kPage), 0);
+	process.mm.map(uva(0), 4, kPfn);
+	ASSERT_EQ(device.pin(0x10000, 4), 4);
+	process.task.fatal_signal = true;
+	c.detach(group);
+	process.task.fatal_signal = false;
+	EXPECT_EQ(locked(), 0u);
+	device.unpin(0x10000, 1);
+	device.unpin(0x11000, 3);
+	EXPECT_EQ(locked(), 0u);
+	ASSERT_EQ(device.pin(0x12000, 2), 2);
+	EXPECT_EQ(locked(), 2u);
+	EXPECT_EQ(c.unmap_all(), static_cast<s64>(4 * kPage));
+	EXPECT_EQ(locked(), 0u);
+}
+
 // Page by page: what is charged for one does not pay for another.
 TEST_F(Type1Emulated, MemoryPartlyReplacedUnderAPin)
 {
