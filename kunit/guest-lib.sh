@@ -17,6 +17,13 @@ find_leaks() {
 	[ ! -s /tmp/leaks ]
 }
 
+# The same as a plan of one test; fails if it does.
+test_leaks() {
+	echo "1..1"
+	find_leaks || { echo "not ok 1 - kmemleak finds nothing"; return 1; }
+	echo "ok 1 - kmemleak finds nothing"
+}
+
 # Modules that were built with GCOV=y count which lines they ran; kunit/coverage reads this.
 print_gcov_counts() {
 	counts=/sys/kernel/debug/gcov

@@ -40,11 +40,5 @@ print_gcov_counts
 
 rmmod vfio_testdev vfio_mock_iommu mdev vfio_iommu_type1 vfio || fail "rmmod"
 
-echo "1..1"
-if find_leaks; then
-	echo "ok 1 - kmemleak finds nothing"
-else
-	echo "not ok 1 - kmemleak finds nothing"
-	status=1
-fi
+test_leaks || status=1
 exit $status
