@@ -7,28 +7,11 @@
 
 #include "mock/core.hpp"
 #include "races.hpp"
+#include "wrap.hpp"
 
 using namespace model;
 
 extern "C" {
-
-#define WRAP(type, name, params, args, before, after) \
-	type __real_##name params;                    \
-	type __wrap_##name params                     \
-	{                                             \
-		before;                               \
-		type result = __real_##name args;     \
-		after;                                \
-		return result;                        \
-	}
-#define WRAP_VOID(name, params, args, before, after) \
-	void __real_##name params;                   \
-	void __wrap_##name params                    \
-	{                                            \
-		before;                              \
-		__real_##name args;                  \
-		after;                               \
-	}
 
 // Files: a descriptor that is found was installed before; the close of a file
 // comes after all that was done through it.

@@ -7,28 +7,11 @@
 #include "mock/mdev.hpp"
 #include "races.hpp"
 #include "shim/vfio_pin.h"
+#include "wrap.hpp"
 
 using namespace model;
 
 extern "C" {
-
-#define WRAP(type, name, params, args, before, after) \
-	type __real_##name params;                    \
-	type __wrap_##name params                     \
-	{                                             \
-		before;                               \
-		type result = __real_##name args;     \
-		after;                                \
-		return result;                        \
-	}
-#define WRAP_VOID(name, params, args, before, after) \
-	void __real_##name params;                   \
-	void __wrap_##name params                    \
-	{                                            \
-		before;                              \
-		__real_##name args;                  \
-		after;                               \
-	}
 
 // Files: who is in one comes after who made it, and before who takes it away.
 WRAP(long, mdev_core_create,
