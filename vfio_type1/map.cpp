@@ -187,11 +187,17 @@ void Type1::free_range(DmaRange &dma)
 		shim_free(memory);
 }
 
-void Type1::forget(DmaRange &dma)
+// Its place in the tree apart.
+void Type1::uncount(const DmaRange &dma)
 {
 	vaddr_invalid_count_ -= dma.vaddr_invalid;
 	oversized_ -= dma.range().npages() > DirtyBitmap::kMaxBits;
 	dma_avail_++;
+}
+
+void Type1::forget(DmaRange &dma)
+{
+	uncount(dma);
 	dmas_.erase(dma);
 }
 

@@ -121,6 +121,7 @@ private:
 		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
 	Result<UniquePtr<DmaRange>> make_range(IovaRange range, UserVa uva, u32 prot);
 	void free_range(DmaRange &dma);
+	void uncount(const DmaRange &dma) __must_hold(lock_);
 	void forget(DmaRange &dma) __must_hold(lock_);
 	Result<void> insert_busy(DmaRange &dma) __must_hold_shared(groups_lock_)
 		__must_not_hold(lock_);

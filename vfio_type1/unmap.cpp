@@ -249,14 +249,15 @@ void Type1::stay()
 
 void Type1::put_back(List<DmaRange> &victims)
 {
-	const Guard guard(lock_);
+	{
+		const Guard guard(lock_);
 
-	while (DmaRange *dma = victims.pop_front()) {
-		dma->leaving = false;
-		dma->busy.store(false);
+		while (DmaRange *dma = victims.pop_front()) {
+			dma->leaving = false;
+			dma->busy.store(false);
+		}
 	}
-	if (waiting_.load())
-		settled_.wake_all();
+	settled();
 }
 
 // Unmaps and forgets what is the caller's; gives the bytes.
@@ -271,11 +272,9 @@ u64 Type1::remove(List<DmaRange> &victims)
 
 		for (const DmaRange &dma : victims) {
 			unmapped += dma.range().size();
-			vaddr_invalid_count_ -= dma.vaddr_invalid;
-			oversized_ -= dma.range().npages() > DirtyBitmap::kMaxBits;
+			uncount(dma);
 			count++;
 		}
-		dma_avail_ += count;
 		if (count == dmas_.size())
 			dmas_.clear();
 		else

@@ -15,6 +15,17 @@ public:
 		pay();
 	}
 
+	// External pages that counted went from a mapping, under the lock.
+	void gone(DmaRange &dma, u64 counted)
+	{
+		if (!counted)
+			return;
+		dma.note_external_gone(counted);
+		if (!dma.iommu_mapped)
+			add(dma, dma.note_uncharge(counted));
+	}
+
+private:
 	void add(const DmaRange &dma, u64 npages)
 	{
 		if (npages_ && owner_.get() != &dma.owner())
@@ -24,7 +35,6 @@ public:
 		npages_ += npages;
 	}
 
-private:
 	void pay()
 	{
 		if (npages_)
@@ -54,11 +64,7 @@ u64 Type1::unpin_part(Iova iova, u64 npages, Refund &refund)
 		writable = dma->writable();
 		done = dma->unpin_external(iova, npages, gone);
 		// A mapping that is busy has none of these pages, and is not ours.
-		if (const u64 counted = DmaRange::counted_in(gone)) {
-			dma->note_external_gone(counted);
-			if (!dma->iommu_mapped)
-				refund.add(*dma, dma->note_uncharge(counted));
-		}
+		refund.gone(*dma, DmaRange::counted_in(gone));
 	}
 	if (gone.run_npages())
 		DmaRange::release_external(gone.run_page(), gone.run_npages(), writable);
@@ -90,11 +96,7 @@ u64 Type1::unpin_part_dirty(Iova iova, u64 npages, Refund &refund)
 		if (DmaRange::is_counted(run.page))
 			counted += run.npages;
 	}
-	if (counted) {
-		dma->note_external_gone(counted);
-		if (!dma->iommu_mapped)
-			refund.add(*dma, dma->note_uncharge(counted));
-	}
+	refund.gone(*dma, counted);
 	guard.unlock();
 
 	for (const PinnedRun &run : gone)
