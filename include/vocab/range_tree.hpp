@@ -39,6 +39,7 @@ public:
 	void clear()
 	{
 		root_ = nullptr;
+		recent_ = nullptr;
 		size_ = 0;
 	}
 
@@ -75,6 +76,7 @@ public:
 	{
 		Node &node = element;
 
+		recent_ = nullptr;
 		if (node.child_[kLeft] && node.child_[kRight])
 			swap_with_next(node);
 
@@ -104,6 +106,26 @@ public:
 				return at(node);
 		}
 		return nullptr;
+	}
+
+	// The same for who may also change the tree: the next search in the same
+	// element is short.
+	T *find_and_note(A address)
+	{
+		if (recent_ && recent_->range().first <= address &&
+		    address <= recent_->range().last) [[likely]]
+			return recent_;
+
+		T *const found = find(address);
+		if (found)
+			recent_ = found;
+		return found;
+	}
+
+	// The element that find_and_note() found last, if it is still there.
+	T *recent() const
+	{
+		return recent_;
 	}
 
 	// The first element that has an address inside range.
@@ -355,6 +377,7 @@ private:
 	}
 
 	Node *root_ = nullptr;
+	T *recent_ = nullptr;
 	u64 size_ = 0;
 };
 

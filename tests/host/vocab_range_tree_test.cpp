@@ -89,9 +89,21 @@ protected:
 			const u64 probe = base + below(span);
 			Element *expected = from(oracle, probe);
 			ASSERT_EQ(tree.first_from({probe}), expected) << "step " << step;
-			ASSERT_EQ(tree.find({probe}),
-				  expected && expected->range_.first.value <= probe ? expected :
-										      nullptr);
+			Element *const holds = expected && expected->range_.first.value <= probe ?
+						       expected :
+						       nullptr;
+			ASSERT_EQ(tree.find({probe}), holds);
+			if (below(2)) {
+				ASSERT_EQ(tree.find_and_note({probe}), holds);
+				ASSERT_TRUE(!holds || tree.recent() == holds);
+			}
+			if (step % 10'000 == 9'999) {
+				tree.clear();
+				oracle.clear();
+				storage.clear();
+				ASSERT_FALSE(tree.find_and_note({probe}) || tree.recent());
+				continue;
+			}
 			const u64 end = probe + min(below(longest), kU64Max - probe);
 			ASSERT_EQ(tree.first_in({{probe}, {end}}),
 				  expected && expected->range_.first.value <= end ? expected :
