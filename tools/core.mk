@@ -87,6 +87,10 @@ clean-files += core_all.cpp shim-sizes.h shim-sizes.s
 ccflags-y += -I$(vfio-top)/include -I$(obj) -Werror
 $(addprefix $(obj)/,$(filter-out core.o,$($(patsubst %.o,%,$(obj-m))-y))): $(obj)/shim-sizes.h
 
+# A shim is not traced: what it calls, and what calls it, can be.
+$(foreach shim,$(filter shim_%.o,$($(patsubst %.o,%,$(obj-m))-y)), \
+	$(eval CFLAGS_REMOVE_$(shim) := $(CC_FLAGS_FTRACE)))
+
 # Each module has its own copy of the common shims, by its own name.
 $(obj)/shim_%.o: private modname-multi = $(notdir $(patsubst %.o,%,$(obj-m)))
 $(obj)/shim_%.o: $(vfio-top)/shim/%.c $(obj)/shim-sizes.h FORCE
