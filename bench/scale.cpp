@@ -103,18 +103,17 @@ void measure(const char* name, Layout layout, int runs) {
 }
 
 // Pins of pages that lie anywhere, by a device behind an emulated IOMMU.
-void measure_pins(int runs) {
+void measure_pins(const char* name, std::uint32_t per_call, int runs) {
   constexpr std::uint64_t kPinned = std::uint64_t{256} << 20;
   constexpr std::uint64_t kPages = kPinned / kPage;
-  constexpr std::uint32_t kPerCall = 512;
   PinDevice device;
   const Memory memory(Layout::kScattered, 2 * kPinned);
   Best pin, unpin;
   const auto pin_half = [&](int half) {
-    device.pin(kFirstIova + half * kPinned, kPages, kPerCall);
+    device.pin(kFirstIova + half * kPinned, kPages, per_call);
   };
   const auto unpin_half = [&](int half) {
-    device.unpin(kFirstIova + half * kPinned, kPages, kPerCall);
+    device.unpin(kFirstIova + half * kPinned, kPages, per_call);
   };
   // A mapping for each thread.
   for (int half = 0; half < 2; half++)
@@ -125,8 +124,8 @@ void measure_pins(int runs) {
     pin.two = std::min(pin.two, time_of_two(pin_half));
     unpin.two = std::min(unpin.two, time_of_two(unpin_half));
   }
-  std::printf("scale pin-scattered %.6f %.6f\n", pin.one, pin.two);
-  std::printf("scale unpin-scattered %.6f %.6f\n", unpin.one, unpin.two);
+  std::printf("scale pin-%s %.6f %.6f\n", name, pin.one, pin.two);
+  std::printf("scale unpin-%s %.6f %.6f\n", name, unpin.one, unpin.two);
   std::fflush(stdout);
 }
 
@@ -136,7 +135,8 @@ void run_scale() {
   if (std::thread::hardware_concurrency() < 2) throw std::runtime_error("two CPUs are needed");
   measure("thp", Layout::kThp, 7);
   measure("scattered", Layout::kScattered, 3);
-  measure_pins(5);
+  measure_pins("scattered", 512, 5);
+  measure_pins("single", 1, 5);
 }
 
 }  // namespace bench

@@ -50,6 +50,14 @@ class Symbols:
             return "?", False
         return self._names[at], self._addresses[at] == address
 
+    def place(self, function):
+        """(address, module or None). Names of C++ functions are as the linker has them."""
+        for address, name in zip(self._addresses, self._names):
+            symbol, _, module = name.partition(" ")
+            if symbol == function:
+                return address, module.strip("[]") or None
+        raise LookupError(f"the guest has no function {function}")
+
 
 def read_windows(path):
     """[{address: count}], one for each time that the row was measured."""
@@ -98,17 +106,47 @@ def demangle(lines):
     return [line._replace(function=name) for line, name in zip(lines, names)]
 
 
-def report(text, counts_path, row, top):
-    """The lines to print. `text`: what the guest printed; `row`: the row that was profiled."""
+def _measured(text, counts_path, row):
+    """(operations, windows in all, those to go by)"""
     operations = int(re.search(rf"^profiled {re.escape(row)} (\d+)$", text, re.M)[1])
-    measured = float(re.search(rf"^row {re.escape(row)} (\S+)", text, re.M)[1])
     windows = read_windows(counts_path)
     taken = typical(windows)
-    operations = operations * len(taken) // len(windows)
+    return operations * len(taken) // len(windows), len(windows), taken
+
+
+def annotate(text, counts_path, row, function, files):
+    """The lines to print: a module's function, and how often each of its instructions was
+    executed, an operation. `files`: our modules' by name."""
+    operations, _, taken = _measured(text, counts_path, row)
+    address, module = Symbols(text).place(function)
+    if module not in files:
+        raise LookupError(f"{function} is not in a module of ours")
+    counts = add_up(taken)
+    code = subprocess.run(["objdump", "-dr", "--no-show-raw-insn", "-M", "suffix",
+                           f"--disassemble={function}", files[module]],
+                          check=True, stdout=subprocess.PIPE, text=True).stdout
+    first = None
+    for line in code.splitlines():
+        instruction = re.match(r"\s*([0-9a-f]+):\t", line)
+        if first is None:
+            if line.endswith(f"<{function}>:"):
+                first = int(line.split()[0], 16)
+            continue
+        if instruction and "R_X86_64" not in line:
+            count = counts[address + int(instruction[1], 16) - first] / operations
+            yield f"{count:9.4f}  {line.strip()}" if count else f"{'':9}  {line.strip()}"
+        elif instruction is None and "R_X86_64" in line:
+            yield f"{'':9}      {line.split(None, 1)[1]}"
+
+
+def report(text, counts_path, row, top):
+    """The lines to print. `text`: what the guest printed; `row`: the row that was profiled."""
+    operations, windows, taken = _measured(text, counts_path, row)
+    measured = float(re.search(rf"^row {re.escape(row)} (\S+)", text, re.M)[1])
     lines = by_function(add_up(taken), Symbols(text))
     total = sum(line.instructions for line in lines)
     yield (f"{row}: {total / operations:.1f} instructions an operation ({measured:.1f} by the "
-           f"guest's clock), {len(taken)} of {len(windows)} runs, those next to the median")
+           f"guest's clock), {len(taken)} of {windows} runs, those next to the median")
     yield ""
     yield f"{'instructions':>12} {'share':>6} {'in all':>6} {'calls':>10}  function"
     so_far = 0
