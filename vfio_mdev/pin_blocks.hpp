@@ -38,6 +38,7 @@ constexpr u32 kPinSlotPages = 1U << kPinSlotShift;
 constexpr u64 kPinPfnMask = (u64{1} << 40) - 1;
 constexpr u64 kPinMarkMask = u64{3} << 62;
 constexpr u64 kPinCountMask = ~(kPinPfnMask | kPinMarkMask);
+constexpr u64 kPinCountTop = kPinCountMask & ~(kPinCountMask >> 1);
 constexpr u64 kPinOne = kPinPfnMask + 1;
 constexpr u64 kPinMostCount = kPinCountMask / kPinOne;
 
@@ -256,7 +257,7 @@ public:
 		return kPinSlotPages * (with_dma_ ? 16 : 8);
 	}
 
-	u64 *dense_words(const SlotRecord &record) const
+	static u64 *dense_words(const SlotRecord &record)
 	{
 		return reinterpret_cast<u64 *>(record.value);
 	}

@@ -144,7 +144,7 @@ Result<u32> PinForms::again_in_words(u64 *words, u32 n, u64 *pages)
 		pages[found] = pin_page_of(word);
 	}
 	// Only counts with the top bit could have overflown.
-	if (!(any & kPinCountMask & ~(kPinCountMask >> 1))) [[likely]]
+	if (!(any & kPinCountTop)) [[likely]]
 		return found;
 
 	bool overflow = false;
@@ -169,8 +169,10 @@ u64 PinForms::try_again_in_planes(PinPlanesBlock &block, u32 place)
 		any |= bits[plane][at];
 		all &= bits[plane][at];
 	}
-	if (!(any & carry) || all)
+	if (!(any & carry))
 		return kPinNone;
+	if (all)
+		return kPinStill;
 	for (u32 plane = 0; carry; plane++) {
 		const u64 old = bits[plane][at];
 
@@ -178,6 +180,30 @@ u64 PinForms::try_again_in_planes(PinPlanesBlock &block, u32 place)
 		carry &= old;
 	}
 	return block.base + place;
+}
+
+u64 PinForms::try_again_one(SlotRecord &record, u32 place) const
+{
+	switch (PinMeta::form(record)) {
+	case PinForm::kRun:
+		if (place < run_lo(record) || place > run_hi(record))
+			return kPinNone;
+		return run_lo(record) == run_hi(record) ? again_in_word(run_word(record)) :
+							  kPinStill;
+	case PinForm::kPlanes:
+		return try_again_in_planes(planes(record), place);
+	case PinForm::kSparse: {
+		const PinSparse sparse = this->sparse(record);
+		const u32 at = sparse.before(place);
+
+		return at < sparse.count && sparse.places[at] == place ?
+			       again_in_word(sparse.words[at]) :
+			       kPinNone;
+	}
+	case PinForm::kDense:
+		break;
+	}
+	return again_in_word(dense_words(record)[place]);
 }
 
 namespace {

@@ -75,57 +75,76 @@ public:
 	// writes what they are. Errors: EOVERFLOW, ENOMEM.
 	Result<u32> again(SlotRecord &record, u32 lo, u32 n, u64 *pages);
 
-	// The short ways for one page among many, without DMA addresses. They
-	// say kPinNone, or false, with nothing done, if it is not that simple.
-	u64 try_again_one(const SlotRecord &record, u32 place)
-	{
-		if (PinMeta::form(record) != PinForm::kDense)
-			return PinMeta::form(record) == PinForm::kPlanes ?
-				       try_again_in_planes(planes(record), place) :
-				       kPinNone;
+	// The short ways for one page. What it is, kPinNone if it is not pinned,
+	// or kPinStill, with nothing done, if again() has to do it.
+	u64 try_again_one(SlotRecord &record, u32 place) const;
 
-		u64 &word = dense_words(record)[place];
-		// Neither absent nor pinned as often as can be.
-		if (pin_count_of(word) - 1 >= kPinMostCount - 1) [[unlikely]]
+	// The next two: without DMA addresses. False, with nothing done, if it
+	// is not that simple.
+	bool try_insert_one(SlotRecord &record, u32 place, u64 page) const
+	{
+		if (PinMeta::form(record) == PinForm::kDense)
+			return takes_more(record) &&
+			       insert_in_word(record, dense_words(record)[place], page);
+		return PinMeta::form(record) == PinForm::kSparse &&
+		       try_append_sparse(record, place, page);
+	}
+
+	// kPinStill if it is pinned still; kPinNone, with nothing done, if it is
+	// not that simple. One page at least is left.
+	static u64 try_unpin_one(SlotRecord &record, u32 place)
+	{
+		if (PinMeta::form(record) != PinForm::kDense || dense_live(record) == 1)
 			return kPinNone;
+		return unpin_in_word(record, dense_words(record)[place]);
+	}
+
+	// The same of a page whose word is known, in a dense record but for the
+	// first. It takes more, or has another page.
+	static u64 again_in_word(u64 &word)
+	{
+		if (!word)
+			return kPinNone;
+		// Pinned so often that one must count.
+		if (word & kPinCountTop) [[unlikely]]
+			return kPinStill;
 
 		const u64 page = pin_page_of(word);
 		word += kPinOne;
 		return page;
 	}
 
-	bool try_insert_one(SlotRecord &record, u32 place, u64 page)
+	static bool insert_in_word(SlotRecord &record, u64 &word, u64 page)
 	{
-		if (PinMeta::form(record) == PinForm::kDense) {
-			u64 &word = dense_words(record)[place];
-
-			if (word || few(dense_live(record) + 1))
-				return false;
-			word = page + kPinOne;
-			record.key++;
-			return true;
-		}
-		return PinMeta::form(record) == PinForm::kSparse &&
-		       try_append_sparse(record, place, page);
+		if (word)
+			return false;
+		word = page + kPinOne;
+		record.key++;
+		return true;
 	}
 
-	// kPinStill if it is pinned still. One page at least is left.
-	u64 try_unpin_one(SlotRecord &record, u32 place)
+	static u64 unpin_in_word(SlotRecord &record, u64 &word)
 	{
-		if (PinMeta::form(record) != PinForm::kDense)
-			return kPinNone;
-
-		u64 &word = dense_words(record)[place];
-		if (pin_count_of(word) != 1) {
+		if (pin_count_of(word) != 1) [[unlikely]] {
 			if (!word)
 				return kPinNone;
 			word -= kPinOne;
 			return kPinStill;
 		}
-		if (dense_live(record) == 1)
-			return kPinNone;
 		record.key--;
 		return pin_page_of(vfio::exchange(word, u64{0}));
+	}
+
+	// Of a dense record without DMA addresses: whether it has so many pages
+	// that it stays dense with one more; and whether with one fewer, too.
+	static bool takes_more(const SlotRecord &record)
+	{
+		return dense_live(record) >= kMany;
+	}
+
+	static bool spares_one(const SlotRecord &record)
+	{
+		return dense_live(record) > kMany;
 	}
 
 	// Inserts pages that go on where a run ends, or one page among many,
@@ -134,15 +153,10 @@ public:
 	{
 		if (!piece.is_contiguous() || with_dma())
 			return false;
-		if (PinMeta::form(record) == PinForm::kDense) {
-			u64 &word = dense_words(record)[piece.lo];
-
-			if (piece.n > 1 || word || few(dense_live(record) + 1))
-				return false;
-			word = piece.word(piece.lo);
-			record.key++;
-			return true;
-		}
+		if (PinMeta::form(record) == PinForm::kDense)
+			return piece.n == 1 && takes_more(record) &&
+			       insert_in_word(record, dense_words(record)[piece.lo],
+					      piece.base + piece.lo);
 
 		const u32 lo = run_lo(record);
 		const u32 hi = run_hi(record);
@@ -173,6 +187,8 @@ public:
 
 private:
 	template <class F> void each(const SlotRecord &record, u32 begin, u32 end, F visit) const;
+
+	static constexpr u32 kMany = PinSparse::most(false) / 4;
 
 	// Whether a dense record should be sparse; with hysteresis.
 	bool few(u32 live) const
@@ -233,6 +249,7 @@ private:
 	Result<void> make_run(SlotRecord &record, u32 lo, u32 hi, u64 base, u64 dma_base);
 	Result<void> insert_at_run(SlotRecord &record, const PinPiece &piece);
 	Result<void> insert_in_planes(SlotRecord &record, const PinPiece &piece);
+	Result<void> grow_sparse(SlotRecord &record, u32 count);
 	Result<void> insert_in_sparse(SlotRecord &record, const PinPiece &piece);
 	Result<void> insert_in_dense(SlotRecord &record, const PinPiece &piece);
 	static void set_bits(PinPlanesBlock &block, u32 lo, u32 n);

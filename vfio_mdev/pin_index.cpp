@@ -60,6 +60,44 @@ u64 PinIndex::to_next_record(u64 first, u64 npages) const
 	return record ? min(npages, (record->slot() << kPinSlotShift) - first) : npages;
 }
 
+// The record of the slot that a page is in, or null; near from now on if it can be.
+inline SlotRecord *PinIndex::approach(u64 offset)
+{
+	const u64 slot = offset >> kPinSlotShift;
+	SlotRecord *record = map_.find_and_note(slot);
+
+	if (record && PinMeta::form(*record) == PinForm::kDense && PinForms::takes_more(*record))
+		near_ = {slot << kPinSlotShift, PinForms::dense_words(*record), record};
+	return record;
+}
+
+[[gnu::noinline]] u64 PinIndex::pin_again_far(u64 offset)
+{
+	SlotRecord *record = approach(offset);
+
+	return record ? forms_.try_again_one(*record, place_of(offset)) : kPinNone;
+}
+
+[[gnu::noinline]] bool PinIndex::insert_far(u64 offset, u64 page)
+{
+	SlotRecord *record = approach(offset);
+
+	if (!record || !forms_.try_insert_one(*record, place_of(offset), page))
+		return false;
+	npages_++;
+	return true;
+}
+
+[[gnu::noinline]] u64 PinIndex::unpin_far(u64 offset)
+{
+	SlotRecord *record = approach(offset);
+
+	const u64 page = record ? PinForms::try_unpin_one(*record, place_of(offset)) : kPinNone;
+
+	npages_ -= page < kPinStill;
+	return page;
+}
+
 Result<u64> PinIndex::pin_many_again(u64 first, u64 npages, u64 *pages)
 {
 	u64 done = 0;
@@ -85,6 +123,8 @@ Result<u64> PinIndex::pin_many_again(u64 first, u64 npages, u64 *pages)
 
 Result<void> PinIndex::insert_piece(u64 slot, const PinPiece &piece)
 {
+	near_ = {};
+
 	SlotRecord *record = map_.find_and_note(slot);
 
 	if (record) {
@@ -185,6 +225,7 @@ template <class Gone> u64 PinIndex::unpin(u64 first, u64 npages, Gone &gone)
 {
 	u64 done = 0;
 
+	near_ = {};
 	gone.set_dma(forms_.with_dma());
 	while (done < npages) {
 		const SlotPart part(first + done, npages - done);
@@ -245,6 +286,7 @@ u64 PinIndex::list(u64 first, u64 last, PinnedRuns &out) const
 
 void PinIndex::clear()
 {
+	near_ = {};
 	for (SlotRecord *record = map_.first_from(0); record;) {
 		const u64 slot = record->slot();
 

@@ -77,7 +77,9 @@ public:
 		if (npages == 1) {
 			const u64 page = try_pin_again(first);
 
-			if (page != kPinNone) {
+			if (page == kPinNone)
+				return u64{0};
+			if (page != kPinStill) {
 				*pages = page;
 				return u64{1};
 			}
@@ -85,37 +87,45 @@ public:
 		return pin_many_again(first, npages, pages);
 	}
 
-	// The short ways for one page, of an index without DMA addresses, which
-	// hold where many are pinned. If it is not that simple they do nothing
-	// and say kPinNone, or false.
+	// The short ways for one page. If it is not that simple they do nothing,
+	// and say so.
 
-	// Pins a page once more; gives what it is.
+	// Pins a page once more; gives what it is, kPinNone if it is not
+	// pinned, or kPinStill if pin_again() has to do it.
 	u64 try_pin_again(u64 offset)
 	{
-		const SlotRecord *record = map_.find_and_note(offset >> kPinSlotShift);
-
-		return record ? forms_.try_again_one(*record, place_of(offset)) : kPinNone;
+		return near_.holds(offset) ? PinForms::again_in_word(near_.word(offset)) :
+					     pin_again_far(offset);
 	}
 
-	// Inserts a page, pinned once.
+	// The same if the page is near the last one, or kPinStill.
+	u64 try_pin_near_again(u64 offset)
+	{
+		return near_.holds(offset) ? PinForms::again_in_word(near_.word(offset)) :
+					     kPinStill;
+	}
+
+	// Inserts a page, pinned once, in an index without DMA addresses; or
+	// false.
 	bool try_insert(u64 offset, u64 page)
 	{
-		SlotRecord *record = map_.find_and_note(offset >> kPinSlotShift);
-
-		if (!record || !forms_.try_insert_one(*record, place_of(offset), page))
+		if (!near_.holds(offset)) [[unlikely]]
+			return insert_far(offset, page);
+		if (!PinForms::insert_in_word(*near_.record, near_.word(offset), page)) [[unlikely]]
 			return false;
 		npages_++;
 		return true;
 	}
 
-	// Unpins a page once; gives what it was, or kPinStill if it is pinned
-	// still. The index is not empty then.
+	// Unpins a page once, in such an index; gives what it was, kPinStill if
+	// it is pinned still, or kPinNone, with nothing done. The index is not
+	// empty then.
 	u64 try_unpin(u64 offset)
 	{
-		SlotRecord *record = map_.find_and_note(offset >> kPinSlotShift);
-		const u64 page =
-			record ? forms_.try_unpin_one(*record, place_of(offset)) : kPinNone;
+		if (!near_.holds(offset) || !PinForms::spares_one(*near_.record)) [[unlikely]]
+			return unpin_far(offset);
 
+		const u64 page = PinForms::unpin_in_word(*near_.record, near_.word(offset));
 		npages_ -= page < kPinStill;
 		return page;
 	}
@@ -176,6 +186,29 @@ private:
 		return npages && first <= kLastOffset && npages - 1 <= kLastOffset - first;
 	}
 
+	// The slot of the page that a short way found last, if it is dense and
+	// takes more. What may change forms forgets it.
+	struct Near {
+		bool holds(u64 offset) const
+		{
+			return offset - first < kPinSlotPages;
+		}
+
+		u64 &word(u64 offset) const
+		{
+			return words[offset - first];
+		}
+
+		// Of the slot, or none.
+		u64 first = ~u64{0} - kPinSlotPages;
+		u64 *words = nullptr;
+		SlotRecord *record = nullptr;
+	};
+
+	SlotRecord *approach(u64 offset);
+	u64 pin_again_far(u64 offset);
+	bool insert_far(u64 offset, u64 page);
+	u64 unpin_far(u64 offset);
 	Result<u64> pin_many_again(u64 first, u64 npages, u64 *pages);
 	u64 length_from(u64 first, u64 npages, bool pinned) const;
 	u64 to_next_record(u64 first, u64 npages) const;
@@ -183,6 +216,7 @@ private:
 	Result<void> insert_piece(u64 slot, const PinPiece &piece);
 	void undo(u64 first, u64 npages);
 
+	Near near_;
 	SlotMap map_;
 	PinForms forms_;
 	u64 npages_ = 0;

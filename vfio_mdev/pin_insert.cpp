@@ -194,13 +194,41 @@ Result<void> PinForms::insert_in_planes(SlotRecord &record, const PinPiece &piec
 	return {};
 }
 
+// Gives a sparse record room for so many pages.
+Result<void> PinForms::grow_sparse(SlotRecord &record, u32 count)
+{
+	const PinSparse from = sparse(record);
+	const u32 size_class = PinSparse::class_for(count, with_dma());
+	void *block = allocate(PinSparse::kSizes[size_class]);
+
+	if (!block)
+		return Error(ENOMEM);
+
+	const PinSparse to = sparse_at(block, size_class, from.count);
+	__builtin_memcpy(to.words, from.words, from.count * sizeof(u64));
+	__builtin_memcpy(to.places, from.places, from.count * sizeof(u16));
+	if (with_dma())
+		__builtin_memcpy(to.dma, from.dma, from.count * sizeof(u64));
+
+	SlotRecord grown{record.key, reinterpret_cast<u64>(block)};
+	set_sparse(grown, to);
+	replace(record, grown);
+	return {};
+}
+
 Result<void> PinForms::insert_in_sparse(SlotRecord &record, const PinPiece &piece)
 {
+	const u32 total = live(record) + piece.n;
+
+	if (total > sparse(record).capacity(with_dma())) {
+		if (piece.is_contiguous() && TRY(rebuild_contiguous(record, piece)))
+			return {};
+		if (total > PinSparse::most(with_dma()))
+			return rebuild(record, piece);
+		TRY(grow_sparse(record, total));
+	}
+
 	PinSparse sparse = this->sparse(record);
-
-	if (sparse.count + piece.n > sparse.capacity(with_dma()))
-		return rebuild(record, piece);
-
 	const u32 at = sparse.before(piece.lo);
 	if (at < sparse.count)
 		move_sparse(sparse, at, at + piece.n);
@@ -218,13 +246,13 @@ Result<void> PinForms::insert_in_sparse(SlotRecord &record, const PinPiece &piec
 // Behind all that it has.
 bool PinForms::try_append_sparse(SlotRecord &record, u32 place, u64 page) const
 {
-	PinSparse sparse = this->sparse(record);
+	const PinSparse sparse = this->sparse(record);
 
 	if (sparse.count == sparse.capacity(false) || sparse.places[sparse.count - 1] >= place)
 		return false;
 	sparse.words[sparse.count] = page + kPinOne;
-	sparse.places[sparse.count++] = static_cast<u16>(place);
-	set_sparse(record, sparse);
+	sparse.places[sparse.count] = static_cast<u16>(place);
+	record.key += 1U << PinSparse::kClassBits;
 	return true;
 }
 
@@ -299,10 +327,6 @@ Result<void> PinForms::rebuild(SlotRecord &record, const PinPiece &piece)
 	const u32 old = live(record);
 	const u32 total = old + piece.n;
 	SlotRecord built = record;
-
-	if (old && piece.n && piece.is_contiguous() && PinMeta::form(record) == PinForm::kSparse &&
-	    TRY(rebuild_contiguous(record, piece)))
-		return {};
 
 	if (total <= PinSparse::most(with_dma())) {
 		const u32 size_class = PinSparse::class_for(total, with_dma());

@@ -115,7 +115,7 @@ Result<void> Type1::attach_hardware(UniquePtr<AttachedGroup> entry)
 	}
 
 	space_.swap(space);
-	non_pinned_groups_++;
+	count_non_pinned(1);
 	return {};
 }
 
@@ -238,7 +238,7 @@ void Type1::detach_group(iommu_group *group)
 	// wrote until now nobody can.
 	const Guard guard(lock_);
 
-	non_pinned_groups_--;
+	count_non_pinned(-1);
 	if (dirty_tracking_)
 		for (DmaRange &dma : dmas_)
 			dma.mark_all_dirty();

@@ -49,7 +49,8 @@ struct ExternalPages {
 
 class DmaRange : public RangeNode<DmaRange>, public ListNode<DmaRange> {
 public:
-	DmaRange(IovaRange range, UserVa uva, u32 prot) : range_(range), uva_(uva), prot_(prot)
+	DmaRange(IovaRange range, UserVa uva, u32 prot)
+		: refused_(~prot & ~kLeaving), range_(range), uva_(uva), prot_(prot)
 	{
 	}
 
@@ -79,6 +80,22 @@ public:
 	bool readable() const
 	{
 		return prot_ & SHIM_IOMMU_READ;
+	}
+
+	// Whether devices may pin it for prot now.
+	bool takes_pins(u32 prot) const
+	{
+		return !(refused_ & (prot | kLeaving));
+	}
+
+	bool leaving() const
+	{
+		return refused_ & kLeaving;
+	}
+
+	void set_leaving(bool leaving)
+	{
+		refused_ = leaving ? refused_ | kLeaving : refused_ & ~kLeaving;
 	}
 
 	Owner &owner() const
@@ -161,6 +178,12 @@ public:
 	u64 try_pin_external_again(Iova iova)
 	{
 		return external_ ? external_->try_pin_again(page_index(iova)) : kPinNone;
+	}
+
+	// The same, and kPinStill if it would take any longer.
+	u64 try_pin_near_external_again(Iova iova)
+	{
+		return external_ ? external_->try_pin_near_again(page_index(iova)) : kPinStill;
 	}
 
 	// False if there is no memory for it, or it is there.
@@ -269,11 +292,12 @@ public:
 	u32 held = 0;
 	bool iommu_mapped = false;
 	bool vaddr_invalid = false;
-	bool leaving = false;
 	// Set under the container's lock, cleared by whom it is busy with.
 	Atomic<bool> busy{false};
 
 private:
+	static constexpr u32 kLeaving = 1U << 31;
+
 	u64 page_index(Iova iova) const
 	{
 		return (iova - range_.first) >> kPageShift;
@@ -289,6 +313,8 @@ private:
 	u64 count_external(IovaRange part) const;
 
 	bool all_dirty_ = false;
+	// What pins may not ask for: bits of prot, and kLeaving.
+	u32 refused_;
 	const IovaRange range_;
 	UserVa uva_;
 	RefPtr<Owner> owner_;

@@ -83,7 +83,7 @@ void Type1::register_device(vfio_device *device)
 	const Guard guard(lock_);
 
 	shim_device_list_add(&devices_, device);
-	listeners_++;
+	count_listeners(1);
 }
 
 void Type1::unregister_device(vfio_device *device)
@@ -95,7 +95,7 @@ void Type1::unregister_device(vfio_device *device)
 	const Guard guard(lock_);
 
 	shim_device_list_remove(device);
-	listeners_--;
+	count_listeners(-1);
 }
 
 } // namespace vfio

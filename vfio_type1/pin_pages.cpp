@@ -34,7 +34,7 @@ Result<DmaRange *> Type1::hold(Iova iova)
 {
 	TRY(settle({iova, iova}, false));
 
-	DmaRange *dma = dmas_.find(iova);
+	DmaRange *dma = dmas_.find_and_note(iova);
 	if (!dma)
 		return Error(EINVAL);
 	dma->held++;
@@ -78,7 +78,7 @@ Result<void> Type1::pin_part(Iova iova, u64 npages, u32 prot, u64 *handles, u64 
 	DmaRange &dma = *TRY(hold(iova));
 	const Defer release([this, &dma]() __no_lock_analysis { let_go(dma); });
 
-	if (dma.leaving)
+	if (dma.leaving())
 		return Error(EINVAL);
 	if ((dma.prot() & prot) != prot)
 		return Error(EPERM);
@@ -120,38 +120,71 @@ Result<void> Type1::pin_part(Iova iova, u64 npages, u32 prot, u64 *handles, u64 
 	return {};
 }
 
-// One page, which is what devices mostly pin, and mostly again: only looked up.
-// If it is not there the mapping is held, unless anything is out of the
-// ordinary. groups_lock_ is not needed here: what it guards is of no concern
-// where all groups are known to pin, but for iommu_mapped, which does not
-// change under lock_.
-inline Type1::PinnedOrHeld Type1::pin_again_or_hold(Iova iova, u32 prot)
+// One page, which is what devices mostly pin, and mostly again: then it is near
+// the last one and takes no more than this. groups_lock_ is not needed: what it
+// guards is of no concern where all groups are known to pin, but for
+// iommu_mapped, which does not change under lock_.
+inline int Type1::pin_page(iommu_group *group, Iova iova, u32 prot, u64 *handle)
 {
-	const Guard guard(lock_);
+	Guard guard(lock_);
+	DmaRange *const dma = dmas_.recent();
 
-	if (non_pinned_groups_ || !listeners_) [[unlikely]]
-		return {};
+	if (short_pins_ && dma && dma->takes_pins(prot)) [[likely]] {
+		const u64 page = dma->try_pin_near_external_again(iova);
 
-	DmaRange *const dma = dmas_.find(iova);
-	if (!dma || dma->leaving || (dma->prot() & prot) != prot) [[unlikely]]
-		return {};
-
-	const u64 page = dma->try_pin_external_again(iova);
-	if (page != kPinNone)
-		return {page, nullptr};
-	if (dma->busy.load() || !v2_)
-		return {};
-	dma->held++;
-	return {dma->iommu_mapped ? kPinStill : kPinNone, dma};
+		if (page < kPinStill) [[likely]] {
+			*handle = shim_page_of(page);
+			return 1;
+		}
+	}
+	guard.hand_over();
+	return pin_page_far(group, iova, prot, handle);
 }
 
-// A page that was not pinned when the mapping was held. Errors: EAGAIN if it is
-// now, or is none of the usual ones; as charging gives. Nothing is done then.
-Result<void> Type1::pin_held(PinnedOrHeld found, Iova iova, u64 *handle)
+// Goes on where pin_page() stopped, with lock_ held.
+[[gnu::noinline]] int Type1::pin_page_far(iommu_group *group, Iova iova, u32 prot, u64 *handle)
 {
-	DmaRange &dma = *found.held;
+	const Result<void> pinned = pin_again_or_new(page_at(iova), prot, handle);
+
+	if (pinned.ok()) [[likely]]
+		return 1;
+	if (pinned.error() == Error(EAGAIN))
+		return pin_any(group, iova, 1, prot, handle);
+	*handle = 0;
+	return pinned.negative();
+}
+
+// Errors: EAGAIN if anything is out of the ordinary; as charging gives. Nothing
+// is done then.
+inline Result<void> Type1::pin_again_or_new(Iova iova, u32 prot, u64 *handle)
+{
+	DmaRange *dma;
+	bool mapped;
+	{
+		const Guard guard(lock_, Guard::kTakeOver);
+
+		dma = short_pins_ ? dmas_.find_and_note(iova) : nullptr;
+		if (!dma || !dma->takes_pins(prot)) [[unlikely]]
+			return Error(EAGAIN);
+
+		const u64 page = dma->try_pin_external_again(iova);
+		if (page < kPinStill) {
+			*handle = shim_page_of(page);
+			return {};
+		}
+		if (page == kPinStill || dma->busy.load()) [[unlikely]]
+			return Error(EAGAIN);
+		dma->held++;
+		mapped = dma->iommu_mapped;
+	}
+	return pin_held(*dma, mapped, iova, handle);
+}
+
+// A page that was not pinned when its mapping was held, and whether a hardware
+// domain had that. Errors: as above.
+inline Result<void> Type1::pin_held(DmaRange &dma, bool mapped, Iova iova, u64 *handle)
+{
 	const Owner &owner = dma.owner();
-	const bool mapped = found.page == kPinStill;
 	const u64 uva = dma.uva_of(iova).value;
 	const bool dirty = dma.writable();
 	const bool own = owner.mm() == shim_current_mm();
@@ -194,40 +227,22 @@ Error Type1::put_held(DmaRange &dma, u64 page, Error error)
 	return error;
 }
 
-inline Result<void> Type1::pin_pages(iommu_group *group, Iova iova, u32 npages, u32 prot,
-				     u64 *handles)
+inline int Type1::pin_pages(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles)
 {
-	iova = page_at(iova);
-	if (npages == 1) {
-		const PinnedOrHeld found = pin_again_or_hold(iova, prot);
-
-		if (found.page < kPinStill) [[likely]] {
-			*handles = shim_page_of(found.page);
-			return {};
-		}
-		if (found.held) [[likely]] {
-			const Result<void> pinned = pin_held(found, iova, handles);
-
-			if (pinned.ok()) [[likely]]
-				return {};
-			if (pinned.error() != Error(EAGAIN)) {
-				*handles = 0;
-				return pinned;
-			}
-		}
-	}
-	return pin_any(group, iova, npages, prot, handles);
+	return npages == 1 ? pin_page(group, iova, prot, handles) :
+			     pin_any(group, iova, npages, prot, handles);
 }
 
 // Apart, for the small frame of pinning one page.
-[[gnu::noinline]] Result<void> Type1::pin_any(iommu_group *group, Iova iova, u32 npages, u32 prot,
-					      u64 *handles)
+[[gnu::noinline]] int Type1::pin_any(iommu_group *group, Iova iova, u32 npages, u32 prot,
+				     u64 *handles)
 {
-	const Result<void> pinned = pin_many(group, iova, npages, prot, handles);
+	const Result<void> pinned = pin_many(group, page_at(iova), npages, prot, handles);
 
-	if (!pinned.ok())
-		__builtin_memset(handles, 0, npages * sizeof(*handles));
-	return pinned;
+	if (pinned.ok())
+		return static_cast<int>(npages);
+	__builtin_memset(handles, 0, npages * sizeof(*handles));
+	return pinned.negative();
 }
 
 Result<void> Type1::pin_many(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles)
@@ -264,7 +279,7 @@ Result<void> Type1::pin_many(iommu_group *group, Iova iova, u32 npages, u32 prot
 	const Guard guard(lock_);
 	if (attached && !attached->pinned_dirty_scope) {
 		attached->pinned_dirty_scope = true;
-		non_pinned_groups_--;
+		count_non_pinned(-1);
 	}
 	return {};
 }
@@ -277,8 +292,6 @@ using namespace vfio;
 CORE_ENTRY int type1_pin_pages(type1 *handle, iommu_group *group, u64 iova, u32 npages, u32 prot,
 			       page **pages)
 {
-	const Result<void> result = static_cast<Type1 *>(handle)->pin_pages(
-		group, {iova}, npages, prot, handles_of(pages));
-
-	return result.ok() ? static_cast<int>(npages) : result.negative();
+	return static_cast<Type1 *>(handle)->pin_pages(group, {iova}, npages, prot,
+						       handles_of(pages));
 }

@@ -46,7 +46,7 @@ struct MsiWindow {
 	Iova first;
 };
 
-class Type1 : public type1, Pinned {
+class Type1 : public type1 {
 public:
 	// extension: VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU or
 	// VFIO_TYPE1_NESTING_IOMMU. Errors: EINVAL for others, ENOMEM.
@@ -79,8 +79,9 @@ public:
 	void detach_group(iommu_group *group);
 	Result<iommu_domain *> domain_of(iommu_group *group);
 
-	// Writes handles of the pages (shim/pin.h).
-	Result<void> pin_pages(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles);
+	// Writes handles of the pages (shim/pin.h). Gives npages or a negative
+	// errno.
+	int pin_pages(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles);
 	void unpin_pages(Iova iova, u32 npages);
 	Result<void> dma_rw(Iova iova, u8 *data, size_t size, bool write);
 	void register_device(vfio_device *device);
@@ -166,6 +167,23 @@ private:
 	static Result<void> report_victims(const List<DmaRange> &victims, DirtyReport &report,
 					   bool all);
 
+	void count_non_pinned(int more) __must_hold(lock_)
+	{
+		non_pinned_groups_ += more;
+		note_short_pins();
+	}
+
+	void count_listeners(int more) __must_hold(lock_)
+	{
+		listeners_ += more;
+		note_short_pins();
+	}
+
+	void note_short_pins() __must_hold(lock_)
+	{
+		short_pins_ = v2_ && !non_pinned_groups_ && listeners_;
+	}
+
 	// attach.cpp
 	AttachedGroup *group_entry(iommu_group *group) __must_hold_shared(groups_lock_);
 	Result<void> attach_hardware(UniquePtr<AttachedGroup> attached)
@@ -184,20 +202,18 @@ private:
 
 	// pin_pages.cpp and unpin_pages.cpp
 	class Refund;
-	// A page that was pinned, or else the mapping, if it is held now, and
-	// kPinStill as page if a hardware domain has it.
-	struct PinnedOrHeld {
-		u64 page = kPinNone;
-		DmaRange *held = nullptr;
-	};
 	Result<DmaRange *> hold(Iova iova) __must_hold(lock_);
 	void let_go(DmaRange &dma) __must_hold(lock_);
 	static Result<u64> pin_and_charge(const DmaRange &dma, bool mapped, ExternalPages &pages);
 	static void undo_pin(const DmaRange &dma, u64 charge, const ExternalPages &pages);
-	PinnedOrHeld pin_again_or_hold(Iova iova, u32 prot) __must_not_hold(lock_);
-	Result<void> pin_held(PinnedOrHeld found, Iova iova, u64 *handle) __must_not_hold(lock_);
+	int pin_page(iommu_group *group, Iova iova, u32 prot, u64 *handle) __no_lock_analysis;
+	int pin_page_far(iommu_group *group, Iova iova, u32 prot, u64 *handle)
+		__releases_lock(lock_);
+	Result<void> pin_again_or_new(Iova iova, u32 prot, u64 *handle) __releases_lock(lock_);
+	Result<void> pin_held(DmaRange &dma, bool mapped, Iova iova, u64 *handle)
+		__must_not_hold(lock_);
 	Error put_held(DmaRange &dma, u64 page, Error error) __must_not_hold(lock_);
-	Result<void> pin_any(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles)
+	int pin_any(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles)
 		__must_not_hold(groups_lock_, lock_);
 	Result<void> pin_part(Iova iova, u64 npages, u32 prot, u64 *handles, u64 *words, u64 &done)
 		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
@@ -223,12 +239,14 @@ private:
 	static LockClass devices_lock_class_;
 	static LockClass settled_class_;
 
+	// First, because it is taken most.
+	Mutex lock_{lock_class_};
+	Mutex devices_lock_{devices_lock_class_};
+	RwSem groups_lock_{groups_lock_class_};
+
 	const bool v2_;
 	const bool nesting_;
 
-	Mutex devices_lock_{devices_lock_class_};
-	RwSem groups_lock_{groups_lock_class_};
-	Mutex lock_{lock_class_};
 	WaitQueue settled_{settled_class_};
 
 	// Devices that hear of unmaps, and how many. Changed under devices_lock_
@@ -243,7 +261,9 @@ private:
 
 	RangeTree<DmaRange> dmas_ __guarded_by(lock_);
 	RefPtr<Owner> last_owner_ __guarded_by(lock_);
-	u64 non_pinned_groups_ __guarded_by(lock_) = 0;
+	u32 non_pinned_groups_ __guarded_by(lock_) = 0;
+	// Whether devices pin, and all that groups do is pin: note_short_pins().
+	bool short_pins_ __guarded_by(lock_) = false;
 	// Mappings too long for a dirty bitmap.
 	u32 oversized_ __guarded_by(lock_) = 0;
 	u32 dma_avail_ __guarded_by(lock_);

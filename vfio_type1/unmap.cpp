@@ -229,7 +229,7 @@ Result<bool> Type1::take_victims(IovaRange range, bool *all_dirty, List<DmaRange
 	}
 	if (external) {
 		victims.clear();
-		external->leaving = true;
+		external->set_leaving(true);
 		*pinned = external->range();
 		return false;
 	}
@@ -244,7 +244,7 @@ void Type1::stay()
 	const Guard guard(lock_);
 
 	for (DmaRange &dma : dmas_)
-		dma.leaving = false;
+		dma.set_leaving(false);
 }
 
 void Type1::put_back(List<DmaRange> &victims)
@@ -253,7 +253,7 @@ void Type1::put_back(List<DmaRange> &victims)
 		const Guard guard(lock_);
 
 		while (DmaRange *dma = victims.pop_front()) {
-			dma->leaving = false;
+			dma->set_leaving(false);
 			dma->busy.store(false);
 		}
 	}

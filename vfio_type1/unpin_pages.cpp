@@ -56,7 +56,7 @@ u64 Type1::unpin_part(Iova iova, u64 npages, Refund &refund)
 	bool writable = false;
 	{
 		const Guard guard(lock_);
-		DmaRange *dma = dmas_.find(iova);
+		DmaRange *dma = dmas_.find_and_note(iova);
 
 		if (!dma || dirty_tracking_) [[unlikely]]
 			return 0;
@@ -79,7 +79,7 @@ u64 Type1::unpin_part_dirty(Iova iova, u64 npages, Refund &refund)
 	PinnedRuns gone;
 	u64 counted = 0;
 	Guard guard(lock_);
-	DmaRange *dma = dmas_.find(iova);
+	DmaRange *dma = dmas_.find_and_note(iova);
 
 	if (!dma)
 		return 0;
@@ -126,7 +126,7 @@ void Type1::unpin_held(Iova iova, u64 npages)
 	bool writable = false;
 	{
 		const Guard guard(lock_);
-		DmaRange *const dma = dmas_.find(iova);
+		DmaRange *const dma = dmas_.find_and_note(iova);
 
 		if (!dma || dirty_tracking_) [[unlikely]]
 			return false;

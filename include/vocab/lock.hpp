@@ -64,10 +64,22 @@ public:
 		mutex_.lock();
 	}
 
+	// Takes over a mutex that hand_over() left locked.
+	enum TakeOver { kTakeOver };
+	Guard(Mutex &mutex, TakeOver) __must_hold(mutex) : mutex_(mutex)
+	{
+	}
+
 	~Guard() __releases_lock()
 	{
 		if (held_)
 			mutex_.unlock();
+	}
+
+	// The mutex stays locked, and another guard takes it over.
+	void hand_over()
+	{
+		held_ = false;
 	}
 
 	// Lets go before the end of the scope, and takes the mutex again.

@@ -25,9 +25,9 @@ class PinIndexFuzz : public fuzz::Input<HostTest> {
 		return below(256) << 9 * below(5);
 	}
 
-	void operate(PinModel &model)
+	void operate(PinModel &model, bool with_dma)
 	{
-		const u64 what = below(9);
+		const u64 what = below(12);
 		const u64 first = offset();
 		const u64 n = min(1 + (bytes.flag() ? below(1200) : below(8)),
 				  PinIndex::kLastOffset - first + 1);
@@ -59,6 +59,17 @@ class PinIndexFuzz : public fuzz::Input<HostTest> {
 		case 6:
 			model.drop(first, n);
 			break;
+		case 7:
+			model.try_pin_again(first);
+			break;
+		case 8:
+			if (!with_dma)
+				model.try_insert(first, pages.page[0]);
+			break;
+		case 9:
+			if (!with_dma)
+				model.try_unpin(first);
+			break;
 		default:
 			model.unpin(first, n);
 		}
@@ -68,10 +79,11 @@ class PinIndexFuzz : public fuzz::Input<HostTest> {
 
 	void fuzz() override
 	{
-		PinModel model(bytes.flag());
+		const bool with_dma = bytes.flag();
+		PinModel model(with_dma);
 
 		while (!bytes.empty()) {
-			operate(model);
+			operate(model, with_dma);
 			model.check_all();
 		}
 	}

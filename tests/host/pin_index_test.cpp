@@ -487,7 +487,58 @@ TEST_F(PinIndexTest, Clear)
 	EXPECT_TRUE(model.insert_run(PinIndex::kLastOffset - 600, 601, 5, 0));
 	EXPECT_TRUE(model.insert(0, PinModel::scattered(0, 1000)));
 	EXPECT_TRUE(model.pin_again(PinIndex::kLastOffset - 600, 601));
+	model.try_pin_again(7);
 	model.clear();
 	expect_bytes(model, 0);
+	model.try_pin_again(7);
 	EXPECT_TRUE(model.insert(0, PinModel::scattered(0, 1000)));
+}
+
+// The short ways of one page do what they can in every form.
+TEST_F(PinIndexTest, OnePage)
+{
+	PinModel model;
+	u64 at = 0;
+	const auto expect_again = [&](u64 offset, u64 page) {
+		EXPECT_EQ(model.index.try_pin_again(offset), page);
+		model.pins.at(offset).count++;
+	};
+
+	// A single page, then sparse, then dense; pages go on in order.
+	EXPECT_EQ(model.index.try_pin_again(0), kPinNone);
+	EXPECT_FALSE(model.index.try_insert(0, 99)) << "the first takes the long way";
+	EXPECT_TRUE(model.insert(0, PinModel::scattered(0, 1)));
+	expect_again(0, model.pins.at(0).page);
+	EXPECT_EQ(model.index.try_pin_again(1), kPinNone);
+	for (at = 1; at < kPinSlotPages; at++) {
+		const PinModel::Pages page = PinModel::scattered(at, 1);
+
+		if (model.index.try_insert(at, page.page[0]))
+			model.pins[at] = {page.page[0], 0, 1};
+		else
+			EXPECT_TRUE(model.insert(at, page));
+		expect_again(at, page.page[0]);
+		expect_again(0, model.pins.at(0).page);
+	}
+	model.check_all();
+
+	// All but the last go, one by one.
+	for (at = 0; at < kPinSlotPages - 1; at++)
+		while (model.pins.contains(at) && !HasFailure()) {
+			const u64 before = model.pins.at(at).count;
+
+			model.try_unpin(at);
+			if (model.pins.contains(at) && model.pins.at(at).count == before)
+				model.unpin(at, 1);
+		}
+	EXPECT_EQ(model.index.npages(), 1u);
+
+	// Contiguous pages: of a run only the long way knows whether there is
+	// memory to count, planes have it.
+	EXPECT_TRUE(model.insert_run(512, 512, 0x1000, 0));
+	EXPECT_EQ(model.index.try_pin_again(600), kPinStill);
+	EXPECT_EQ(model.index.try_pin_again(1024), kPinNone);
+	EXPECT_TRUE(model.pin_again(600, 1));
+	expect_again(600, 0x1000 + 600 - 512);
+	model.check_all();
 }

@@ -169,6 +169,39 @@ void PinModel::unpin(u64 first, u64 n)
 	take_off<PinnedRuns>(first, n);
 }
 
+void PinModel::try_pin_again(u64 offset)
+{
+	const auto at = pins.find(offset);
+	const u64 page = index.try_pin_again(offset);
+
+	if (page == kPinStill)
+		return;
+	ASSERT_EQ(page, at == pins.end() ? kPinNone : at->second.page);
+	if (at != pins.end())
+		at->second.count++;
+}
+
+void PinModel::try_insert(u64 offset, u64 page)
+{
+	if (!index.try_insert(offset, page))
+		return;
+	ASSERT_TRUE(pins.try_emplace(offset, Pin{page, 0, 1}).second);
+}
+
+void PinModel::try_unpin(u64 offset)
+{
+	const auto at = pins.find(offset);
+	const u64 page = index.try_unpin(offset);
+
+	if (page == kPinNone)
+		return;
+	ASSERT_NE(at, pins.end());
+	ASSERT_EQ(page, at->second.count == 1 ? at->second.page : kPinStill);
+	if (--at->second.count == 0)
+		pins.erase(at);
+	ASSERT_FALSE(index.empty());
+}
+
 void PinModel::drop(u64 first, u64 n)
 {
 	take_off<DroppedRuns>(first, n);

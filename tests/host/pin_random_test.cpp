@@ -32,6 +32,10 @@ protected:
 			mock::plan.reset();
 			if (fail && below(4) == 0)
 				mock::plan.fail(mock::Fail::kAlloc, 1 + below(6));
+			if (below(4) == 0) {
+				short_way(model, below(3), first, pages.page[0], with_dma);
+				continue;
+			}
 			switch (below(10)) {
 			case 0:
 			case 1:
@@ -67,6 +71,17 @@ protected:
 				model.clear();
 		}
 		model.check_all();
+	}
+
+	static void short_way(PinModel &model, u64 which, u64 offset, u64 page, bool with_dma)
+	{
+		if (which == 0 || with_dma)
+			model.try_pin_again(offset);
+		else if (which == 1)
+			model.try_insert(offset, page);
+		else
+			model.try_unpin(offset);
+		model.check(offset, offset);
 	}
 };
 
