@@ -217,4 +217,16 @@ std::size_t Memory::huge_bytes() const {
   throw std::runtime_error("/proc/self/smaps does not show our memory");
 }
 
+SparseMemory::SparseMemory(std::size_t npages, const std::vector<std::size_t>& touched)
+    : size_(npages * kPage) {
+  void* mapped = mmap(nullptr, size_, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapped == MAP_FAILED) throw_errno("mmap");
+  start_ = static_cast<char*>(mapped);
+  if (madvise(start_, size_, MADV_NOHUGEPAGE)) throw_errno("madvise");
+  for (std::size_t page : touched) start_[page * kPage] = 1;
+}
+
+SparseMemory::~SparseMemory() { munmap(start_, size_); }
+
 }  // namespace bench

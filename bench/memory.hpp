@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace bench {
 
@@ -44,6 +45,22 @@ class Memory {
   char* reservation_ = nullptr;
   char* start_ = nullptr;
   std::size_t runs_ = 0;
+};
+
+// Room for npages, of which only some are there: touched in this order.
+class SparseMemory {
+ public:
+  SparseMemory(std::size_t npages, const std::vector<std::size_t>& touched);
+  ~SparseMemory();
+  SparseMemory(const SparseMemory&) = delete;
+  SparseMemory& operator=(const SparseMemory&) = delete;
+
+  std::uint64_t address() const { return reinterpret_cast<std::uint64_t>(start_); }
+  std::size_t size() const { return size_; }
+
+ private:
+  std::size_t size_;
+  char* start_;
 };
 
 // Bytes that the kernel has allocated by kmalloc, from slab caches and by vmalloc.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 #include <random>
+#include <set>
 #include <stdexcept>
 
 #include "container.hpp"
@@ -149,6 +150,61 @@ double bytes_to_map(Container& container, const Memory& memory) {
   return after > before ? static_cast<double>(after - before) : 0;
 }
 
+// Single pages of a mapping, anywhere in memory, pinned one by one in that order.
+double bytes_to_pin(std::size_t npages, const std::vector<std::size_t>& pinned) {
+  PinDevice device;
+  const SparseMemory memory(npages, pinned);
+  // Above the interrupt window, where there is room for any size.
+  constexpr std::uint64_t kHighIova = std::uint64_t{1} << 40;
+  device.container().map(kHighIova, memory.address(), memory.size());
+  kernel_bytes();
+  const std::uint64_t before = kernel_bytes();
+  for (std::size_t page : pinned) device.pin(kHighIova + page * kPage, 1, 1);
+  const std::uint64_t after = kernel_bytes();
+  for (std::size_t page : pinned) device.unpin(kHighIova + page * kPage, 1, 1);
+  return after > before ? static_cast<double>(after - before) : 0;
+}
+
+// One page in so many, by chance.
+std::vector<std::size_t> one_in(std::size_t part, std::size_t count) {
+  std::mt19937_64 random(part);
+  std::set<std::size_t> pages;
+  while (pages.size() < count) pages.insert(random() % (part * count));
+  std::vector<std::size_t> order(pages.begin(), pages.end());
+  std::shuffle(order.begin(), order.end(), random);
+  return order;
+}
+
+void run_pin_memory(Meter& meter) {
+  {
+    PinDevice device;
+    const Memory memory(Layout::kThp, 512 * kMiB);
+    const std::size_t npages = memory.size() / kPage;
+    device.container().map(kIova, memory.address(), memory.size());
+    kernel_bytes();
+    for (int i = 0; i < kRuns; i++) {
+      const std::uint64_t before = kernel_bytes();
+      device.pin(kIova, npages, 512);
+      meter.add("bytes-pins-thp", static_cast<double>(kernel_bytes() - before) /
+                                      static_cast<double>(npages));
+      device.unpin(kIova, npages, 512);
+    }
+  }
+  const auto measure = [&](const std::string& name, std::size_t npages,
+                           const std::vector<std::size_t>& pinned) {
+    for (int i = 0; i < 3; i++)
+      meter.add("bytes-pins-" + name,
+                bytes_to_pin(npages, pinned) / static_cast<double>(pinned.size()));
+  };
+  std::vector<std::size_t> order = shuffled();
+  measure("all", kMany, order);
+  for (std::size_t& page : order) page *= 2;
+  measure("half", 2 * kMany, order);
+  measure("64th", 64 * kMany, one_in(64, kMany));
+  measure("4096th", 4096 * kMany / 2, one_in(4096, kMany / 2));
+  measure("one", std::size_t{512} * 1024 * kMiB / kPage, {12345678});
+}
+
 void run_memory(Meter& meter) {
   Container container;
   {
@@ -203,6 +259,10 @@ const std::vector<Group>& groups() {
        {"pin-single", "again-single", "unpin-single", "pin-worker-single"},
        [](Meter& m) { run_pins(m, "single", Layout::kScattered, 1); }},
       {"memory", {"bytes-run", "bytes-thp-512m"}, run_memory},
+      {"pins-memory",
+       {"bytes-pins-thp", "bytes-pins-all", "bytes-pins-half", "bytes-pins-64th",
+        "bytes-pins-4096th", "bytes-pins-one"},
+       run_pin_memory},
   };
   return all;
 }

@@ -69,6 +69,14 @@ SECTIONS = [
         Row("bytes-run", "64 MiB of scattered 4K pages", "a run of contiguous pages", 16, 0),
         Row("bytes-thp-512m", "512 MiB of THP", "in all", 8192, 0),
     ]),
+    Section("Bytes that record what devices behind an emulated IOMMU pin", [
+        Row("bytes-pins-thp", "all of 512 MiB of THP", "a page", 0.1, 3),
+        Row("bytes-pins-all", "all pages, scattered", "a page", 10, 1),
+        Row("bytes-pins-half", "every second page, scattered", "a page", 20, 1),
+        Row("bytes-pins-64th", "1 page in 64, random", "a page", 28, 1),
+        Row("bytes-pins-4096th", "1 page in 4096, random", "a page", 40, 1),
+        Row("bytes-pins-one", "one page of 512 GiB", "in all", 1024, 0),
+    ]),
 ]
 
 Result = namedtuple("Result", "row stock ours bar met")
