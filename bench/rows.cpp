@@ -18,6 +18,8 @@ namespace {
 // Aligned to every page size there is, and below the interrupt window of x86 (0xfee00000).
 constexpr std::uint64_t kIova = 1 << 30;
 constexpr std::size_t kMany = 16384;
+// Above that window, where there is room for any size.
+constexpr std::uint64_t kHighIova = std::uint64_t{1} << 40;
 constexpr int kCalls = 201;
 constexpr int kRuns = 5;
 
@@ -154,8 +156,6 @@ double bytes_to_map(Container& container, const Memory& memory) {
 double bytes_to_pin(std::size_t npages, const std::vector<std::size_t>& pinned) {
   PinDevice device;
   const SparseMemory memory(npages, pinned);
-  // Above the interrupt window, where there is room for any size.
-  constexpr std::uint64_t kHighIova = std::uint64_t{1} << 40;
   device.container().map(kHighIova, memory.address(), memory.size());
   kernel_bytes();
   const std::uint64_t before = kernel_bytes();
@@ -175,6 +175,25 @@ std::vector<std::size_t> one_in(std::size_t part, std::size_t count) {
   return order;
 }
 
+// The same pages in the same order, each by a call of the program.
+void run_sparse_pins(Meter& meter, const std::string& name, std::size_t npages,
+                     const std::vector<std::size_t>& pinned) {
+  PinDevice device;
+  const SparseMemory memory(npages, pinned);
+  const auto each = [&](auto call) {
+    for (std::size_t page : pinned) call(kHighIova + page * kPage);
+  };
+  const auto pin = [&](std::uint64_t iova) { device.pin(iova, 1, 1); };
+  const auto unpin = [&](std::uint64_t iova) { device.unpin(iova, 1, 1); };
+  device.container().map(kHighIova, memory.address(), memory.size());
+  for (int i = 0; i < 3; i++) {
+    meter.measure("pin-" + name, pinned.size(), [&] { each(pin); });
+    meter.measure("again-" + name, pinned.size(), [&] { each(pin); });
+    each(unpin);
+    meter.measure("unpin-" + name, pinned.size(), [&] { each(unpin); });
+  }
+}
+
 void run_pin_memory(Meter& meter) {
   {
     PinDevice device;
@@ -185,8 +204,8 @@ void run_pin_memory(Meter& meter) {
     for (int i = 0; i < kRuns; i++) {
       const std::uint64_t before = kernel_bytes();
       device.pin(kIova, npages, 512);
-      meter.add("bytes-pins-thp", static_cast<double>(kernel_bytes() - before) /
-                                      static_cast<double>(npages));
+      meter.add("bytes-pins-thp",
+                static_cast<double>(kernel_bytes() - before) / static_cast<double>(npages));
       device.unpin(kIova, npages, 512);
     }
   }
@@ -258,6 +277,12 @@ const std::vector<Group>& groups() {
       {"pins-single",
        {"pin-single", "again-single", "unpin-single", "pin-worker-single"},
        [](Meter& m) { run_pins(m, "single", Layout::kScattered, 1); }},
+      {"pins-64th",
+       {"pin-64th", "again-64th", "unpin-64th"},
+       [](Meter& m) { run_sparse_pins(m, "64th", 64 * kMany, one_in(64, kMany)); }},
+      {"pins-4096th",
+       {"pin-4096th", "again-4096th", "unpin-4096th"},
+       [](Meter& m) { run_sparse_pins(m, "4096th", 4096 * kMany / 2, one_in(4096, kMany / 2)); }},
       {"memory", {"bytes-run", "bytes-thp-512m"}, run_memory},
       {"pins-memory",
        {"bytes-pins-thp", "bytes-pins-all", "bytes-pins-half", "bytes-pins-64th",

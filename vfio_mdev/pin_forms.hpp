@@ -75,32 +75,15 @@ public:
 	// writes what they are. Errors: EOVERFLOW, ENOMEM.
 	Result<u32> again(SlotRecord &record, u32 lo, u32 n, u64 *pages);
 
-	// The short ways for one page. What it is, kPinNone if it is not pinned,
-	// or kPinStill, with nothing done, if again() has to do it.
+	// The short ways for one page. Pins it again: what it is, kPinNone if it
+	// is not pinned, or kPinStill, with nothing done, if again() has to do it.
 	u64 try_again_one(SlotRecord &record, u32 place) const;
 
-	// The next two: without DMA addresses. False, with nothing done, if it
-	// is not that simple.
-	bool try_insert_one(SlotRecord &record, u32 place, u64 page) const
-	{
-		if (PinMeta::form(record) == PinForm::kDense)
-			return takes_more(record) &&
-			       insert_in_word(record, dense_words(record)[place], page);
-		return PinMeta::form(record) == PinForm::kSparse &&
-		       try_append_sparse(record, place, page);
-	}
+	// Without DMA addresses, behind all pages of a sparse record. False, with
+	// nothing done, if it is not that simple.
+	bool try_append(SlotRecord &record, u32 place, u64 page) const;
 
-	// kPinStill if it is pinned still; kPinNone, with nothing done, if it is
-	// not that simple. One page at least is left.
-	static u64 try_unpin_one(SlotRecord &record, u32 place)
-	{
-		if (PinMeta::form(record) != PinForm::kDense || dense_live(record) == 1)
-			return kPinNone;
-		return unpin_in_word(record, dense_words(record)[place]);
-	}
-
-	// The same of a page whose word is known, in a dense record but for the
-	// first. It takes more, or has another page.
+	// Of a page whose word in a dense record is known.
 	static u64 again_in_word(u64 &word)
 	{
 		if (!word)
@@ -114,6 +97,7 @@ public:
 		return page;
 	}
 
+	// The record takes more. False if it is there.
 	static bool insert_in_word(SlotRecord &record, u64 &word, u64 page)
 	{
 		if (word)
@@ -123,13 +107,13 @@ public:
 		return true;
 	}
 
+	// The record spares one. What it was; kPinNone if it was not pinned, or
+	// is still.
 	static u64 unpin_in_word(SlotRecord &record, u64 &word)
 	{
 		if (pin_count_of(word) != 1) [[unlikely]] {
-			if (!word)
-				return kPinNone;
-			word -= kPinOne;
-			return kPinStill;
+			word -= word ? kPinOne : 0;
+			return kPinNone;
 		}
 		record.key--;
 		return pin_page_of(vfio::exchange(word, u64{0}));
@@ -239,7 +223,6 @@ private:
 
 	// pin_forms.cpp
 	static u64 try_again_in_planes(PinPlanesBlock &block, u32 place);
-	bool try_append_sparse(SlotRecord &record, u32 place, u64 page) const;
 	static Result<u32> again_in_words(u64 *words, u32 n, u64 *pages);
 	Result<void> break_up(SlotRecord &record);
 	static bool add_to_planes(PinPlanesBlock &block, u32 lo, u32 n);

@@ -123,6 +123,43 @@ public:
 	static constexpr bool kWholly = true;
 };
 
+// One page.
+class PinnedPage : Pinned {
+public:
+	static constexpr bool kWholly = false;
+
+	bool push_gone(u64, u64, u64 page, u64)
+	{
+		page_ = page;
+		return true;
+	}
+
+	class Singles : Pinned {
+	public:
+		explicit Singles(PinnedPage &one) : one_(one)
+		{
+		}
+
+		bool push_gone(u64, u64 page, u64)
+		{
+			one_.page_ = page;
+			return true;
+		}
+
+	private:
+		PinnedPage &one_;
+	};
+
+	// kPinNone if there is none.
+	u64 page() const
+	{
+		return page_;
+	}
+
+private:
+	u64 page_ = kPinNone;
+};
+
 // An array of single pages, which is the caller's, and one long run.
 class PinnedPages : Pinned {
 public:

@@ -78,24 +78,36 @@ inline SlotRecord *PinIndex::approach(u64 offset)
 	return record ? forms_.try_again_one(*record, place_of(offset)) : kPinNone;
 }
 
-[[gnu::noinline]] bool PinIndex::insert_far(u64 offset, u64 page)
+[[gnu::noinline]] Result<void> PinIndex::insert_far(u64 offset, u64 page)
 {
-	SlotRecord *record = approach(offset);
+	if (offset > kLastOffset || page & kPinCountMask) [[unlikely]]
+		return Error(EINVAL);
 
-	if (!record || !forms_.try_insert_one(*record, place_of(offset), page))
-		return false;
-	npages_++;
-	return true;
+	SlotRecord *record = approach(offset);
+	if (record && forms_.try_append(*record, place_of(offset), page)) {
+		npages_++;
+		return {};
+	}
+	return insert_piece(offset >> kPinSlotShift,
+			    PinPiece::contiguous(place_of(offset), 1, page, 0, 0));
 }
 
 [[gnu::noinline]] u64 PinIndex::unpin_far(u64 offset)
 {
+	PinnedPage gone;
 	SlotRecord *record = approach(offset);
 
-	const u64 page = record ? PinForms::try_unpin_one(*record, place_of(offset)) : kPinNone;
-
-	npages_ -= page < kPinStill;
-	return page;
+	if (!record)
+		return kPinNone;
+	if (near_.holds(offset) && !PinForms::spares_one(*record))
+		near_ = {};
+	forms_.unpin(*record, place_of(offset), 1, gone);
+	npages_ -= gone.page() != kPinNone;
+	if (!record->value) {
+		near_ = {};
+		map_.erase(offset >> kPinSlotShift);
+	}
+	return gone.page();
 }
 
 Result<u64> PinIndex::pin_many_again(u64 first, u64 npages, u64 *pages)

@@ -87,46 +87,54 @@ public:
 		return pin_many_again(first, npages, pages);
 	}
 
-	// The short ways for one page. If it is not that simple they do nothing,
-	// and say so.
+	// One page, which is what devices mostly pin and unpin, and mostly near
+	// the last one.
 
-	// Pins a page once more; gives what it is, kPinNone if it is not
-	// pinned, or kPinStill if pin_again() has to do it.
+	// Pins it once more; gives what it is, kPinNone if it is not pinned, or
+	// kPinStill, with nothing done, if pin_again() has to do it.
 	u64 try_pin_again(u64 offset)
 	{
 		return near_.holds(offset) ? PinForms::again_in_word(near_.word(offset)) :
 					     pin_again_far(offset);
 	}
 
-	// The same if the page is near the last one, or kPinStill.
+	// The same if it is near, or kPinStill.
 	u64 try_pin_near_again(u64 offset)
 	{
 		return near_.holds(offset) ? PinForms::again_in_word(near_.word(offset)) :
 					     kPinStill;
 	}
 
-	// Inserts a page, pinned once, in an index without DMA addresses; or
-	// false.
-	bool try_insert(u64 offset, u64 page)
+	// Inserts it, pinned once, in an index without DMA addresses.
+	// Errors: as insert().
+	Result<void> insert_one(u64 offset, u64 page)
 	{
 		if (!near_.holds(offset)) [[unlikely]]
 			return insert_far(offset, page);
 		if (!PinForms::insert_in_word(*near_.record, near_.word(offset), page)) [[unlikely]]
-			return false;
+			return Error(EEXIST);
 		npages_++;
-		return true;
+		return {};
 	}
 
-	// Unpins a page once, in such an index; gives what it was, kPinStill if
-	// it is pinned still, or kPinNone, with nothing done. The index is not
-	// empty then.
-	u64 try_unpin(u64 offset)
+	// Unpins it once, if it is pinned; gives what it was if it is not pinned
+	// any more, else kPinNone.
+	u64 unpin_one(u64 offset)
 	{
-		if (!near_.holds(offset) || !PinForms::spares_one(*near_.record)) [[unlikely]]
-			return unpin_far(offset);
+		return is_near(offset) ? unpin_near(offset) : unpin_far(offset);
+	}
 
+	// The same in two: if it is near, the index is not empty after it.
+	bool is_near(u64 offset) const
+	{
+		return near_.holds(offset) && PinForms::spares_one(*near_.record);
+	}
+
+	u64 unpin_near(u64 offset)
+	{
 		const u64 page = PinForms::unpin_in_word(*near_.record, near_.word(offset));
-		npages_ -= page < kPinStill;
+
+		npages_ -= page != kPinNone;
 		return page;
 	}
 
@@ -207,7 +215,7 @@ private:
 
 	SlotRecord *approach(u64 offset);
 	u64 pin_again_far(u64 offset);
-	bool insert_far(u64 offset, u64 page);
+	Result<void> insert_far(u64 offset, u64 page);
 	u64 unpin_far(u64 offset);
 	Result<u64> pin_many_again(u64 first, u64 npages, u64 *pages);
 	u64 length_from(u64 first, u64 npages, bool pinned) const;

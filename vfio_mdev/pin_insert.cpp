@@ -243,9 +243,11 @@ Result<void> PinForms::insert_in_sparse(SlotRecord &record, const PinPiece &piec
 	return {};
 }
 
-// Behind all that it has.
-bool PinForms::try_append_sparse(SlotRecord &record, u32 place, u64 page) const
+bool PinForms::try_append(SlotRecord &record, u32 place, u64 page) const
 {
+	if (PinMeta::form(record) != PinForm::kSparse)
+		return false;
+
 	const PinSparse sparse = this->sparse(record);
 
 	if (sparse.count == sparse.capacity(false) || sparse.places[sparse.count - 1] >= place)

@@ -8,42 +8,78 @@ struct SlotMap::Path {
 	u32 at[kMaxHeight + 1];
 };
 
-// How many entries are of earlier slots.
+namespace {
+
+// The first of room entries, one less than a power of two, whose key is more
+// than most. A constant room makes that straight code.
+[[gnu::always_inline]] inline const SlotRecord *first_after(const SlotRecord *entries, u64 room,
+							    u64 most)
+{
+#pragma GCC unroll 8
+	for (u64 step = (room + 1) / 2; step; step /= 2) {
+		const SlotRecord *const next = entries + step;
+
+		entries = next[-1].key <= most ? next : entries;
+	}
+	return entries;
+}
+
+} // namespace
+
+// How many entries are of slot or earlier ones.
+inline u32 SlotMap::up_to(const Node &node, u64 slot)
+{
+	const u64 most = slot << SlotRecord::kMetaBits | SlotRecord::kMetaMask;
+	const SlotRecord *const after = node.capacity == kFull ?
+						first_after(node.entries, kFull, most) :
+						first_after(node.entries, node.capacity, most);
+
+	// Nothing is after the last slot's, not even unused ones.
+	return min(static_cast<u32>(after - node.entries), u32{node.count});
+}
+
+// How many are of earlier ones.
 u32 SlotMap::before(const Node &node, u64 slot)
 {
-	const SlotRecord *base = node.entries;
-	u32 left = node.count;
-
-	while (left > 1) {
-		const u32 half = left / 2;
-
-		base += base[half - 1].slot() < slot ? half : 0;
-		left -= half;
-	}
-	return static_cast<u32>(base - node.entries) + (left && base->slot() < slot);
+	return slot ? up_to(node, slot - 1) : 0;
 }
 
 // The child that has slot, or would.
-u32 SlotMap::child_for(const Node &node, u64 slot)
+inline u32 SlotMap::child_for(const Node &node, u64 slot)
 {
-	const u32 at = before(node, slot);
+	const u32 at = up_to(node, slot);
 
-	if (at < node.count && node.entries[at].slot() == slot)
-		return at;
 	return at ? at - 1 : 0;
+}
+
+// The leaf that has slot, or would; there is a root.
+inline SlotMap::Node *SlotMap::leaf_of(u64 slot) const
+{
+	Node *node = root_;
+
+	for (u32 level = height_; level; level--)
+		node = child(node->entries[child_for(*node, slot)]);
+	return node;
+}
+
+inline SlotRecord *SlotMap::search(Node &leaf, u64 slot)
+{
+	const u32 at = up_to(leaf, slot);
+
+	return at && leaf.entries[at - 1].slot() == slot ? &leaf.entries[at - 1] : nullptr;
 }
 
 SlotRecord *SlotMap::search(u64 slot) const
 {
-	Node *node = root_;
+	return root_ ? search(*leaf_of(slot), slot) : nullptr;
+}
 
-	if (!node)
-		return nullptr;
-	for (u32 level = height_; level; level--)
-		node = child(node->entries[child_for(*node, slot)]);
+[[gnu::noinline]] SlotRecord *SlotMap::search_and_note(u64 slot)
+{
+	Node *const leaf = root_ ? leaf_of(slot) : nullptr;
 
-	const u32 at = before(*node, slot);
-	return at < node->count && node->entries[at].slot() == slot ? &node->entries[at] : nullptr;
+	note(leaf, leaf ? search(*leaf, slot) : nullptr, slot);
+	return recent_;
 }
 
 SlotRecord *SlotMap::first_from(u64 slot) const
@@ -83,8 +119,15 @@ SlotMap::Node *SlotMap::new_node(u32 size)
 		return nullptr;
 	node->count = 0;
 	node->capacity = static_cast<u16>(size / sizeof(SlotRecord) - 1);
+	clear_keys(*node, 0, node->capacity);
 	bytes_ += size;
 	return node;
+}
+
+void SlotMap::clear_keys(Node &node, u32 at, u32 count)
+{
+	for (u32 i = at; i < at + count; i++)
+		node.entries[i].key = kNoKey;
 }
 
 void SlotMap::free_node(Node *node)
@@ -108,6 +151,7 @@ void SlotMap::close_gap(Node &node, u32 at)
 
 	node.count--;
 	__builtin_memmove(entry, entry + 1, (node.count - at) * sizeof(*entry));
+	clear_keys(node, node.count, 1);
 }
 
 // Moves count entries of one node to their place in another.
@@ -121,6 +165,7 @@ void SlotMap::move_entries(Node &from, u32 at, Node &to, u32 to_at, u32 count)
 	to.count = static_cast<u16>(to.count + count);
 	from.count = static_cast<u16>(from.count - count);
 	__builtin_memmove(source, source + count, (from.count - at) * sizeof(*source));
+	clear_keys(from, from.count, count);
 }
 
 // A root that is a leaf doubles until it is a node as any other.
@@ -212,7 +257,7 @@ bool SlotMap::give_to_neighbour(Node &parent, u32 at)
 
 Result<SlotRecord *> SlotMap::insert(u64 slot)
 {
-	note(nullptr, ~u64{0});
+	forget_recent();
 	if (!root_ || (height_ == 0 && root_->count == root_->capacity && root_->capacity < kFull))
 		TRY(grow_root());
 	if (root_->count == kFull)
@@ -244,7 +289,7 @@ Result<SlotRecord *> SlotMap::insert(u64 slot)
 
 	SlotRecord *record = open_gap(*node, before(*node, slot));
 	*record = {slot << SlotRecord::kMetaBits, 0};
-	note(record, slot);
+	note(node, record, slot);
 	return record;
 }
 
@@ -271,10 +316,25 @@ bool SlotMap::merge(Node &parent, u32 at, bool inner)
 
 void SlotMap::erase(u64 slot)
 {
+	const SlotRecord *const record = find_and_note(slot);
+	if (WARN_ONCE_IF(!record, "pin index has no such slot"))
+		return;
+
+	Node &leaf = *recent_leaf_;
+
+	forget_recent();
+	// Mostly enough are left.
+	if (leaf.count > (height_ ? kFewest + 1 : 1)) [[likely]]
+		close_gap(leaf, static_cast<u32>(record - leaf.entries));
+	else
+		erase_and_merge(slot);
+}
+
+[[gnu::noinline]] void SlotMap::erase_and_merge(u64 slot)
+{
 	Path path;
 	Node *node = root_;
 
-	note(nullptr, ~u64{0});
 	for (u32 level = height_; level; level--) {
 		path.node[level] = node;
 		path.at[level] = child_for(*node, slot);
@@ -289,7 +349,7 @@ void SlotMap::erase(u64 slot)
 		if (node->count == 0) {
 			free_node(node);
 			close_gap(parent, at);
-		} else if (node->count > kFull / 4 ||
+		} else if (node->count > kFewest ||
 			   !(merge(parent, at, level > 1) ||
 			     (at > 0 && merge(parent, at - 1, level > 1)))) {
 			break;
@@ -330,7 +390,7 @@ void SlotMap::clear()
 	if (root_)
 		free_below(root_, height_);
 	root_ = nullptr;
-	note(nullptr, ~u64{0});
+	forget_recent();
 	height_ = 0;
 }
 
@@ -339,6 +399,9 @@ bool SlotMap::check(const Node &node, u32 level, u64 least, u64 most) // NOLINT(
 {
 	if (node.count == 0 || node.count > node.capacity)
 		return false;
+	for (u32 i = node.count; i < node.capacity; i++)
+		if (node.entries[i].key != kNoKey)
+			return false;
 	for (u32 i = 0; i < node.count; i++) {
 		// The least that this entry may hold, and the most.
 		const u64 first = level && i == 0 ? least : node.entries[i].slot();

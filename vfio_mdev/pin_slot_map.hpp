@@ -66,13 +66,7 @@ public:
 	// same slot is short.
 	SlotRecord *find_and_note(u64 slot)
 	{
-		if (recent_slot_ == slot)
-			return recent_;
-
-		SlotRecord *record = search(slot);
-		if (record)
-			note(record, slot);
-		return record;
+		return recent_slot_ == slot ? recent_ : search_and_note(slot);
 	}
 
 	// The first record of slot or later.
@@ -102,8 +96,10 @@ private:
 		u16 count;
 		u16 capacity;
 		u32 unused;
-		// In order. An inner node has its children as values, and as
-		// keys the least that each may hold; the first's counts as 0.
+		// In order; unused ones, behind, have kNoKey, so that a search
+		// goes by capacity. An inner node has its children as values,
+		// and as keys the least that each may hold; the first's counts
+		// as 0.
 		SlotRecord entries[];
 	};
 
@@ -111,10 +107,13 @@ private:
 	// are level 0.
 	struct Path;
 
+	static constexpr u64 kNoKey = ~u64{0};
 	static constexpr u32 kSmallestNode = 32;
 	static constexpr u32 kNodeSize = 1024;
 	// One record fewer than would fit without the node's counts.
 	static constexpr u32 kFull = kNodeSize / sizeof(SlotRecord) - 1;
+	// With no more a leaf or a node below the root is merged, if it can be.
+	static constexpr u32 kFewest = kFull / 4;
 	static constexpr u32 kMaxHeight = 16;
 
 	static u32 size_of(const Node &node)
@@ -127,21 +126,33 @@ private:
 		return reinterpret_cast<Node *>(entry.value);
 	}
 
+	static u32 up_to(const Node &node, u64 slot);
 	static u32 before(const Node &node, u64 slot);
 	static u32 child_for(const Node &node, u64 slot);
+	static void clear_keys(Node &node, u32 at, u32 count);
 	static SlotRecord *open_gap(Node &node, u32 at);
 	static void close_gap(Node &node, u32 at);
 	static void move_entries(Node &from, u32 at, Node &to, u32 to_at, u32 count);
 	static u32 split_point(const Node &node, u32 at);
 	static bool check(const Node &node, u32 level, u64 least, u64 most);
 
-	void note(SlotRecord *record, u64 slot)
+	void note(Node *leaf, SlotRecord *record, u64 slot)
 	{
+		recent_leaf_ = leaf;
 		recent_ = record;
 		recent_slot_ = slot;
 	}
 
+	void forget_recent()
+	{
+		note(nullptr, nullptr, ~u64{0});
+	}
+
+	Node *leaf_of(u64 slot) const;
+	static SlotRecord *search(Node &leaf, u64 slot);
 	SlotRecord *search(u64 slot) const;
+	SlotRecord *search_and_note(u64 slot);
+	void erase_and_merge(u64 slot);
 	Node *new_node(u32 size);
 	void free_node(Node *node);
 	void free_below(Node *node, u32 level);
@@ -153,8 +164,9 @@ private:
 	void lower_root();
 
 	Node *root_ = nullptr;
-	// The record found last, and its slot; or none.
+	// The record found last, or null, its leaf, and its slot; or no slot.
 	SlotRecord *recent_ = nullptr;
+	Node *recent_leaf_ = nullptr;
 	u64 recent_slot_ = ~u64{0};
 	u64 bytes_ = 0;
 	// Levels of inner nodes.

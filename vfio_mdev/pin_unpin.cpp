@@ -210,6 +210,7 @@ template <class Gone> u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, Gon
 
 template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, PinnedRuns &gone);
 template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, PinnedPages &gone);
+template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, PinnedPage &gone);
 template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, DroppedRuns &gone);
 
 } // namespace vfio

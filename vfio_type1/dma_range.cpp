@@ -102,10 +102,18 @@ Result<void> DmaRange::add_external(const ExternalPages &pages)
 	return inserted;
 }
 
-// Of a slot of the index, or any for which there is no short way.
 [[gnu::noinline]] bool DmaRange::add_first_page(Iova iova, u64 page)
 {
 	return add_external({iova, 1, nullptr, &page, true, is_counted(page)}).ok();
+}
+
+[[gnu::noinline]] u64 DmaRange::unpin_far_external_page(Iova iova)
+{
+	const u64 page = external_->unpin_one(page_index(iova));
+
+	if (external_->empty())
+		external_.reset();
+	return page;
 }
 
 u64 DmaRange::count_external(IovaRange part) const

@@ -189,16 +189,23 @@ public:
 	// False if there is no memory for it, or it is there.
 	bool add_external_page(Iova iova, u64 page)
 	{
-		if (external_ && external_->try_insert(page_index(iova), page)) [[likely]] {
-			external_counted_ += is_counted(page);
-			return true;
-		}
-		return add_first_page(iova, page);
+		if (!external_) [[unlikely]]
+			return add_first_page(iova, page);
+		if (!external_->insert_one(page_index(iova), page).ok()) [[unlikely]]
+			return false;
+		external_counted_ += is_counted(page);
+		return true;
 	}
 
-	u64 try_unpin_external(Iova iova)
+	// Unpins it once; gives what it was if it is not pinned any more, else
+	// kPinNone.
+	u64 unpin_external_page(Iova iova)
 	{
-		return external_ ? external_->try_unpin(page_index(iova)) : kPinNone;
+		if (!external_)
+			return kPinNone;
+		return external_->is_near(page_index(iova)) ?
+			       external_->unpin_near(page_index(iova)) :
+			       unpin_far_external_page(iova);
 	}
 
 	// Pages that are not there. Errors: EEXIST if one is, ENOMEM; none is
@@ -309,6 +316,7 @@ private:
 	}
 
 	bool add_first_page(Iova iova, u64 page);
+	u64 unpin_far_external_page(Iova iova);
 	void let_all_go();
 	u64 count_external(IovaRange part) const;
 

@@ -128,23 +128,32 @@ inline int Type1::pin_page(iommu_group *group, Iova iova, u32 prot, u64 *handle)
 {
 	Guard guard(lock_);
 	DmaRange *const dma = dmas_.recent();
+	u64 page = kPinStill;
 
 	if (short_pins_ && dma && dma->takes_pins(prot)) [[likely]] {
-		const u64 page = dma->try_pin_near_external_again(iova);
-
+		page = dma->try_pin_near_external_again(iova);
 		if (page < kPinStill) [[likely]] {
 			*handle = shim_page_of(page);
 			return 1;
 		}
+		if (page == kPinStill && dma->range().contains(iova)) {
+			page = dma->try_pin_external_again(iova);
+			if (page < kPinStill) {
+				*handle = shim_page_of(page);
+				return 1;
+			}
+		}
 	}
 	guard.hand_over();
-	return pin_page_far(group, iova, prot, handle);
+	return pin_page_far(group, iova, prot, handle, page == kPinNone);
 }
 
-// Goes on where pin_page() stopped, with lock_ held.
-[[gnu::noinline]] int Type1::pin_page_far(iommu_group *group, Iova iova, u32 prot, u64 *handle)
+// Goes on where pin_page() stopped, with lock_ held. absent: all that it asks
+// for is so, but the page is not pinned.
+[[gnu::noinline]] int Type1::pin_page_far(iommu_group *group, Iova iova, u32 prot, u64 *handle,
+					  bool absent)
 {
-	const Result<void> pinned = pin_again_or_new(page_at(iova), prot, handle);
+	const Result<void> pinned = pin_again_or_new(page_at(iova), prot, handle, absent);
 
 	if (pinned.ok()) [[likely]]
 		return 1;
@@ -156,23 +165,28 @@ inline int Type1::pin_page(iommu_group *group, Iova iova, u32 prot, u64 *handle)
 
 // Errors: EAGAIN if anything is out of the ordinary; as charging gives. Nothing
 // is done then.
-inline Result<void> Type1::pin_again_or_new(Iova iova, u32 prot, u64 *handle)
+inline Result<void> Type1::pin_again_or_new(Iova iova, u32 prot, u64 *handle, bool absent)
 {
 	DmaRange *dma;
 	bool mapped;
 	{
 		const Guard guard(lock_, Guard::kTakeOver);
 
-		dma = short_pins_ ? dmas_.find_and_note(iova) : nullptr;
-		if (!dma || !dma->takes_pins(prot)) [[unlikely]]
-			return Error(EAGAIN);
+		dma = dmas_.recent();
+		if (!absent) [[unlikely]] {
+			dma = short_pins_ ? dmas_.find_and_note(iova) : nullptr;
+			if (!dma || !dma->takes_pins(prot))
+				return Error(EAGAIN);
 
-		const u64 page = dma->try_pin_external_again(iova);
-		if (page < kPinStill) {
-			*handle = shim_page_of(page);
-			return {};
+			const u64 page = dma->try_pin_external_again(iova);
+			if (page < kPinStill) {
+				*handle = shim_page_of(page);
+				return {};
+			}
+			if (page == kPinStill)
+				return Error(EAGAIN);
 		}
-		if (page == kPinStill || dma->busy.load()) [[unlikely]]
+		if (dma->busy.load()) [[unlikely]]
 			return Error(EAGAIN);
 		dma->held++;
 		mapped = dma->iommu_mapped;

@@ -207,9 +207,10 @@ private:
 	static Result<u64> pin_and_charge(const DmaRange &dma, bool mapped, ExternalPages &pages);
 	static void undo_pin(const DmaRange &dma, u64 charge, const ExternalPages &pages);
 	int pin_page(iommu_group *group, Iova iova, u32 prot, u64 *handle) __no_lock_analysis;
-	int pin_page_far(iommu_group *group, Iova iova, u32 prot, u64 *handle)
+	int pin_page_far(iommu_group *group, Iova iova, u32 prot, u64 *handle, bool absent)
 		__releases_lock(lock_);
-	Result<void> pin_again_or_new(Iova iova, u32 prot, u64 *handle) __releases_lock(lock_);
+	Result<void> pin_again_or_new(Iova iova, u32 prot, u64 *handle, bool absent)
+		__releases_lock(lock_);
 	Result<void> pin_held(DmaRange &dma, bool mapped, Iova iova, u64 *handle)
 		__must_not_hold(lock_);
 	Error put_held(DmaRange &dma, u64 page, Error error) __must_not_hold(lock_);

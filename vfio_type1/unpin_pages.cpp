@@ -130,9 +130,9 @@ void Type1::unpin_held(Iova iova, u64 npages)
 
 		if (!dma || dirty_tracking_) [[unlikely]]
 			return false;
-		page = dma->try_unpin_external(iova);
-		if (page >= kPinStill)
-			return page == kPinStill;
+		page = dma->unpin_external_page(iova);
+		if (page == kPinNone)
+			return true;
 		writable = dma->writable();
 		if (DmaRange::is_counted(page)) [[likely]] {
 			dma->note_external_gone(1);

@@ -64,11 +64,10 @@ class PinIndexFuzz : public fuzz::Input<HostTest> {
 			break;
 		case 8:
 			if (!with_dma)
-				model.try_insert(first, pages.page[0]);
+				model.insert_one(first, pages.page[0]);
 			break;
 		case 9:
-			if (!with_dma)
-				model.try_unpin(first);
+			model.unpin_one(first);
 			break;
 		default:
 			model.unpin(first, n);

@@ -494,7 +494,7 @@ TEST_F(PinIndexTest, Clear)
 	EXPECT_TRUE(model.insert(0, PinModel::scattered(0, 1000)));
 }
 
-// The short ways of one page do what they can in every form.
+// One page at a time, in every form.
 TEST_F(PinIndexTest, OnePage)
 {
 	PinModel model;
@@ -506,32 +506,27 @@ TEST_F(PinIndexTest, OnePage)
 
 	// A single page, then sparse, then dense; pages go on in order.
 	EXPECT_EQ(model.index.try_pin_again(0), kPinNone);
-	EXPECT_FALSE(model.index.try_insert(0, 99)) << "the first takes the long way";
-	EXPECT_TRUE(model.insert(0, PinModel::scattered(0, 1)));
-	expect_again(0, model.pins.at(0).page);
-	EXPECT_EQ(model.index.try_pin_again(1), kPinNone);
-	for (at = 1; at < kPinSlotPages; at++) {
-		const PinModel::Pages page = PinModel::scattered(at, 1);
+	for (at = 0; at < kPinSlotPages; at++) {
+		const u64 page = PinModel::scattered(at, 1).page[0];
 
-		if (model.index.try_insert(at, page.page[0]))
-			model.pins[at] = {page.page[0], 0, 1};
-		else
-			EXPECT_TRUE(model.insert(at, page));
-		expect_again(at, page.page[0]);
+		EXPECT_TRUE(model.insert_one(at, page));
+		expect_again(at, page);
 		expect_again(0, model.pins.at(0).page);
+		EXPECT_TRUE(model.insert_one(at, page)) << "it is there";
 	}
 	model.check_all();
+	EXPECT_EQ(model.index.insert_one(PinIndex::kLastOffset + 1, 1).error(), Error(EINVAL));
+	EXPECT_EQ(model.index.insert_one(4, kPinOne).error(), Error(EEXIST));
+	EXPECT_EQ(model.index.insert_one(4096, kPinOne).error(), Error(EINVAL));
 
-	// All but the last go, one by one.
+	// All but one go, one by one.
 	for (at = 0; at < kPinSlotPages - 1; at++)
-		while (model.pins.contains(at) && !HasFailure()) {
-			const u64 before = model.pins.at(at).count;
-
-			model.try_unpin(at);
-			if (model.pins.contains(at) && model.pins.at(at).count == before)
-				model.unpin(at, 1);
-		}
+		while (model.pins.contains(at) && !HasFailure())
+			model.unpin_one(at);
 	EXPECT_EQ(model.index.npages(), 1u);
+	model.unpin_one(at);
+	model.unpin_one(at);
+	expect_bytes(model, 0);
 
 	// Contiguous pages: of a run only the long way knows whether there is
 	// memory to count, planes have it.

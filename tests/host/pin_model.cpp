@@ -181,25 +181,28 @@ void PinModel::try_pin_again(u64 offset)
 		at->second.count++;
 }
 
-void PinModel::try_insert(u64 offset, u64 page)
+bool PinModel::insert_one(u64 offset, u64 page)
 {
-	if (!index.try_insert(offset, page))
-		return;
-	ASSERT_TRUE(pins.try_emplace(offset, Pin{page, 0, 1}).second);
+	const bool there = pins.contains(offset);
+
+	if (finish("insert_one", index.insert_one(offset, page), there ? Error(EEXIST) : kNone))
+		pins[offset] = {page, 0, 1};
+	return pins.contains(offset);
 }
 
-void PinModel::try_unpin(u64 offset)
+void PinModel::unpin_one(u64 offset)
 {
 	const auto at = pins.find(offset);
-	const u64 page = index.try_unpin(offset);
+	const u64 taken = mock::blocks_taken() - mock::blocks_taken_certainly();
+	const u64 page = index.unpin_one(offset);
 
-	if (page == kPinNone)
+	EXPECT_EQ(mock::blocks_taken() - mock::blocks_taken_certainly(), taken);
+	if (at == pins.end() || --at->second.count) {
+		ASSERT_EQ(page, kPinNone);
 		return;
-	ASSERT_NE(at, pins.end());
-	ASSERT_EQ(page, at->second.count == 1 ? at->second.page : kPinStill);
-	if (--at->second.count == 0)
-		pins.erase(at);
-	ASSERT_FALSE(index.empty());
+	}
+	ASSERT_EQ(page, at->second.page);
+	pins.erase(at);
 }
 
 void PinModel::drop(u64 first, u64 n)

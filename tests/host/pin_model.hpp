@@ -49,11 +49,10 @@ public:
 	bool pin(u64 first, const Pages &pages);
 	bool pin_again(u64 first, u64 n);
 	void unpin(u64 first, u64 n);
-	// The short ways for one page, which may do nothing; the last two
-	// without DMA addresses only.
+	// One page; inserting without DMA addresses only.
 	void try_pin_again(u64 offset);
-	void try_insert(u64 offset, u64 page);
-	void try_unpin(u64 offset);
+	bool insert_one(u64 offset, u64 page);
+	void unpin_one(u64 offset);
 	// All pins of these pages.
 	void drop(u64 first, u64 n);
 	void clear();

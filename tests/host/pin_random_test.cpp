@@ -33,7 +33,7 @@ protected:
 			if (fail && below(4) == 0)
 				mock::plan.fail(mock::Fail::kAlloc, 1 + below(6));
 			if (below(4) == 0) {
-				short_way(model, below(3), first, pages.page[0], with_dma);
+				one_page(model, below(3), first, pages.page[0], with_dma);
 				continue;
 			}
 			switch (below(10)) {
@@ -73,14 +73,14 @@ protected:
 		model.check_all();
 	}
 
-	static void short_way(PinModel &model, u64 which, u64 offset, u64 page, bool with_dma)
+	static void one_page(PinModel &model, u64 which, u64 offset, u64 page, bool with_dma)
 	{
-		if (which == 0 || with_dma)
+		if (which == 0)
 			model.try_pin_again(offset);
-		else if (which == 1)
-			model.try_insert(offset, page);
+		else if (which == 1 && !with_dma)
+			model.insert_one(offset, page);
 		else
-			model.try_unpin(offset);
+			model.unpin_one(offset);
 		model.check(offset, offset);
 	}
 };

@@ -62,7 +62,7 @@ protected:
 		check(0);
 		for (const auto &[slot, value] : slots) {
 			check(slot);
-			check(slot + 1);
+			check(min(slot + 1, SlotMap::kLastSlot));
 		}
 	}
 

@@ -55,6 +55,12 @@ SECTIONS = [
         Row("pin-worker-single", "the same from a worker (another mm)", "a page", None, 0),
         Row("again-single", "pin again, one page a call", "a page", 130, 0),
         Row("unpin-single", "unpin, one page a call", "a page", 330, 0),
+        Row("pin-64th", "pin 1 page in 64, random, by an ioctl of each", "a page", None, 0),
+        Row("again-64th", "pin them again", "a page", None, 0),
+        Row("unpin-64th", "unpin them", "a page", None, 0),
+        Row("pin-4096th", "pin 1 page in 4096, random, by an ioctl of each", "a page", None, 0),
+        Row("again-4096th", "pin them again", "a page", None, 0),
+        Row("unpin-4096th", "unpin them", "a page", None, 0),
     ]),
     Section("IOTLB flushes", [
         Row("flushes-adjacent-range", "one UNMAP of 16384 adjacent mappings, by range", "a call",
