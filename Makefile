@@ -22,8 +22,9 @@ MODULES := vfio_core/vfio.ko vfio_type1/vfio_iommu_type1.ko vfio_mdev/mdev.ko
 
 all: modules
 
+# The + is for make -j, which does not see that KBUILD is a make.
 modules: | headers
-	$(KBUILD) modules
+	+$(KBUILD) modules
 
 .PHONY: headers
 headers:
