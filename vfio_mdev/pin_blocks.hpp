@@ -155,6 +155,8 @@ static_assert(sizeof(PinPlanesBlock) + sizeof(u64[7][PinPlanesBlock::kWords]) <=
 struct PinSparse {
 	static constexpr u32 kSizes[] = {32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096};
 	static constexpr unsigned int kClassBits = 4;
+	// So many are gone through one by one.
+	static constexpr u32 kFew = 8;
 
 	u64 *words;
 	u64 *dma;
@@ -195,19 +197,22 @@ struct PinSparse {
 	// How many of the pages are before place.
 	u32 before(u32 place) const
 	{
-		u32 base = 0;
+		const u16 *next = places;
 		u32 left = count;
 
 		// Often the next one in order.
-		if (count && places[count - 1] < place)
+		if (!count || places[count - 1] < place)
 			return count;
-		while (left > 1) {
+		while (left > kFew) {
 			const u32 half = left / 2;
 
-			base += places[base + half - 1] < place ? half : 0;
+			next = next[half - 1] < place ? next + half : next;
 			left -= half;
 		}
-		return base + (left && places[base] < place);
+		// The last one at least is not.
+		while (*next < place)
+			next++;
+		return static_cast<u32>(next - places);
 	}
 };
 
