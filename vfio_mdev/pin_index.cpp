@@ -80,7 +80,7 @@ inline SlotRecord *PinIndex::approach(u64 offset)
 
 [[gnu::noinline]] Result<void> PinIndex::insert_far(u64 offset, u64 page)
 {
-	if (offset > kLastOffset || page & kPinCountMask) [[unlikely]]
+	if (offset > kLastOffset) [[unlikely]]
 		return Error(EINVAL);
 
 	SlotRecord *record = approach(offset);

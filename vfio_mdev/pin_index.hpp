@@ -105,8 +105,8 @@ public:
 					     kPinStill;
 	}
 
-	// Inserts it, pinned once, in an index without DMA addresses.
-	// Errors: as insert().
+	// Inserts it, pinned once, in an index without DMA addresses. It is a
+	// page (see above). Errors: EINVAL for the offset, EEXIST, ENOMEM.
 	Result<void> insert_one(u64 offset, u64 page)
 	{
 		if (!near_.holds(offset)) [[unlikely]]
