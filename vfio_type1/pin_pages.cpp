@@ -149,7 +149,8 @@ inline int Type1::pin_page(iommu_group *group, Iova iova, u32 prot, u64 *handle)
 }
 
 // Goes on where pin_page() stopped, with lock_ held. absent: all that it asks
-// for is so, but the page is not pinned.
+// for is so, but the page is not pinned, or behind the mapping's end, where the
+// slot goes on.
 [[gnu::noinline]] int Type1::pin_page_far(iommu_group *group, Iova iova, u32 prot, u64 *handle,
 					  bool absent)
 {
@@ -173,7 +174,7 @@ inline Result<void> Type1::pin_again_or_new(Iova iova, u32 prot, u64 *handle, bo
 		const Guard guard(lock_, Guard::kTakeOver);
 
 		dma = dmas_.recent();
-		if (!absent) [[unlikely]] {
+		if (!absent || !dma->range().contains(iova)) [[unlikely]] {
 			dma = short_pins_ ? dmas_.find_and_note(iova) : nullptr;
 			if (!dma || !dma->takes_pins(prot))
 				return Error(EAGAIN);

@@ -288,6 +288,44 @@ TEST_F(Type1Emulated, MemoryPartlyReplacedUnderAPin)
 	EXPECT_EQ(c.unmap_all(), static_cast<s64>(4 * kPage));
 }
 
+// Pages one by one that lie anywhere, so that the index has a word for each:
+// what is behind the end of a mapping is not the mapping's, though the words go
+// on there.
+TEST_F(Type1Emulated, OnePageBehindTheEndOfAMapping)
+{
+	constexpr u64 kLow = 300, kHigh = 100;
+	constexpr u64 kUva = 0x7000'0000, kGap = 8;
+	const auto pfn_of = [](u64 page) { return 0x4000 + page * 37 % 1024; };
+	PinningDevice device(c, emulated);
+
+	// Two mappings that touch, and nothing behind them.
+	for (u64 page = 0; page < kLow + kGap + kHigh; page++)
+		process.mm.map(kUva + page * kPage, 1, pfn_of(page));
+	ASSERT_EQ(c.map(0, kUva, kLow * kPage), 0);
+	ASSERT_EQ(c.map(kLow * kPage, kUva + (kLow + kGap) * kPage, kHigh * kPage), 0);
+	for (u64 page = 0; page < kLow; page++)
+		ASSERT_EQ(c.pin(emulated, page * kPage, 1), 1);
+	for (int times = 0; times < 2; times++) {
+		for (u64 page : {u64{0}, kLow - 1, kLow, kLow + 1, u64{7}, kLow + kHigh - 1}) {
+			std::vector<u64> pfns;
+
+			ASSERT_EQ(c.pin(emulated, page * kPage, 1, &pfns), 1) << page;
+			EXPECT_EQ(pfns[0], pfn_of(page < kLow ? page : page + kGap)) << page;
+			ASSERT_EQ(c.pin(emulated, (kLow + kHigh) * kPage, 1), -EINVAL);
+			ASSERT_EQ(c.pin(emulated, u64{0} - kPage, 1), -EINVAL);
+		}
+	}
+	EXPECT_EQ(mock::phys::all_pins(), kLow + 3);
+	EXPECT_EQ(locked(), kLow + 3);
+
+	for (u64 page = 0; page < kLow + kHigh; page++)
+		for (int times = 0; times < 3; times++)
+			c.unpin(page * kPage, 1);
+	EXPECT_EQ(mock::phys::all_pins(), 0u);
+	EXPECT_EQ(locked(), 0u);
+	EXPECT_EQ(c.unmap_all(), static_cast<s64>((kLow + kHigh) * kPage));
+}
+
 TEST_F(Type1Emulated, ReservedPagesAreNotCharged)
 {
 	PinningDevice device(c, emulated);
