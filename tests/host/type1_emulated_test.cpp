@@ -326,6 +326,73 @@ TEST_F(Type1Emulated, OnePageBehindTheEndOfAMapping)
 	EXPECT_EQ(c.unmap_all(), static_cast<s64>((kLow + kHigh) * kPage));
 }
 
+// So many pages at random, in mappings of which some touch, against a plain
+// count of each.
+TEST_F(Type1Emulated, OnePageAtRandom)
+{
+	constexpr u64 kUva = 0x7000'0000, kPages = 1600;
+	struct Mapping {
+		u64 first, npages;
+	};
+	// In a slot, over its end, to the end of one, behind a hole, read-only.
+	constexpr Mapping kMappings[] = {
+		{0, 300}, {300, 500}, {800, 224}, {1100, 100}, {1200, 400}};
+	std::mt19937_64 rng = random("one page");
+	PinningDevice device(c, emulated);
+	std::map<u64, u64> counts;
+	const auto pfn_of = [](u64 page) { return 0x4000 + page * 1021 % 4096; };
+	const auto readable = [&](u64 page) {
+		return page < 1024 || (page >= 1100 && page < kPages);
+	};
+
+	for (u64 page = 0; page < kPages; page++)
+		process.mm.map(kUva + page * kPage, 1, pfn_of(page));
+	for (const Mapping &mapping : kMappings)
+		ASSERT_EQ(c.map(mapping.first * kPage, kUva + mapping.first * kPage,
+				mapping.npages * kPage,
+				mapping.first == 1200 ? kRead : kRead | kWrite),
+			  0);
+	// It fills, is thinned out, and fills again.
+	for (int step = 0; step < 60'000 && !HasFailure(); step++) {
+		const u64 page = rng() % (kPages + 50);
+		const u64 iova = page * kPage + rng() % kPage;
+		const bool write = rng() % 2;
+
+		if (rng() % 8 < (step / 10'000 % 2 ? 6 : 2)) {
+			if (!readable(page))
+				continue;
+			c.unpin(iova, 1);
+			if (const auto at = counts.find(page);
+			    at != counts.end() && --at->second == 0)
+				counts.erase(at);
+		} else {
+			std::vector<u64> pfns;
+			const int expected = !readable(page)	   ? -EINVAL :
+					     write && page >= 1200 ? -EPERM :
+								     1;
+
+			ASSERT_EQ(c.pin(emulated, iova, 1, &pfns,
+					SHIM_IOMMU_READ | (write ? SHIM_IOMMU_WRITE : 0)),
+				  expected)
+				<< page;
+			if (expected == 1) {
+				ASSERT_EQ(pfns[0], pfn_of(page)) << page;
+				counts[page]++;
+			}
+		}
+		if (step % 512 == 0) {
+			ASSERT_EQ(mock::phys::all_pins(), counts.size());
+			ASSERT_EQ(locked(), counts.size());
+		}
+	}
+	for (const auto &[page, count] : counts)
+		for (u64 i = 0; i < count; i++)
+			c.unpin(page * kPage, 1);
+	EXPECT_EQ(mock::phys::all_pins(), 0u);
+	EXPECT_EQ(locked(), 0u);
+	EXPECT_EQ(c.unmap_all(), static_cast<s64>(1524 * kPage));
+}
+
 TEST_F(Type1Emulated, ReservedPagesAreNotCharged)
 {
 	PinningDevice device(c, emulated);
