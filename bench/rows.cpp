@@ -143,13 +143,20 @@ void run_pins(Meter& meter, const std::string& name, Layout layout, std::uint32_
   device.container().unmap(kIova, memory.size(), memory.size());
 }
 
-double bytes_to_map(Container& container, const Memory& memory) {
+// What the kernel has allocated after a call and had not before.
+template <typename Call>
+double bytes_of(Call&& call) {
   kernel_bytes();  // what it allocates for itself the first time
   const std::uint64_t before = kernel_bytes();
-  container.map(kIova, memory.address(), memory.size());
+  call();
   const std::uint64_t after = kernel_bytes();
-  container.unmap(kIova, memory.size(), memory.size());
   return after > before ? static_cast<double>(after - before) : 0;
+}
+
+double bytes_to_map(Container& container, const Memory& memory) {
+  const double bytes = bytes_of([&] { container.map(kIova, memory.address(), memory.size()); });
+  container.unmap(kIova, memory.size(), memory.size());
+  return bytes;
 }
 
 // Single pages of a mapping, anywhere in memory, pinned one by one in that order.
@@ -157,12 +164,11 @@ double bytes_to_pin(std::size_t npages, const std::vector<std::size_t>& pinned) 
   PinDevice device;
   const SparseMemory memory(npages, pinned);
   device.container().map(kHighIova, memory.address(), memory.size());
-  kernel_bytes();
-  const std::uint64_t before = kernel_bytes();
-  for (std::size_t page : pinned) device.pin(kHighIova + page * kPage, 1, 1);
-  const std::uint64_t after = kernel_bytes();
+  const double bytes = bytes_of([&] {
+    for (std::size_t page : pinned) device.pin(kHighIova + page * kPage, 1, 1);
+  });
   for (std::size_t page : pinned) device.unpin(kHighIova + page * kPage, 1, 1);
-  return after > before ? static_cast<double>(after - before) : 0;
+  return bytes;
 }
 
 // One page in so many, by chance.
@@ -200,12 +206,9 @@ void run_pin_memory(Meter& meter) {
     const Memory memory(Layout::kThp, 512 * kMiB);
     const std::size_t npages = memory.size() / kPage;
     device.container().map(kIova, memory.address(), memory.size());
-    kernel_bytes();
     for (int i = 0; i < kRuns; i++) {
-      const std::uint64_t before = kernel_bytes();
-      device.pin(kIova, npages, 512);
       meter.add("bytes-pins-thp",
-                static_cast<double>(kernel_bytes() - before) / static_cast<double>(npages));
+                bytes_of([&] { device.pin(kIova, npages, 512); }) / static_cast<double>(npages));
       device.unpin(kIova, npages, 512);
     }
   }

@@ -112,8 +112,7 @@ public:
 	// element is short.
 	T *find_and_note(A address)
 	{
-		if (recent_ && recent_->range().first <= address &&
-		    address <= recent_->range().last) [[likely]]
+		if (recent_ && recent_->range().contains(address)) [[likely]]
 			return recent_;
 
 		T *const found = find(address);
