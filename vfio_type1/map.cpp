@@ -7,17 +7,6 @@
 
 namespace vfio {
 
-namespace {
-
-// KASAN and ASan would not see that a spare is used after it was freed.
-#ifdef __SANITIZE_ADDRESS__
-constexpr bool kKeepSpare = false;
-#else
-constexpr bool kKeepSpare = true;
-#endif
-
-} // namespace
-
 constinit LockClass Type1::lock_class_ = {"vfio_type1", {}};
 constinit LockClass Type1::groups_lock_class_ = {"vfio_type1_groups", {}};
 constinit LockClass Type1::devices_lock_class_ = {"vfio_type1_devices", {}};
@@ -52,7 +41,6 @@ Type1::~Type1()
 	remove_all();
 	while (Domain *domain = domains_.pop_front())
 		destroy(domain);
-	shim_free(spare_.load());
 }
 
 bool Type1::coherent()
@@ -150,7 +138,7 @@ Result<void> Type1::restore_vaddr(IovaRange range, UserVa uva)
 
 Result<void> Type1::create_mapping(IovaRange range, UserVa uva, u32 prot)
 {
-	UniquePtr<DmaRange> made = TRY(make_range(range, uva, prot));
+	UniquePtr<DmaRange> made = TRY(make<DmaRange>(range, uva, prot));
 
 	TRY(insert_busy(*made));
 
@@ -171,20 +159,6 @@ Result<void> Type1::create_mapping(IovaRange range, UserVa uva, u32 prot)
 	settled();
 	destroy(&dma);
 	return mapped;
-}
-
-Result<UniquePtr<DmaRange>> Type1::make_range(IovaRange range, UserVa uva, u32 prot)
-{
-	if (void *memory = spare_.exchange(nullptr))
-		return UniquePtr<DmaRange>(new (memory) DmaRange(range, uva, prot));
-	return make<DmaRange>(range, uva, prot);
-}
-
-void Type1::free_range(DmaRange &dma)
-{
-	dma.~DmaRange();
-	if (void *memory = kKeepSpare ? spare_.exchange(&dma) : &dma)
-		shim_free(memory);
 }
 
 // Its place in the tree apart.

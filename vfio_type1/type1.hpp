@@ -120,8 +120,6 @@ private:
 	// map.cpp
 	Result<void> create_mapping(IovaRange range, UserVa uva, u32 prot)
 		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
-	Result<UniquePtr<DmaRange>> make_range(IovaRange range, UserVa uva, u32 prot);
-	void free_range(DmaRange &dma);
 	void uncount(const DmaRange &dma) __must_hold(lock_);
 	void forget(DmaRange &dma) __must_hold(lock_);
 	Result<void> insert_busy(DmaRange &dma) __must_hold_shared(groups_lock_)
@@ -273,8 +271,6 @@ private:
 
 	// Callers that wait for a mapping to settle; changed under lock_.
 	Atomic<u32> waiting_{0};
-	// Memory of a mapping that went, for the next.
-	Atomic<void *> spare_{nullptr};
 };
 
 } // namespace vfio

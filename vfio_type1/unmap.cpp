@@ -97,7 +97,7 @@ u64 Type1::unmap_single(const vfio_iommu_type1_dma_unmap &unmap)
 		forget_idle_owner();
 	}
 	settled();
-	free_range(*dma);
+	destroy(dma);
 	return unmap.size;
 }
 
@@ -298,11 +298,6 @@ void Type1::forget_idle_owner()
 // One owner's charges are undone together.
 void Type1::free_all(List<DmaRange> &dmas)
 {
-	if (dmas.singular()) {
-		destroy(dmas.pop_front());
-		return;
-	}
-
 	constexpr u32 kMany = 32;
 	void *memory[kMany];
 	RefPtr<Owner> owner;

@@ -152,6 +152,27 @@ TEST_F(Type1Threads, OneContainer)
 	c.reset();
 }
 
+// This binary has no ASan, so that it sees a core that hides from it.
+TEST_F(Type1Threads, WhatIsUnmappedIsFreed)
+{
+	iommu_group group(&hardware);
+	Container c;
+	ASSERT_EQ(c.attach(group), 0);
+	// What the container keeps for its owner comes with the first mapping.
+	ASSERT_EQ(c.map(0, kUva, kPage), 0);
+
+	const s64 before = mock::live_blocks();
+	for (const u64 pages : {1, 3}) {
+		ASSERT_EQ(c.map(kPage, uva(1), pages * kPage), 0);
+		EXPECT_EQ(mock::live_blocks(), before + 1);
+		ASSERT_EQ(c.unmap(kPage, pages * kPage), static_cast<s64>(pages * kPage));
+		EXPECT_EQ(mock::live_blocks(), before);
+	}
+	mock::plan.fail(mock::Fail::kAlloc, 1);
+	EXPECT_EQ(c.map(kPage, uva(1), kPage), -ENOMEM);
+	c.detach(group);
+}
+
 TEST_F(Type1Threads, ContainersDoNotMeet)
 {
 	std::vector<std::thread> threads;
