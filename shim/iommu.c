@@ -59,11 +59,6 @@ int shim_domain_map_runs(struct iommu_domain *domain, u64 iova,
 	return mapped < 0 ? mapped : 0;
 }
 
-u64 shim_domain_unmap(struct iommu_domain *domain, u64 iova, u64 size)
-{
-	return iommu_unmap(domain, iova, size);
-}
-
 static struct iommu_iotlb_gather *gather_of(struct shim_gather *gather)
 {
 	static_assert(sizeof(struct iommu_iotlb_gather) <= sizeof(*gather));
@@ -72,20 +67,19 @@ static struct iommu_iotlb_gather *gather_of(struct shim_gather *gather)
 
 void shim_gather_init(struct shim_gather *gather)
 {
-	iommu_iotlb_gather_init(gather_of(gather));
-	/* One flush of the domain is due: no need to note each range. */
-	gather_of(gather)->queued = true;
+	compat_gather_init(gather_of(gather));
 }
 
-u64 shim_domain_unmap_lazily(struct iommu_domain *domain, u64 iova, u64 size,
-			     struct shim_gather *gather)
+u64 shim_domain_unmap(struct iommu_domain *domain, u64 iova, u64 size,
+		      struct shim_gather *gather)
 {
 	return iommu_unmap_fast(domain, iova, size, gather_of(gather));
 }
 
-void shim_domain_flush(struct iommu_domain *domain, struct shim_gather *gather)
+void shim_domain_flush(struct iommu_domain *domain, struct shim_gather *gather,
+		       u64 first, u64 last)
 {
-	compat_iommu_flush(domain, gather_of(gather));
+	compat_gather_sync(domain, gather_of(gather), first, last);
 	shim_gather_init(gather);
 }
 

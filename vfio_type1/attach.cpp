@@ -185,6 +185,7 @@ Result<void> Type1::populate(Domain &domain)
 		unpin_range(dma);
 		dma.uncharge_to(dma.external_counted());
 	};
+	List<DmaRange> mapped;
 
 	for (DmaRange &dma : dmas_) {
 		Result<void> result = pin ? pin_range(dma) : Result<void>();
@@ -195,15 +196,15 @@ Result<void> Type1::populate(Domain &domain)
 				unpin(dma);
 		}
 		if (!result.ok()) {
-			for (DmaRange *done = dmas_.prev(dma); done; done = dmas_.prev(*done)) {
-				domain.unmap(*done);
-				unpin(*done);
-			}
+			domain.unmap_all(mapped);
+			while (DmaRange *earlier = mapped.pop_front())
+				unpin(*earlier);
 			return result;
 		}
+		mapped.push_back(dma);
 	}
-	for (DmaRange &dma : dmas_)
-		dma.iommu_mapped = true;
+	while (DmaRange *dma = mapped.pop_front())
+		dma->iommu_mapped = true;
 	return {};
 }
 

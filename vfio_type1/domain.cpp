@@ -46,6 +46,89 @@ IovaRange Domain::aperture() const
 
 namespace {
 
+// The smallest block that has a range: a power of two bytes, at a multiple of
+// it. IOMMUs flush such blocks, and some drivers flush the wrong one if they
+// are asked for another range.
+constexpr IovaRange block_around(IovaRange range)
+{
+	const u64 differ = range.first.value ^ range.last.value;
+	const u64 mask = differ ? kU64Max >> __builtin_clzll(differ) : 0;
+
+	return {{range.first.value & ~mask}, {range.last.value | mask}};
+}
+
+static_assert(block_around({{0x3000}, {0x3fff}}) == IovaRange{{0x3000}, {0x3fff}});
+static_assert(block_around({{0x3000}, {0x4fff}}) == IovaRange{{0}, {0x7fff}});
+static_assert(block_around({{0x5000}, {0x6fff}}) == IovaRange{{0x4000}, {0x7fff}});
+static_assert(block_around({{kU64Max - 0xfff}, {kU64Max}}) ==
+	      IovaRange{{kU64Max - 0xfff}, {kU64Max}});
+static_assert(block_around(kAllIova) == kAllIova);
+
+// Unmaps ranges in the order of their addresses, and ends with a flush: when
+// it has gone no device reaches what was mapped there. It is one flush, but for
+// ranges that lie in more than one block of SHIM_MAX_FLUSH bytes.
+class Unmapper : Pinned {
+public:
+	explicit Unmapper(iommu_domain *domain) : domain_(domain)
+	{
+		shim_gather_init(&gather_);
+	}
+
+	~Unmapper()
+	{
+		flush();
+	}
+
+	// The range begins and ends where mappings do.
+	void unmap(IovaRange range)
+	{
+		while (!same_flush(range.first, range.last))
+			[[unlikely]]
+			{
+				const Iova last{range.first.value | (SHIM_MAX_FLUSH - 1)};
+
+				unmap_part({range.first, last});
+				range.first = last + 1;
+			}
+		unmap_part(range);
+	}
+
+private:
+	static bool same_flush(Iova one, Iova other)
+	{
+		return (one.value ^ other.value) < SHIM_MAX_FLUSH;
+	}
+
+	void unmap_part(IovaRange part)
+	{
+		if (due_ && !same_flush(due_range_.first, part.first))
+			flush();
+		WARN_ONCE_IF(shim_domain_unmap(domain_, part.first.value, part.size(), &gather_) !=
+				     part.size(),
+			     "the IOMMU did not unmap what was mapped");
+		if (!due_)
+			due_range_.first = part.first;
+		due_range_.last = part.last;
+		due_ = true;
+	}
+
+	void flush()
+	{
+		if (!due_)
+			return;
+
+		const IovaRange block = block_around(due_range_);
+
+		shim_domain_flush(domain_, &gather_, block.first.value, block.last.value);
+		due_ = false;
+	}
+
+	iommu_domain *const domain_;
+	IovaRange due_range_ = {};
+	bool due_ = false;
+	shim_gather gather_;
+};
+
 // Maps runs behind one another. What has been mapped is unmapped at the end,
 // unless the caller keeps it.
 class Mapper : Pinned {
@@ -59,7 +142,7 @@ public:
 	~Mapper()
 	{
 		if (at_ != first_)
-			shim_domain_unmap(domain_, first_.value, at_ - first_);
+			Unmapper(domain_).unmap({first_, at_ - 1});
 		if (scratch_)
 			shim_free_page(scratch_);
 	}
@@ -140,10 +223,6 @@ private:
 	void *scratch_ = nullptr;
 };
 
-// Up to so many pages in one piece are flushed by their addresses; more, or
-// pieces apart, with all of the domain.
-constexpr u64 kFlushByAddress = 512;
-
 // Pieces that are unmapped before others may run.
 constexpr u32 kRescheduleAfter = 64;
 
@@ -169,18 +248,16 @@ Result<void> Domain::map(const DmaRange &dma)
 	return {};
 }
 
-void Domain::unmap_part(IovaRange range)
+void Domain::unmap(const DmaRange &dma)
 {
-	WARN_ONCE_IF(shim_domain_unmap(domain_, range.first.value, range.size()) != range.size(),
-		     "the IOMMU did not unmap what was mapped");
+	Unmapper(domain_).unmap(dma.range());
 }
 
 void Domain::unmap_all(const List<DmaRange> &dmas)
 {
 	const DmaRange *dma = dmas.front();
-	bool lazy = false;
+	Unmapper unmapper(domain_);
 	u32 pieces = 0;
-	shim_gather gather;
 
 	while (dma) {
 		IovaRange piece = dma->range();
@@ -188,22 +265,10 @@ void Domain::unmap_all(const List<DmaRange> &dmas)
 		for (dma = dmas.next(*dma); dma && dma->range().first - piece.last == 1;
 		     dma = dmas.next(*dma))
 			piece.last = dma->range().last;
-
-		if (!lazy && !dma && piece.npages() <= kFlushByAddress) {
-			unmap_part(piece);
-			return;
-		}
-		if (!lazy)
-			shim_gather_init(&gather);
-		lazy = true;
-		WARN_ONCE_IF(shim_domain_unmap_lazily(domain_, piece.first.value, piece.size(),
-						      &gather) != piece.size(),
-			     "the IOMMU did not unmap what was mapped");
+		unmapper.unmap(piece);
 		if (++pieces % kRescheduleAfter == 0)
 			shim_cond_resched();
 	}
-	if (lazy)
-		shim_domain_flush(domain_, &gather);
 }
 
 } // namespace vfio

@@ -86,20 +86,15 @@ public:
 	Result<void> map(const DmaRange &dma);
 
 	// Unmaps a whole dma range; no device reaches it afterwards.
-	void unmap(const DmaRange &dma)
-	{
-		unmap_part(dma.range());
-	}
+	void unmap(const DmaRange &dma);
 
-	// Unmaps all of a list of dma ranges that is in the order of their
-	// addresses, with one flush of the IOMMU if they are many.
+	// The same for a list of dma ranges that is in the order of their
+	// addresses, with one flush of the IOMMU.
 	void unmap_all(const List<DmaRange> &dmas);
 
 	GroupList groups;
 
 private:
-	void unmap_part(IovaRange range);
-
 	iommu_domain *const domain_;
 	bool coherent_ = false;
 };

@@ -37,24 +37,34 @@ static inline ssize_t compat_iommu_map_sg(struct iommu_domain *domain,
 }
 
 /*
- * Ends a gather in queued mode: the whole domain is flushed, then page tables
- * that went with the mappings are freed. Drivers without a flush of the domain
- * flush by ranges, or have requests on their way, and take no note of the mode.
- * From 6.18 on the list of page tables is of another type.
+ * Gathers of what is unmapped. Drivers flush whenever the pieces of a gather
+ * are not adjacent or differ in the size of their pages. Those of x86 (VT-d,
+ * AMD's, virtio's, Hyper-V's) leave that, or lose nothing by it, in queued
+ * mode, and look only at the range when the gather is synced: so there one
+ * sync of a block around all of it does. Drivers elsewhere may queue
+ * invalidations while they unmap, by the size of the pages (Arm), and are left
+ * to gather in their own way.
+ *
+ * It is not ended by iommu_flush_iotlb_all(): VT-d's driver before 6.10 leaves
+ * out the TLBs of devices there, if the IOMMU is in caching mode.
  */
-static inline void compat_iommu_flush(struct iommu_domain *domain,
-				      struct iommu_iotlb_gather *gather)
+static inline void compat_gather_init(struct iommu_iotlb_gather *gather)
 {
-	if (!domain->ops->flush_iotlb_all) {
-		iommu_iotlb_sync(domain, gather);
-		return;
-	}
-	iommu_flush_iotlb_all(domain);
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
-	put_pages_list(&gather->freelist);
-#else
-	iommu_put_pages_list(&gather->freelist);
+	iommu_iotlb_gather_init(gather);
+	gather->queued = IS_ENABLED(CONFIG_X86);
+}
+
+static inline void compat_gather_sync(struct iommu_domain *domain,
+				      struct iommu_iotlb_gather *gather,
+				      unsigned long first, unsigned long last)
+{
+#ifdef CONFIG_X86
+	gather->queued = false;
+	gather->start = first;
+	gather->end = last;
+	gather->pgsize = 1UL << __ffs(domain->pgsize_bitmap);
 #endif
+	iommu_iotlb_sync(domain, gather);
 }
 
 /* A domain was a bus's before 6.11 and is a device's since. */

@@ -44,6 +44,12 @@ struct shim_gather {
 /* Runs that shim_domain_map_runs() takes at once: their list fills a page. */
 #define SHIM_MAX_RUNS SHIM_SCATTERLISTS_A_PAGE
 
+/*
+ * Bytes that shim_domain_flush() takes at once. VT-d's driver in 6.1 counts
+ * the pages of a flush in 32 bits, and rounds them up to a power of two.
+ */
+#define SHIM_MAX_FLUSH (1ULL << 42)
+
 SHIM_BEGIN
 
 /**
@@ -123,29 +129,17 @@ int shim_domain_map_runs(struct iommu_domain *domain, u64 iova,
 			 void *scratch);
 
 /**
- * shim_domain_unmap() - unmap a range and flush
- * @domain: the domain
- * @iova: first I/O address
- * @size: bytes; on the bounds of what was mapped
- *
- * When it returns no device can reach what was mapped there.
- *
- * Context: may sleep.
- * Return: bytes unmapped.
- */
-u64 shim_domain_unmap(struct iommu_domain *domain, u64 iova, u64 size);
-
-/**
  * shim_gather_init() - nothing is unmapped yet
  * @gather: storage
  */
 void shim_gather_init(struct shim_gather *gather);
 
 /**
- * shim_domain_unmap_lazily() - unmap a range, and leave the flush for later
+ * shim_domain_unmap() - unmap a range, and leave the flush for later
  * @domain: the domain
  * @iova: first I/O address
- * @size: bytes; on the bounds of what was mapped
+ * @size: bytes; on the bounds of what was mapped, or at multiples of
+ *        SHIM_MAX_FLUSH, which no page of an IOMMU reaches over
  * @gather: collects what the flush needs
  *
  * Devices may go on reaching the memory until shim_domain_flush().
@@ -153,17 +147,24 @@ void shim_gather_init(struct shim_gather *gather);
  * Context: may sleep.
  * Return: bytes unmapped.
  */
-u64 shim_domain_unmap_lazily(struct iommu_domain *domain, u64 iova, u64 size,
-			     struct shim_gather *gather);
+u64 shim_domain_unmap(struct iommu_domain *domain, u64 iova, u64 size,
+		      struct shim_gather *gather);
 
 /**
  * shim_domain_flush() - make unmapped ranges unreachable
  * @domain: the domain
  * @gather: what was unmapped; empty afterwards
+ * @first: first address of a block that has all of it
+ * @last: last address of the block
+ *
+ * The block is of a power of two bytes, at a multiple of that, and is
+ * SHIM_MAX_FLUSH at most. The IOMMU's own TLB and those of devices (ATS) forget
+ * it: when this returns, no device can reach what was mapped there.
  *
  * Context: may sleep.
  */
-void shim_domain_flush(struct iommu_domain *domain, struct shim_gather *gather);
+void shim_domain_flush(struct iommu_domain *domain, struct shim_gather *gather,
+		       u64 first, u64 last);
 
 /**
  * shim_domain_pgsize_bitmap() - page sizes, or-ed

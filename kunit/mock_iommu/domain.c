@@ -250,7 +250,7 @@ static size_t mock_unmap_pages(struct iommu_domain *domain, unsigned long iova,
 		make_stale(md, first >> UNIT_SHIFT);
 		done = first + pte_size(pte) - iova;
 	}
-	if (done)
+	if (done && !iommu_iotlb_gather_queued(gather))
 		iommu_iotlb_gather_add_range(gather, iova, done);
 	return done;
 }
@@ -289,9 +289,13 @@ static void mock_iotlb_sync(struct iommu_domain *domain,
 		flush(to_mock(domain), gather->start, gather->end);
 }
 
+/*
+ * As that of VT-d in 6.1, in caching mode: it leaves out the TLBs of devices,
+ * so that nothing is out of reach by it.
+ */
 static void mock_flush_iotlb_all(struct iommu_domain *domain)
 {
-	flush(to_mock(domain), 0, U64_MAX);
+	atomic64_inc(&to_mock(domain)->iommu->flushes);
 }
 
 static phys_addr_t mock_iova_to_phys(struct iommu_domain *domain,

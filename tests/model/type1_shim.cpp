@@ -33,8 +33,9 @@ WRAP(int, shim_domain_map_runs,
      (iommu_domain * domain, u64 iova, const shim_pin_run *runs, u32 count, u32 prot,
       void *scratch),
      (domain, iova, runs, count, prot, scratch))
-WRAP(u64, shim_domain_unmap_lazily,
-     (iommu_domain * domain, u64 iova, u64 size, shim_gather *gather), (domain, iova, size, gather))
-WRAP(void, shim_domain_flush, (iommu_domain * domain, shim_gather *gather), (domain, gather))
+WRAP(u64, shim_domain_unmap, (iommu_domain * domain, u64 iova, u64 size, shim_gather *gather),
+     (domain, iova, size, gather))
+WRAP(void, shim_domain_flush, (iommu_domain * domain, shim_gather *gather, u64 first, u64 last),
+     (domain, gather, first, last))
 
 } // extern "C"

@@ -133,6 +133,8 @@ static void map_piece(iommu_domain *domain, u64 iova, u64 phys, u64 size, u32 pr
 
 		if (!domain->ptes.emplace(iova + offset, pte).second)
 			violation("map at %#llx, which is mapped", iova + offset);
+		if (domain->stale.count(iova + offset))
+			violation("map at %#llx, which is not flushed", iova + offset);
 		phys::mapped(pte.pfn);
 	}
 }
@@ -164,7 +166,7 @@ int shim_domain_map_runs(iommu_domain *domain, u64 iova, const shim_pin_run *run
 }
 
 // Takes the PTEs out. Devices reach the pages until the flush.
-u64 shim_domain_unmap_lazily(iommu_domain *domain, u64 iova, u64 size, shim_gather *gather)
+u64 shim_domain_unmap(iommu_domain *domain, u64 iova, u64 size, shim_gather *gather)
 {
 	const std::lock_guard guard(domain->mutex);
 	const u64 last = iova + (size - 1);
@@ -176,15 +178,16 @@ u64 shim_domain_unmap_lazily(iommu_domain *domain, u64 iova, u64 size, shim_gath
 	gather->storage[0]++;
 	if (size == 0 || last < iova)
 		violation("unmap of %#llx bytes at %#llx", size, iova);
-	if (first_pte == domain->ptes.end() || !first_pte->second.start)
+	if (first_pte == domain->ptes.end() ||
+	    !(first_pte->second.start || iova % SHIM_MAX_FLUSH == 0))
 		violation("unmap at %#llx, where no mapping begins", iova);
 	for (auto at = first_pte; at != domain->ptes.end() && at->first <= last;) {
 		last_mark = at->second.last;
-		domain->stale.push_back(at->second.pfn);
+		domain->stale.emplace(at->first, at->second.pfn);
 		at = domain->ptes.erase(at);
 		unmapped += kPage;
 	}
-	if (!last_mark || unmapped != size)
+	if (!(last_mark || (last + 1) % SHIM_MAX_FLUSH == 0) || unmapped != size)
 		violation("unmap of %#llx bytes at %#llx splits a mapping", size, iova);
 	return unmapped;
 }
@@ -194,27 +197,22 @@ void shim_gather_init(shim_gather *gather)
 	gather->storage[0] = 0;
 }
 
-void shim_domain_flush(iommu_domain *domain, shim_gather *gather)
+// Only what lies in the block is gone then.
+void shim_domain_flush(iommu_domain *domain, shim_gather *gather, u64 first, u64 last)
 {
 	const std::lock_guard guard(domain->mutex);
+	const u64 mask = last - first;
 
 	if (gather->storage[0] == 0)
 		violation("flush of nothing");
+	if (last < first || mask >= SHIM_MAX_FLUSH || (mask & (mask + 1)) || (first & mask))
+		violation("flush of %#llx to %#llx, which is no block", first, last);
 	shim_gather_init(gather);
 	domain->flushes++;
-	for (const u64 pfn : domain->stale)
-		phys::unmapped(pfn);
-	domain->stale.clear();
-}
-
-u64 shim_domain_unmap(iommu_domain *domain, u64 iova, u64 size)
-{
-	shim_gather gather;
-
-	shim_gather_init(&gather);
-	const u64 unmapped = shim_domain_unmap_lazily(domain, iova, size, &gather);
-	shim_domain_flush(domain, &gather);
-	return unmapped;
+	const auto begin = domain->stale.lower_bound(first), end = domain->stale.upper_bound(last);
+	for (auto at = begin; at != end; ++at)
+		phys::unmapped(at->second);
+	domain->stale.erase(begin, end);
 }
 
 u64 shim_domain_pgsize_bitmap(const iommu_domain *domain)

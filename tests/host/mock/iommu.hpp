@@ -42,8 +42,8 @@ struct iommu_domain {
 	const mock::Hardware hardware;
 	mutable std::mutex mutex;
 	std::map<u64, mock::Pte> ptes;
-	// Pages that were unmapped since the last flush.
-	std::vector<u64> stale;
+	// Pages that were unmapped and not flushed, iova -> pfn.
+	std::multimap<u64, u64> stale;
 	std::set<iommu_group *> groups;
 	bool enforces_coherency = false;
 	bool nesting = false;
