@@ -12,7 +12,7 @@ namespace vfio {
 
 Result<void> Type1::check_bitmap(u64 npages, u64 size)
 {
-	if (npages == 0 || npages > DirtyBitmap::kMaxBits || size > DirtyBitmap::kMaxBytes ||
+	if (npages == 0 || npages > DirtyBitmap::kMaxBytes * 8 || size > DirtyBitmap::kMaxBytes ||
 	    size < DirtyBitmap::words_for(npages) * sizeof(u64))
 		return Error(EINVAL);
 	return {};

@@ -12,7 +12,9 @@ namespace vfio {
 class DirtyBitmap : Pinned {
 public:
 	static constexpr u64 kBitsPerWord = 64;
-	// The UAPI's limit of a bitmap: what a signed 32-bit count can reach.
+	// The UAPI's limits. Of the pages of one mapping: what a signed 32-bit
+	// count can reach. Of a bitmap that is asked for: its words, which have
+	// room for one page more.
 	static constexpr u64 kMaxBits = 0x7fff'ffff;
 	static constexpr u64 kMaxBytes = (kMaxBits + 1) / 8;
 

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "type1_container.hpp"
+#include "vfio_type1/type1.hpp"
 
 namespace {
 
@@ -293,9 +294,50 @@ TEST_F(Type1Dirty, NeighboursAreToldTogether)
 	EXPECT_EQ(bitmap[kMarked * kSize / 64], 0u);
 }
 
+// A bitmap of 2^28 bytes has room for 2^31 pages.
+TEST_F(Type1Dirty, LargestBitmap)
+{
+	constexpr u64 kBytes = u64{1} << 28, kPages = kBytes * 8;
+	constexpr u64 kAt = 0x1000;
+
+	EXPECT_TRUE(vfio::Type1::check_bitmap(kPages, kBytes).ok());
+	EXPECT_TRUE(vfio::Type1::check_bitmap(1, 8).ok());
+	EXPECT_TRUE(vfio::Type1::check_bitmap(64, kBytes).ok());
+	for (const auto &[npages, bytes] : std::initializer_list<std::pair<u64, u64>>{
+		     {0, 8},
+		     {1, 0},
+		     {1, 7},
+		     {65, 8},
+		     {1, kBytes + 1},
+		     {kPages, kBytes - 1},
+		     {kPages + 1, kBytes},
+		     {kPages + 1, kBytes + 8},
+		     {~u64{0}, kBytes},
+		     {~u64{0} - 62, 8},
+	     })
+		EXPECT_EQ(vfio::Type1::check_bitmap(npages, bytes).error(), vfio::Error(EINVAL))
+			<< npages << " pages, " << bytes << " bytes";
+
+	// What the bitmap does not have is not touched: only a page of it is
+	// memory here.
+	process.mm.map(kAt, 1, 0x55);
+	ASSERT_EQ(c.attach(group), 0);
+	ASSERT_EQ(c.map(0, uva(0), 3 * kPage), 0);
+	ASSERT_EQ(c.start_dirty(), 0);
+	const struct {
+		u32 argsz, flags;
+		u64 iova, size, pgsize, bytes, data;
+	} get = {sizeof(get), VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
+		 0,	      kPages * kPage,
+		 kPage,	      kBytes,
+		 kAt};
+	EXPECT_EQ(c.ioctl(VFIO_IOMMU_DIRTY_PAGES, &get, sizeof(get)), 0);
+	EXPECT_EQ(mock::phys::contents(0x55)[0], 7);
+}
+
 TEST_F(Type1Dirty, TooLargeForABitmap)
 {
-	// One page more than a bitmap may have.
+	// One page more than a mapping may have.
 	constexpr u64 kSize = (u64{1} << 31) * kPage;
 
 	ASSERT_EQ(c.map(0, 0, kSize), 0);

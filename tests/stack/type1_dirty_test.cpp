@@ -229,6 +229,42 @@ TEST_F(Dirty, GetRangeToTheLastAddress) {
 
 // --- contents -------------------------------------------------------------
 
+// A bitmap of 2^28 bytes, the largest, has room for 2^31 pages: one more than
+// a single mapping may have while dirty pages are tracked.
+TEST_F(Dirty, TheLargestRange) {
+  constexpr uint64_t kPages = 1ull << 31, kBytes = kPages / 8;
+  Memory bits(kBytes, PROT_READ | PROT_WRITE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+  ASSERT_TRUE(bits.ok());
+  const auto get = [&](uint64_t npages, uint64_t bytes) {
+    Words none;
+    GetBitmap arg = request(0, npages, none);
+    arg.range().iova = 0;
+    arg.bitmap().size = bytes;
+    arg.bitmap().data = reinterpret_cast<Data>(bits.data());
+    return call(c, VFIO_IOMMU_DIRTY_PAGES, &arg);
+  };
+  map(0, 3);
+  ASSERT_OK(dirty(c, kStart));
+  ASSERT_OK(get(kPages, kBytes));
+  const auto* words = reinterpret_cast<const uint64_t*>(bits.data());
+  const uint64_t first = kIova / kPage;
+  EXPECT_EQ(words[first / 64], 7ull << first % 64);
+  EXPECT_ERR(EINVAL, get(kPages + 1, kBytes)) << "a bit too few";
+  EXPECT_ERR(EINVAL, get(kPages + 1, kBytes + 8)) << "over the limit";
+  EXPECT_ERR(EINVAL, get(kPages, kBytes - 1));
+
+  UnmapBitmap unmap{};
+  unmap.head().argsz = sizeof unmap;
+  unmap.head().flags = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
+  unmap.head().size = kPages * kPage;
+  unmap.bitmap().pgsize = kPage;
+  unmap.bitmap().size = kBytes;
+  unmap.bitmap().data = reinterpret_cast<Data>(bits.data());
+  EXPECT_OK(call(c, VFIO_IOMMU_UNMAP_DMA, &unmap));
+  EXPECT_EQ(unmap.head().size, 3 * kPage);
+}
+
 TEST_F(Dirty, AllMappedPagesAreDirty) {
   map(0, 64);
   ASSERT_OK(dirty(c, kStart));
