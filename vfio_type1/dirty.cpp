@@ -75,13 +75,19 @@ Result<void> Type1::get_dirty(const vfio_iommu_type1_dirty_bitmap_get &request)
 
 // Puts what is dirty, from the first of left on, into a piece of the report,
 // or into ones, and takes it as reported. left becomes what remains; false if
-// nothing does. Errors: EINTR.
+// nothing does. Between two pieces others may map and unmap, and a piece is as
+// of its own moment. Errors: EINVAL if tracking has stopped, EINTR.
 Result<bool> Type1::collect(DirtyReport &report, IovaRange &left, IovaRange *ones)
 {
 	const Guard guard(lock_);
 
+	if (!dirty_tracking_)
+		return Error(EINVAL);
 	for (DmaRange *dma = dmas_.first_in(left); dma; dma = next_in(*dma, left)) {
-		IovaRange part{max(left.first, dma->range().first), dma->range().last};
+		// Since the last piece a mapping may have come that reaches out of
+		// what is left, on either side.
+		IovaRange part{max(left.first, dma->range().first),
+			       min(left.last, dma->range().last)};
 
 		if (dma->busy.load()) [[unlikely]] {
 			if (report.empty())
@@ -98,7 +104,7 @@ Result<bool> Type1::collect(DirtyReport &report, IovaRange &left, IovaRange *one
 			     next->iommu_mapped && !next->dirty_recorded();
 			     next = next_in(*dma, left)) {
 				dma = next;
-				part.last = dma->range().last;
+				part.last = min(left.last, dma->range().last);
 			}
 		}
 
@@ -129,29 +135,57 @@ void Type1::mark_again(IovaRange range)
 		dma->mark_all_dirty();
 }
 
-// What goes with mappings that are the caller's. Errors: EFAULT.
+// What goes with mappings that are the caller's, listed as victims; all of them
+// stay if it fails. Errors: EFAULT, EINVAL if tracking has stopped.
 Result<void> Type1::report_victims(const List<DmaRange> &victims, DirtyReport &report, bool all)
 {
-	for (const DmaRange &dma : victims) {
-		IovaRange left = dma.range();
-		IovaRange words;
+	const DmaRange *dma = victims.front();
+	IovaRange left = dma ? dma->range() : IovaRange{};
 
-		for (;;) {
-			Iova last = left.last;
+	while (dma) {
+		IovaRange ones = {};
 
-			if (all && dma.iommu_mapped && report.whole_words(left, &words)) {
-				TRY(report.write_ones(words));
-				last = words.last;
-			} else if (!report.add(dma, left, all && dma.iommu_mapped, &last)) {
-				TRY(report.write());
-				continue;
-			}
-			if (last == left.last)
-				break;
-			left.first = last + 1;
+		{
+			const Guard guard(lock_);
+
+			// The bits of a mapping are guarded even while it is busy:
+			// who stops the tracking frees them.
+			if (!dirty_tracking_)
+				return Error(EINVAL);
+			dma = collect_victims(victims, dma, report, left, all, &ones);
 		}
+		TRY(report.write());
+		if (ones != IovaRange{})
+			TRY(report.write_ones(ones));
 	}
-	return report.write();
+	return {};
+}
+
+// Puts what is dirty of dma, of which left is not reported yet, and of those
+// behind it into a piece of the report, or into ones. Returns the mapping that
+// the next piece begins with, left being what is left of it; nullptr if this
+// was the last piece.
+const DmaRange *Type1::collect_victims(const List<DmaRange> &victims, const DmaRange *dma,
+				       DirtyReport &report, IovaRange &left, bool all,
+				       IovaRange *ones)
+{
+	while (dma && *ones == IovaRange{}) {
+		const bool whole = all && dma->iommu_mapped;
+		Iova last = left.last;
+
+		if (whole && report.whole_words(left, ones))
+			last = ones->last;
+		else if (!report.add(*dma, left, whole, &last))
+			break;
+		if (last != left.last) {
+			left.first = last + 1;
+			continue;
+		}
+		dma = victims.next(*dma);
+		if (dma)
+			left = dma->range();
+	}
+	return dma;
 }
 
 } // namespace vfio

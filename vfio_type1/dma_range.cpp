@@ -136,7 +136,20 @@ void DmaRange::mark_dirty(IovaRange part, unsigned int pgshift)
 	if (dirty_.reserve(((range_.last - range_.first) >> pgshift) + 1).ok())
 		dirty_.set(first, last - first + 1);
 	else
-		all_dirty_ = true;
+		mark_all_dirty();
+}
+
+// What is reported of the middle alone stays dirty: too much, not too little.
+void DmaRange::clear_all_dirty(IovaRange part)
+{
+	IovaRange &dirty = all_dirty_part_;
+
+	if (part.first <= dirty.first && part.last >= dirty.last)
+		all_dirty_ = false;
+	else if (part.first <= dirty.first && part.last >= dirty.first)
+		dirty.first = part.last + 1;
+	else if (part.last >= dirty.last && part.first <= dirty.last)
+		dirty.last = part.first - 1;
 }
 
 void DmaRange::collect_dirty(IovaRange part, unsigned int pgshift, u64 *words, u64 shift) const
@@ -144,9 +157,11 @@ void DmaRange::collect_dirty(IovaRange part, unsigned int pgshift, u64 *words, u
 	const u64 first = (part.first - range_.first) >> pgshift;
 	const u64 nbits = ((part.last - part.first) >> pgshift) + 1;
 
-	if (all_dirty_) {
-		DirtyBitmap::set_bits(words, shift, nbits);
-		return;
+	if (all_dirty_ && part.overlaps(all_dirty_part_)) {
+		const u64 at = (max(part.first, all_dirty_part_.first) - part.first) >> pgshift;
+		const u64 end = (min(part.last, all_dirty_part_.last) - part.first) >> pgshift;
+
+		DirtyBitmap::set_bits(words, shift + at, end - at + 1);
 	}
 	dirty_.collect(first, nbits, words, shift);
 	if (!external_)

@@ -273,6 +273,7 @@ public:
 	void mark_all_dirty()
 	{
 		all_dirty_ = true;
+		all_dirty_part_ = range_;
 	}
 
 	// Puts the bits of part, which begins and ends at pages, into words
@@ -280,9 +281,8 @@ public:
 	void collect_dirty(IovaRange part, unsigned int pgshift, u64 *words, u64 shift) const;
 	void clear_dirty(IovaRange part, unsigned int pgshift)
 	{
-		// All of it is known to be dirty until all of it was reported.
-		if (part.last == range_.last)
-			all_dirty_ = false;
+		if (all_dirty_) [[unlikely]]
+			clear_all_dirty(part);
 		if (!dirty_.empty())
 			dirty_.clear((part.first - range_.first) >> pgshift,
 				     ((part.last - part.first) >> pgshift) + 1);
@@ -319,7 +319,10 @@ private:
 	u64 unpin_far_external_page(Iova iova);
 	void let_all_go();
 	u64 count_external(IovaRange part) const;
+	void clear_all_dirty(IovaRange part);
 
+	// Whether there is a part all of whose pages count as dirty. Reports go
+	// upwards and piece by piece, and cut off what they have told.
 	bool all_dirty_ = false;
 	// What pins may not ask for: bits of prot, and kLeaving.
 	u32 refused_;
@@ -328,6 +331,7 @@ private:
 	RefPtr<Owner> owner_;
 	UniquePtr<PinIndex> external_;
 	DirtyBitmap dirty_;
+	IovaRange all_dirty_part_ = {};
 	u64 external_counted_ = 0;
 	u64 charged_ = 0;
 	const u32 prot_;

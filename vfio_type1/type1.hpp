@@ -162,8 +162,11 @@ private:
 	Result<bool> collect(DirtyReport &report, IovaRange &left, IovaRange *ones)
 		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
 	void mark_again(IovaRange range) __must_not_hold(lock_);
-	static Result<void> report_victims(const List<DmaRange> &victims, DirtyReport &report,
-					   bool all);
+	Result<void> report_victims(const List<DmaRange> &victims, DirtyReport &report, bool all)
+		__must_not_hold(lock_);
+	const DmaRange *collect_victims(const List<DmaRange> &victims, const DmaRange *dma,
+					DirtyReport &report, IovaRange &left, bool all,
+					IovaRange *ones) __must_hold(lock_);
 
 	void count_non_pinned(int more) __must_hold(lock_)
 	{

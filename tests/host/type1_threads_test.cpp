@@ -101,10 +101,17 @@ TEST_F(Type1Threads, OneContainer)
 	const auto unmap = [&](std::mt19937_64 &rng) {
 		return c->unmap(slot(rng), kSlotPages * kPage);
 	};
+	const auto unmap_dirty = [&](std::mt19937_64 &rng) {
+		std::vector<u64> bitmap(kSlots * kSlotPages / 64);
+		return rng() % 2 ? c->unmap_dirty(slot(rng), kSlotPages * kPage, bitmap) :
+				   c->unmap_dirty(0, kSlots * kSlotPages * kPage, bitmap);
+	};
 	const auto pin = [&](std::mt19937_64 &rng) -> s64 {
 		const u64 iova = slot(rng) + rng() % kSlotPages * kPage;
 		if (rng() % 3 == 0)
 			device->unpin_in(iova, kPage);
+		else if (rng() % 8 == 0)
+			c->unpin(iova, 1); // whether it is pinned or not
 		else
 			device->pin(iova);
 		return 0;
@@ -138,6 +145,7 @@ TEST_F(Type1Threads, OneContainer)
 	threads.push_back(worker(6, pin));
 	threads.push_back(worker(7, dirty));
 	threads.push_back(worker(8, groups));
+	threads.push_back(worker(9, unmap_dirty));
 	std::this_thread::sleep_for(kTime);
 	stop = true;
 	for (std::thread &thread : threads)

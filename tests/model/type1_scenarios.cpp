@@ -91,6 +91,46 @@ public:
 		return ioctl(VFIO_IOMMU_DIRTY_PAGES, &arg, sizeof(arg));
 	}
 
+	// UNMAP with a bitmap, which comes into bits. Pages, or an error.
+	s64 unmap_dirty(u64 page, u64 npages)
+	{
+		struct {
+			u32 argsz, flags;
+			u64 iova, size, pgsize, bytes, data;
+		} arg = {sizeof(arg),
+			 VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
+			 kIova + page * kPage,
+			 npages * kPage,
+			 kPage,
+			 sizeof(bits),
+			 reinterpret_cast<u64>(&bits)};
+		const mock::UserWindow window(&bits, sizeof(bits));
+		const long ret = ioctl(VFIO_IOMMU_UNMAP_DMA, &arg, sizeof(arg));
+
+		return ret < 0 ? ret : static_cast<s64>(arg.size / kPage);
+	}
+
+	// A report of the first page, and of one in another word of the bitmap,
+	// the last that is asked for; into words.
+	static constexpr u64 kFarPage = 128;
+
+	long get_dirty()
+	{
+		const struct {
+			u32 argsz, flags;
+			u64 iova, size, pgsize, bytes, data;
+		} arg = {sizeof(arg),
+			 VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
+			 kIova,
+			 (kFarPage + 1) * kPage,
+			 kPage,
+			 sizeof(words),
+			 reinterpret_cast<u64>(words)};
+		const mock::UserWindow window(&arg, sizeof(arg)), out(words, sizeof(words));
+
+		return type1_ioctl(container, VFIO_IOMMU_DIRTY_PAGES, reinterpret_cast<u64>(&arg));
+	}
+
 	void attach(int which)
 	{
 		expect(type1_attach_group(container, &groups[which], which == kEmulated) == 0,
@@ -198,6 +238,8 @@ public:
 	u64 pins[2] = {};
 	type1 *container = nullptr;
 	s64 result[3] = {};
+	u64 bits = 0;
+	u64 words[3] = {};
 	std::function<void()> at_end;
 	using World::expect;
 
@@ -437,6 +479,42 @@ std::vector<Scenario> model::scenarios()
 					 w.unpin(0);
 				 });
 				 w.thread([&w] { w.unmap(0, 2); });
+			 }),
+		scenario("unmap with a bitmap | dirty tracking stops",
+			 [](W &w) {
+				 w.add_device();
+				 w.map(0, 1);
+				 w.map(1, 1);
+				 w.dirty(VFIO_IOMMU_DIRTY_PAGES_FLAG_START);
+				 w.pin(0, 0);
+				 w.unpin(0);
+				 w.thread([&w] { w.result[0] = w.unmap_dirty(0, 2); });
+				 w.thread([&w] { w.dirty(VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP); });
+				 w.at_end = [&w] {
+					 W::expect(w.result[0] == 2 || w.result[0] == -EINVAL,
+						   "neither unmapped nor refused");
+					 W::expect(w.result[0] != 2 || w.bits == 1,
+						   "a page that was written was not told");
+				 };
+			 }),
+		scenario("report | unmap, map of a longer one",
+			 [](W &w) {
+				 w.attach(0);
+				 w.map(0, 1);
+				 w.map(W::kFarPage, 1);
+				 w.dirty(VFIO_IOMMU_DIRTY_PAGES_FLAG_START);
+				 w.thread([&w] { w.result[0] = w.get_dirty(); });
+				 w.thread([&w] {
+					 w.unmap(W::kFarPage, 1);
+					 w.map(0, 3, W::kFarPage);
+				 });
+				 w.at_end = [&w] {
+					 if (w.result[0] == -EINVAL) // it bisects the longer one
+						 return;
+					 W::expect(w.result[0] == 0, "report failed");
+					 W::expect(w.words[0] == 1, "the first mapping");
+					 W::expect(w.words[2] <= 1, "not within the request");
+				 };
 			 }),
 		scenario("addresses invalidated | map | unmap",
 			 [](W &w) {

@@ -10,6 +10,7 @@
 // memory of the test, which serves for the structures of ioctls.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -147,6 +148,10 @@ public:
 private:
 	const u64 address_;
 };
+
+// Before the nth copy to userspace from now on, which waits for it, body() runs
+// in a thread of its own: what others do to the core at that moment.
+void before_copy_out(u64 nth, std::function<void()> body);
 
 // A struct page, as drivers get it.
 ::page *page_of(u64 pfn);

@@ -2,8 +2,11 @@
 //
 // Pinning user pages, and copying to and from user memory.
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <thread>
+#include <utility>
 
 #include "memory.hpp"
 #include "shim/alloc.h"
@@ -192,8 +195,26 @@ bool shim_copy_from_user(void *to, u64 from, size_t size)
 	});
 }
 
+static std::atomic<u64> copies_until_meanwhile;
+static std::function<void()> meanwhile;
+
+void mock::before_copy_out(u64 nth, std::function<void()> body)
+{
+	meanwhile = std::move(body);
+	copies_until_meanwhile = nth;
+}
+
+// Others may come here while body() runs, which counts no more then.
+static void run_meanwhile()
+{
+	if (copies_until_meanwhile == 0 || --copies_until_meanwhile != 0)
+		return;
+	std::thread(std::exchange(meanwhile, nullptr)).join();
+}
+
 bool shim_copy_to_user(u64 to, const void *from, size_t size)
 {
+	run_meanwhile();
 	if (plan.hit(Fail::kCopyOut))
 		return false;
 	if (UserWindow::allows(to, size, true)) {
