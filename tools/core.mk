@@ -74,7 +74,7 @@ $(obj)/core.o: $(obj)/core_all.cpp $(obj)/shim-sizes.h $(core-symbols) \
 	$(call if_changed_rule,cxx_o_cpp)
 
 # Sizes of the kernel objects that the core embeds, from the kernel itself.
-$(obj)/shim-sizes.s: $(vfio-top)/shim/sizes.c FORCE
+$(obj)/shim-sizes.s: $(vfio-top)/shim/sizes.c $(obj)/kernel-id FORCE
 	$(call if_changed_dep,cc_s_c)
 
 $(obj)/shim-sizes.h: $(obj)/shim-sizes.s FORCE
@@ -86,6 +86,8 @@ clean-files += core_all.cpp shim-sizes.h shim-sizes.s
 # The C side sees the same headers.
 ccflags-y += -I$(vfio-top)/include -I$(obj) -Werror
 $(addprefix $(obj)/,$(filter-out core.o,$($(patsubst %.o,%,$(obj-m))-y))): $(obj)/shim-sizes.h
+
+include $(vfio-top)/tools/kernel-id.mk
 
 # A shim is not traced: what it calls, and what calls it, can be.
 $(foreach shim,$(filter shim_%.o,$($(patsubst %.o,%,$(obj-m))-y)), \
