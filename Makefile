@@ -4,18 +4,39 @@
 # the file of that name beside this one; `make -C $KDIR M=$PWD modules` does
 # the same without it. `make help` lists the targets.
 
-ifneq ($(KERNELRELEASE),)
-$(error Kbuild reads the file Kbuild, not this one)
+# The kernel's build takes no such path. Without this line it fails further on, in many.
+ifneq ($(words $(CURDIR))$(findstring :,$(CURDIR)),1)
+$(error the kernel's build cannot work in a path with a space or a colon: move "$(CURDIR)")
 endif
 
-# The kernel to build for; Debian's newest 6.1 headers if none is named.
-KDIR ?= $(shell tools/kernel-env kdir 2>/dev/null)
-export KDIR
+# The kernel to build for: KDIR, or what tools/kernel-env chooses. These targets are for the
+# kernel that people run; all others are for the one that the demo and the tests boot.
+for-people := all modules modules_install install uninstall clean help
+choice := $(if $(filter-out $(for-people),$(MAKECMDGOALS)),kdir,target)
 
-RELEASE = $(shell tools/kernel-env release)
-UPDATES = $(INSTALL_MOD_PATH)/lib/modules/$(RELEASE)/updates
+# What was last built for people; install and uninstall alone take it up.
+built-for := build/built-for
+ifeq ($(KDIR)$(filter-out modules_install install uninstall clean,$(or $(MAKECMDGOALS),all)),)
+last := $(shell cat $(built-for) 2>/dev/null)
+endif
+
+# KDIR is decided anew by each make and not exported unless a caller named it: demo and check
+# install the headers first. The shell does not see variables of make's command line by itself.
+named := $(or $(KDIR),$(if $(wildcard $(last)/Module.symvers),$(last)))
+kernel-env = KDIR='$(named)' tools/kernel-env
+override KDIR := $(shell $(kernel-env) $(choice) 2>/dev/null)
+ifneq ($(named),)
+export KDIR
+endif
+# DKMS passes KERNELRELEASE; the kernel's build knows it.
+MAKEOVERRIDES := $(filter-out KDIR=% KERNELRELEASE=%,$(MAKEOVERRIDES))
+
+# Who has no home has the cache here.
+ifeq ($(XDG_CACHE_HOME)$(shell test -w "$$HOME" && echo home),)
+export XDG_CACHE_HOME := $(CURDIR)/.cache
+endif
+
 KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)
-MODULES := vfio_core/vfio.ko vfio_type1/vfio_iommu_type1.ko vfio_mdev/mdev.ko
 
 .PHONY: all modules modules_install install uninstall clean help demo check \
 	examples samples testmods stack_test host-test
@@ -25,24 +46,28 @@ all: modules
 # The + is for make -j, which does not see that KBUILD is a make.
 modules: | headers
 	+$(KBUILD) modules
+ifeq ($(choice),target)
+	@mkdir -p build && echo '$(KDIR)' >$(built-for)
+endif
 
+# Says what is wrong where nothing can be built; and for which kernel, if not the running one,
+# and without what.
 .PHONY: headers
 headers:
-	@test -n "$(KDIR)" || { echo "no kernel headers found: install linux-headers-amd64 (tools/setup demo does), or set KDIR" >&2; exit 1; }
+	@$(kernel-env) $(choice) >/dev/null
+	@test -w . || { echo "no right to write in $(CURDIR), where the modules are built" >&2; exit 1; }
+	@KDIR='$(KDIR)' tools/kernel-env modules | sed -n 's/^without \(.*\)/This kernel has no \1, so ours is left out./p'
 
+# Into updates/ of the kernel in KDIR, beside the distribution's modules; depmod prefers it.
 modules_install: modules
-	$(KBUILD) INSTALL_MOD_DIR=updates modules_install
+	+@tools/install modules '$(KDIR)'
 
-# For the kernel in KDIR: our modules go beside the distribution's, into
-# updates/, which depmod prefers.
-install: modules_install
-	depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(RELEASE)
-	@echo "The next modprobe of $(RELEASE) takes $(UPDATES)."
+install: modules
+	+@tools/install install '$(KDIR)'
 
 uninstall:
-	rm -f $(addprefix $(UPDATES)/,$(addsuffix *,$(MODULES)))
-	-rmdir --ignore-fail-on-non-empty $(addprefix $(UPDATES)/,$(dir $(MODULES))) 2>/dev/null
-	depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(RELEASE)
+	@$(kernel-env) $(choice) >/dev/null
+	@tools/install uninstall '$(KDIR)'
 
 examples:
 	$(MAKE) -C examples/nvme
@@ -64,7 +89,7 @@ stack_test:
 host-test:
 	$(MAKE) -C tests/host check
 
-# These two install what they need, when it is missing.
+# These install what they need, when it is missing; only then is there a kernel to choose.
 demo:
 	tools/setup demo
 	$(MAKE) -j$$(nproc) modules examples
@@ -87,12 +112,12 @@ clean:
 help:
 	@echo 'vfio-cxx: VFIO for Linux, out of tree, with a C++ core'
 	@echo
-	@echo '  make              build vfio.ko, vfio_iommu_type1.ko, mdev.ko'
+	@echo '  make              build vfio.ko, vfio_iommu_type1.ko, mdev.ko for the running kernel'
 	@echo '  make KDIR=DIR     for the kernel built or packaged in DIR'
 	@echo '  make demo         a userspace NVMe driver on our modules, in QEMU'
 	@echo '  make samples      mdev_copy.ko, a mediated device; samples/mdev_copy'
 	@echo '  make check        all tests: lint, host, whole stack in QEMU'
-	@echo '  make install      into updates/ of the kernel in KDIR, and depmod'
+	@echo '  make install      into updates/ of the kernel of the last make, or KDIR, and depmod'
 	@echo '  make uninstall    the way back'
 	@echo '  make modules_install INSTALL_MOD_PATH=DIR'
 	@echo '  make host-test    the C++ core on this machine, with sanitizers'

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which kernel tools/kernel-env chooses, and what dkms.conf has DKMS build, by made-up headers."""
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+KERNEL_ENV = os.path.join(ROOT, "tools/kernel-env")
+ALL = ("VFIO", "VFIO_IOMMU_TYPE1", "VFIO_MDEV")
+
+
+class Made(unittest.TestCase):
+    def setUp(self):
+        self.root = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.root)
+        self.uname("6.18.1-strange")
+
+    def file(self, path, text=""):
+        path = os.path.join(self.root, path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(text)
+        return path
+
+    def uname(self, release):
+        os.chmod(self.file("bin/uname", f"#!/bin/sh\necho {release}\n"), 0o755)
+
+    def headers(self, release, config=ALL, where="usr/src/linux-headers-{}"):
+        where = where.format(release)
+        self.file(f"{where}/Module.symvers")
+        self.file(f"{where}/include/generated/utsrelease.h", f'#define UTS_RELEASE "{release}"\n')
+        self.file(f"{where}/include/config/auto.conf",
+                  "".join(f"CONFIG_{name}=m\n" for name in config) + "CONFIG_PCI=y\n")
+        return os.path.join(self.root, where)
+
+    def ask(self, *command, **env):
+        """Returns (status, standard output, standard error)."""
+        base = {name: value for name, value in os.environ.items()
+                if name not in ("KDIR", "HOME", "XDG_CACHE_HOME")}
+        done = subprocess.run(
+            [KERNEL_ENV, *command], text=True, capture_output=True, check=False,
+            env={**base, "PATH": f"{self.root}/bin:{os.environ['PATH']}",
+                 "KERNEL_ENV_ROOT": self.root, **env})
+        return done.returncode, done.stdout.strip(), done.stderr.strip()
+
+    def refused(self, *command, says, **env):
+        status, out, err = self.ask(*command, **env)
+        self.assertNotEqual(status, 0)
+        self.assertEqual(out, "")
+        self.assertIn(says, err)
+        self.assertEqual(len(err.splitlines()), 1, err)
+
+
+class Choice(Made):
+    def test_none(self):
+        self.refused("target", says="linux-headers-amd64")
+        self.refused("kdir", says="tools/setup")
+
+    def test_the_running_kernel_comes_first_whatever_its_flavour(self):
+        self.headers("6.1.0-56-amd64")
+        old = self.headers("6.1.0-40-cloud-amd64")
+        self.file("lib/modules/6.1.0-40-cloud-amd64/modules.dep")
+        os.symlink(old, f"{self.root}/lib/modules/6.1.0-40-cloud-amd64/build")
+        self.uname("6.1.0-40-cloud-amd64")
+        self.assertEqual(self.ask("target"), (0, old, ""))
+
+    def test_one_that_runs_without_headers_is_said(self):
+        newest = self.headers("6.1.0-56-amd64")
+        self.headers("6.1.0-9-amd64")
+        self.uname("6.1.0-40-amd64")
+        status, out, err = self.ask("target")
+        self.assertEqual((status, out), (0, newest))
+        self.assertIn("6.1.0-40-amd64, has no headers here: this is for 6.1.0-56-amd64", err)
+
+    def test_one_that_runs_and_is_not_supported_is_said(self):
+        newest = self.headers("6.1.0-56-amd64")
+        self.headers("6.18.1-strange", where="lib/modules/6.18.1-strange/build")
+        status, out, err = self.ask("target")
+        self.assertEqual((status, out), (0, newest))
+        self.assertIn("6.18.1-strange, is not supported (6.1 is): this is for 6.1.0-56-amd64", err)
+
+    def test_plain_before_other_flavours_and_those_if_there_is_nothing_else(self):
+        self.headers("6.1.0-57-cloud-amd64")
+        newest = self.headers("6.1.0-58-rt-amd64")
+        self.assertEqual(self.ask("target")[:2], (0, newest))
+        self.refused("kdir", says="tools/setup")
+        plain = self.headers("6.1.0-9-amd64")
+        self.assertEqual(self.ask("target")[:2], (0, plain))
+        self.assertEqual(self.ask("kdir"), (0, plain, ""))
+
+    def test_only_of_a_supported_series(self):
+        for release in ("6.12.117+deb12-amd64", "6.10.0-1-amd64", "5.10.0-1-amd64", "16.1.0-1-amd64"):
+            self.headers(release)
+        self.refused("target", says="no headers of a 6.1 kernel")
+
+    def test_a_named_one(self):
+        self.headers("6.1.0-56-amd64")
+        mine = self.headers("6.1.99", where="home/build")
+        for command in ("target", "kdir"):
+            self.assertEqual(self.ask(command, KDIR=mine), (0, mine, ""))
+        self.assertEqual(self.ask("kdir", KDIR=os.path.relpath(mine)), (0, mine, ""))
+        self.assertEqual(self.ask("release", KDIR=mine), (0, "6.1.99", ""))
+
+    def test_a_named_one_that_cannot_be(self):
+        for command in ("target", "kdir", "release", "modules"):
+            self.refused(command, says="is not a directory", KDIR=f"{self.root}/none")
+            self.refused(command, says="not a prepared", KDIR=self.root)
+            self.refused(command, says="6.12.1-amd64 is not supported (6.1 is)",
+                         KDIR=self.headers("6.12.1-amd64"))
+            for name in ("a b", "a:b"):
+                self.refused(command, says="a space or a colon",
+                             KDIR=self.headers("6.1.0-1-amd64", where=name))
+
+    def test_what_the_kernel_has(self):
+        mine = self.headers("6.1.0-1-cloud-amd64", config=ALL[:2])
+        self.assertEqual(self.ask("modules", KDIR=mine)[1].splitlines(),
+                         ["vfio vfio_core", "vfio_iommu_type1 vfio_type1", "without mdev"])
+
+    def test_the_readme_names_the_series(self):
+        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+            header = re.search(r"^\| \|.*later kernels.*$", file.read(), re.MULTILINE)[0]
+        for series in re.findall(r"\d+\.\d+", self.ask("series")[1]):
+            self.assertIn(f"| {series} ", header)
+
+
+class Cache(Made):
+    def test_where_it_is(self):
+        self.assertEqual(self.ask("cache", HOME=self.root)[1], f"{self.root}/.cache/vfio-cxx")
+        for name in ("x", "with space"):
+            self.assertEqual(self.ask("cache", XDG_CACHE_HOME=f"{self.root}/{name}", HOME="/x")[1],
+                             f"{self.root}/{name}/vfio-cxx")
+
+    def test_without_a_home(self):
+        wanted = os.path.join(ROOT, ".cache/vfio-cxx")
+        self.assertEqual(self.ask("cache"), (0, wanted, ""))
+        self.assertEqual(self.ask("cache", HOME="/proc/1/none"), (0, wanted, ""))
+
+
+class Dkms(Made):
+    """dkms.conf as DKMS 3.0.10 reads it: by bash, with these variables."""
+    def read(self, release, source="/none"):
+        script = ('BUILT_MODULE_NAME=(); . "$1"; echo "$PACKAGE_NAME/$PACKAGE_VERSION $AUTOINSTALL"\n'
+                  'for i in ${!BUILT_MODULE_NAME[@]}; do echo "${BUILT_MODULE_LOCATION[$i]}/'
+                  '${BUILT_MODULE_NAME[$i]} ${DEST_MODULE_LOCATION[$i]}"; done\n'
+                  'echo "${MAKE[0]}"\necho "$CLEAN"')
+        env = {"dkms_tree": f"{self.root}/dkms", "kernelver": release, "arch": "x86_64",
+               "kernel_source_dir": source, "PATH": os.environ["PATH"]}
+        lines = subprocess.run(["bash", "-c", script, "dkms", f"{ROOT}/dkms.conf"], check=True,
+                               text=True, env=env, stdout=subprocess.PIPE).stdout.splitlines()
+        self.assertRegex(lines[0], r"^vfio-cxx/\d[^ ]* yes$")
+        return lines[1:-2], lines[-2:]
+
+    def test_a_supported_kernel(self):
+        source = self.headers("6.1.0-1-amd64")
+        names, (make, clean) = self.read("6.1.0-1-amd64", source)
+        self.assertEqual(names, ["vfio_core/vfio /updates", "vfio_type1/vfio_iommu_type1 /updates",
+                                 "vfio_mdev/mdev /updates"])
+        self.assertEqual(make, f"make KDIR={source} modules")
+        self.assertEqual(clean, f"make KDIR={source} clean")
+
+    def test_a_kernel_without_mdev(self):
+        source = self.headers("6.1.0-1-cloud-amd64", config=ALL[:2])
+        self.assertEqual(self.read("6.1.0-1-cloud-amd64", source)[0],
+                         ["vfio_core/vfio /updates", "vfio_type1/vfio_iommu_type1 /updates"])
+
+    def test_what_must_not_fail_gets_an_empty_module(self):
+        for source in (self.headers("6.12.1-amd64"),
+                       self.headers("6.1.0-2-amd64", config=()), "/none"):
+            names, (make, clean) = self.read("6.12.1-amd64", source)
+            self.assertEqual(names, ["./vfio_cxx_unsupported /updates"])
+            self.assertEqual((make, clean), ("tools/dkms-hook build", "true"))
+        self.assertEqual(self.read("")[0], ["./vfio_cxx_unsupported /updates"])
+
+    def test_what_was_built_is_what_is_removed_though_the_headers_are_gone(self):
+        with open(f"{ROOT}/dkms.conf", encoding="utf-8") as file:
+            version = re.search(r'^PACKAGE_VERSION="(.*)"$', file.read(), re.MULTILINE)[1]
+        built = f"dkms/vfio-cxx/{version}/6.1.0-1-cloud-amd64/x86_64/module"
+        self.file(f"{built}/vfio.ko")
+        self.file(f"{built}/vfio_iommu_type1.ko.xz")
+        self.assertEqual(self.read("6.1.0-1-cloud-amd64")[0],
+                         ["./vfio /updates", "./vfio_iommu_type1 /updates"])
+
+    def test_the_empty_module(self):
+        subprocess.run([f"{ROOT}/tools/dkms-hook", "build"], check=True, cwd=self.root)
+        told = subprocess.run(["/sbin/modinfo", f"{self.root}/vfio_cxx_unsupported.ko"], check=True,
+                              text=True, stdout=subprocess.PIPE).stdout
+        self.assertIn("does not support this kernel", told)
+
+
+if __name__ == "__main__":
+    unittest.main()
