@@ -2,14 +2,21 @@
 #include <linux/cgroup.h>
 #include <linux/completion.h>
 #include <linux/cpumask.h>
+#include <linux/cpuset.h>
+#include <linux/cred.h>
 #include <linux/err.h>
+#include <linux/ioprio.h>
 #include <linux/kthread.h>
 #include <linux/memcontrol.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/rt.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
+#include <linux/topology.h>
+#include <uapi/linux/sched/types.h>
 
+#include "compat/task.h"
 #include "shim/worker.h"
 
 struct shim_worker {
@@ -18,21 +25,63 @@ struct shim_worker {
 	struct completion done;
 	void (*run)(void *arg);
 	void *arg;
+	/* The caller's, which the thread itself takes on. */
+	const struct cred *cred;
+	struct cgroup_subsys_state *io_group;
+	nodemask_t mems;
+	int ioprio;
+	/* Where the caller's memory is local to. */
+	struct cpumask cpus;
 };
+
+static void caller_cpus(struct cpumask *cpus)
+{
+	cpumask_and(cpus, current->cpus_ptr, cpumask_of_node(numa_node_id()));
+}
 
 static int worker_main(void *arg)
 {
 	struct shim_worker *worker = arg;
 	struct mem_cgroup *group = get_mem_cgroup_from_mm(worker->mm);
 	struct mem_cgroup *before = set_active_memcg(group);
+	const struct cred *cred;
 
+	/* By its own rights, which the caller's credentials take away. */
+	set_task_ioprio(current, worker->ioprio);
+	cred = override_creds(worker->cred);
+	set_mems_allowed(worker->mems);
+	kthread_associate_blkcg(worker->io_group);
 	kthread_use_mm(worker->mm);
 	worker->run(worker->arg);
 	kthread_unuse_mm(worker->mm);
+	kthread_associate_blkcg(NULL);
+	revert_creds(cred);
 	set_active_memcg(before);
 	mem_cgroup_put(group);
 	complete_all(&worker->done);
 	return 0;
+}
+
+/* What the caller is scheduled by, and may use the CPUs and disks for. */
+static int worker_join_caller(struct shim_worker *worker)
+{
+	struct sched_attr attr = {
+		.size = sizeof(attr),
+		.sched_policy = current->policy,
+		.sched_nice = task_nice(current),
+	};
+
+	return cgroup_attach_task_all(current, worker->task)		 ?:
+		       set_cpus_allowed_ptr(worker->task, &worker->cpus) ?:
+		       sched_setattr_nocheck(worker->task, &attr);
+}
+
+static void worker_free(struct shim_worker *worker)
+{
+	if (worker->io_group)
+		css_put(worker->io_group);
+	put_cred(worker->cred);
+	kfree(worker);
 }
 
 struct shim_worker *shim_worker_start(struct mm_struct *mm,
@@ -47,13 +96,18 @@ struct shim_worker *shim_worker_start(struct mm_struct *mm,
 	worker->mm = mm;
 	worker->run = run;
 	worker->arg = arg;
+	worker->cred = get_current_cred();
+	worker->io_group = compat_io_group(current);
+	worker->mems = cpuset_current_mems_allowed;
+	worker->ioprio = get_current_ioprio();
+	caller_cpus(&worker->cpus);
 	init_completion(&worker->done);
 	worker->task = kthread_create(worker_main, worker, "vfio-pin/%d",
 				      current->tgid);
 	ret = PTR_ERR_OR_ZERO(worker->task);
 	if (ret)
 		goto free;
-	ret = cgroup_attach_task_all(current, worker->task);
+	ret = worker_join_caller(worker);
 	if (ret)
 		goto stop;
 	/* It may end before it is joined. */
@@ -63,7 +117,7 @@ struct shim_worker *shim_worker_start(struct mm_struct *mm,
 stop:
 	kthread_stop(worker->task);
 free:
-	kfree(worker);
+	worker_free(worker);
 	return NULL;
 }
 
@@ -78,12 +132,20 @@ void shim_worker_join(struct shim_worker *worker)
 	wait_for_completion(&worker->done);
 	kthread_stop(worker->task);
 	put_task_struct(worker->task);
-	kfree(worker);
+	worker_free(worker);
 }
 
-u32 shim_online_cpus(void)
+u32 shim_caller_cpus(void)
 {
-	return num_online_cpus();
+	return cpumask_weight_and(current->cpus_ptr,
+				  cpumask_of_node(numa_node_id()));
+}
+
+u32 shim_worker_cannot_take(void)
+{
+	return compat_has_mempolicy(current) * SHIM_CALLER_MEMPOLICY |
+	       task_is_realtime(current) * SHIM_CALLER_REALTIME |
+	       compat_has_hugetlb_group(current) * SHIM_CALLER_HUGETLB_GROUP;
 }
 
 bool shim_killed(void)

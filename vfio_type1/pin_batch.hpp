@@ -30,11 +30,18 @@ inline void release_zero_page(u64 pfn, u64 npages)
 		shim_unpin(pfn & SHIM_PIN_PFN_MASK, 1, false);
 }
 
-// Pins from the caller's own address space, or from another.
+// Pins from the caller's own address space, or from another. Protection keys,
+// which are about what a thread's own instructions reach, are not asked: where
+// they keep the short way out, the other one goes.
 inline long pin_in(mm_struct *mm, u64 uva, u64 npages, bool dirty, u64 *handles)
 {
-	return mm == shim_current_mm() ? shim_pin_own(uva, npages, dirty, handles) :
-					 shim_pin_remote(mm, uva, npages, dirty, handles);
+	if (mm == shim_current_mm()) [[likely]] {
+		const long got = shim_pin_own(uva, npages, dirty, handles);
+
+		if (got != -EFAULT) [[likely]]
+			return got;
+	}
+	return shim_pin_remote(mm, uva, npages, dirty, handles);
 }
 
 // What is at uva if it is no page to pin, but a device's memory perhaps.

@@ -12,16 +12,18 @@ namespace {
 // A thread more is worth its while for so many pages.
 constexpr u64 kPagesAWorker = (u64{128} << 20) / kPageSize;
 
+// What a worker could not take over from its caller keeps the caller from having
+// workers: pages would come from elsewhere, or be charged to others.
 u32 workers_for(u64 npages)
 {
 	const u64 most = npages / kPagesAWorker;
 
-	if (most < 2)
+	if (most < 2 || shim_worker_cannot_take())
 		return 1;
 
 	const u32 asked = type1_param_pin_workers();
 	return static_cast<u32>(
-		min<u64>(most, min(asked ? asked : shim_online_cpus(), kMaxWorkers)));
+		min<u64>(most, min(asked ? asked : shim_caller_cpus(), kMaxWorkers)));
 }
 
 // The usual page of a mapping that has no other. False if it is another, or

@@ -16,11 +16,14 @@ SHIM_BEGIN
  * @run: the function
  * @arg: its argument
  *
- * Its memory is charged to the control group of the address space, its time to
- * the caller's groups of cgroup v1; with v2 there is no way to. No signal
- * reaches it.
+ * It has the caller's credentials, scheduling policy, nice value, I/O priority
+ * and I/O control group, and the memory nodes that the caller's cpuset allows;
+ * it runs on those CPUs of the node where the caller is that the caller may run
+ * on. Its memory is charged to the control group of the address space, its time
+ * to the caller's groups of cgroup v1; with v2 there is no way to. No signal
+ * reaches it. What else it does not have shim_worker_cannot_take() tells.
  *
- * Context: may sleep.
+ * Context: a process; may sleep.
  * Return: the worker, or NULL if there is no memory or no thread.
  */
 struct shim_worker *shim_worker_start(struct mm_struct *mm,
@@ -43,8 +46,23 @@ bool shim_worker_wait(struct shim_worker *worker);
  */
 void shim_worker_join(struct shim_worker *worker);
 
-/** shim_online_cpus() - how many CPUs are online */
-u32 shim_online_cpus(void);
+/** shim_caller_cpus() - how many CPUs a worker of the caller may run on */
+u32 shim_caller_cpus(void);
+
+/* The caller's set_mempolicy(), which its threads alone can have. */
+#define SHIM_CALLER_MEMPOLICY 1
+/* The caller is scheduled by a real-time policy or a deadline. */
+#define SHIM_CALLER_REALTIME 2
+/* The control group that the caller's new hugetlb pages are charged to. */
+#define SHIM_CALLER_HUGETLB_GROUP 4
+
+/**
+ * shim_worker_cannot_take() - what the caller has and a worker would not
+ *
+ * Context: a process or a kthread.
+ * Return: SHIM_CALLER_* bits.
+ */
+u32 shim_worker_cannot_take(void);
 
 /** shim_killed() - whether a fatal signal to the caller is pending */
 bool shim_killed(void);

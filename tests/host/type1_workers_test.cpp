@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // Large mappings, which several threads pin at one time.
+#include "shim/worker.h"
 #include "type1_container.hpp"
 
 namespace {
@@ -119,6 +120,33 @@ TEST_F(Type1Workers, WithoutThreadsTheCallerDoesAll)
 	EXPECT_FALSE(mock::plan.fired());
 	mock::plan.reset();
 	EXPECT_EQ(c.unmap_all(), static_cast<s64>(kMany * kPage));
+	expect_nothing_left();
+}
+
+TEST_F(Type1Workers, NoneForACallerWhoCannotBeStoodInFor)
+{
+	for (u32 has : {SHIM_CALLER_MEMPOLICY, SHIM_CALLER_REALTIME, SHIM_CALLER_HUGETLB_GROUP}) {
+		process.task.worker_cannot_take = has;
+		mock::plan.fail(mock::Fail::kWorker, 1);
+		EXPECT_EQ(map(), 0);
+		EXPECT_FALSE(mock::plan.fired()) << has;
+		mock::plan.reset();
+		EXPECT_EQ(locked(), kMany);
+		EXPECT_EQ(c.unmap_all(), static_cast<s64>(kMany * kPage));
+	}
+	process.task.worker_cannot_take = 0;
+}
+
+TEST_F(Type1Workers, ProtectionKeysKeepNobodyOut)
+{
+	for (u64 closed : {u64{0}, u64{1}, kMany / 2, kMany - 1}) {
+		process.mm.closed_from = kAt + closed * kPage;
+		EXPECT_EQ(map(), 0) << closed;
+		EXPECT_EQ(locked(), kMany);
+		EXPECT_EQ(c.unmap_all(), static_cast<s64>(kMany * kPage));
+		ASSERT_EQ(c.map(0, kAt + closed * kPage, kPage), 0) << "one page";
+		EXPECT_EQ(c.unmap_all(), static_cast<s64>(kPage));
+	}
 	expect_nothing_left();
 }
 

@@ -288,9 +288,14 @@ void shim_worker_join(shim_worker *worker)
 	delete worker;
 }
 
-u32 shim_online_cpus(void)
+u32 shim_caller_cpus(void)
 {
 	return 4;
+}
+
+u32 shim_worker_cannot_take(void)
+{
+	return current_process ? current_process->task.worker_cannot_take.load() : 0;
 }
 
 bool shim_killed(void)

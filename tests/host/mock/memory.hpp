@@ -91,6 +91,8 @@ struct mm_struct {
 	std::atomic<s64> users = 1;
 	// The most pages that one call pins.
 	u64 pin_batch = ~u64{0};
+	// Protection keys keep the process itself from pinning from there on.
+	u64 closed_from = ~u64{0};
 };
 
 struct task_struct {
@@ -99,6 +101,8 @@ struct task_struct {
 	std::atomic<bool> ipc_lock = false;
 	std::atomic<bool> sys_rawio = false;
 	std::atomic<bool> fatal_signal = false;
+	// SHIM_CALLER_* bits.
+	std::atomic<u32> worker_cannot_take = 0;
 };
 
 namespace mock {

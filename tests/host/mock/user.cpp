@@ -92,7 +92,12 @@ long shim_pin_remote(mm_struct *mm, u64 uva, u64 npages, bool write, u64 *pages)
 
 long shim_pin_own(u64 uva, u64 npages, bool write, u64 *pages)
 {
-	return shim_pin_remote(shim_current_mm(), uva, npages, write, pages);
+	mm_struct *mm = shim_current_mm();
+
+	if (uva >= mm->closed_from)
+		return -EFAULT;
+	return shim_pin_remote(mm, uva, std::min(npages, (mm->closed_from - uva) / kPage), write,
+			       pages);
 }
 
 u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn)

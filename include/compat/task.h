@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What a task has in kernels that are configured for it. */
+#ifndef COMPAT_TASK_H
+#define COMPAT_TASK_H
+
+#include <linux/cgroup.h>
+#include <linux/sched.h>
+
+/* The control group of a task's I/O, with a reference; or NULL. */
+static inline struct cgroup_subsys_state *
+compat_io_group(struct task_struct *task)
+{
+#ifdef CONFIG_BLK_CGROUP
+	return task_get_css(task, io_cgrp_id);
+#else
+	return NULL;
+#endif
+}
+
+/* Whether a task has a memory policy of its own, by set_mempolicy(). */
+static inline bool compat_has_mempolicy(struct task_struct *task)
+{
+#ifdef CONFIG_NUMA
+	return task->mempolicy;
+#else
+	return false;
+#endif
+}
+
+/* Whether a task's new hugetlb pages are charged to another group than root. */
+static inline bool compat_has_hugetlb_group(struct task_struct *task)
+{
+	bool has = false;
+
+#ifdef CONFIG_CGROUP_HUGETLB
+	rcu_read_lock();
+	has = task_css(task, hugetlb_cgrp_id)->parent;
+	rcu_read_unlock();
+#endif
+	return has;
+}
+
+#endif
