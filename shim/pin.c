@@ -12,11 +12,7 @@ static unsigned int flags_for(bool write)
 
 static u64 marks_of(struct page *page)
 {
-	/* The zero page is a reserved one. */
-	if (likely(!PageReserved(page)))
-		return 0;
-	return SHIM_PIN_RESERVED |
-	       (is_zero_pfn(page_to_pfn(page)) ? SHIM_PIN_ZERO : 0);
+	return PageReserved(page) ? SHIM_PIN_RESERVED : 0;
 }
 
 /* A handle is a struct page pointer. */
@@ -28,19 +24,24 @@ static struct page **array_of(u64 *pages)
 
 long shim_pin_own(u64 uva, u64 npages, bool write, u64 *pages)
 {
-	long pinned = pin_user_pages_fast(uva, npages, flags_for(write),
-					  array_of(pages));
+	unsigned int flags = flags_for(write);
+	long pinned = pin_user_pages_fast(uva, npages, flags, array_of(pages));
 
+	pinned = compat_unshare_pinned(current->mm, uva, pinned, flags,
+				       array_of(pages));
 	return pinned ?: -EFAULT;
 }
 
 long shim_pin_remote(struct mm_struct *mm, u64 uva, u64 npages, bool write,
 		     u64 *pages)
 {
+	unsigned int flags = flags_for(write);
 	long pinned;
 
 	mmap_read_lock(mm);
-	pinned = compat_pin_user_pages_remote(mm, uva, npages, flags_for(write),
+	pinned = compat_pin_user_pages_remote(mm, uva, npages, flags,
+					      array_of(pages));
+	pinned = compat_unshare_pinned_locked(mm, uva, pinned, flags,
 					      array_of(pages));
 	mmap_read_unlock(mm);
 	return pinned ?: -EFAULT;

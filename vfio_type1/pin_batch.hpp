@@ -15,19 +15,9 @@ inline PinRun run_of(u64 pfn_and_marks, u64 npages)
 {
 	const Pfn pfn{pfn_and_marks & SHIM_PIN_PFN_MASK};
 
-	if (pfn_and_marks & SHIM_PIN_ZERO)
-		return {pfn, npages, PinKind::kBorrowed};
 	if (pfn_and_marks & SHIM_PIN_RESERVED)
 		return {pfn, npages, PinKind::kReserved};
 	return {pfn, npages, PinKind::kCounted};
-}
-
-// The zero page stays without being pinned, and a count of its users would only
-// ever grow.
-inline void release_zero_page(u64 pfn, u64 npages)
-{
-	for (u64 i = 0; i < npages; i++)
-		shim_unpin(pfn & SHIM_PIN_PFN_MASK, 1, false);
 }
 
 // Pins from the caller's own address space, or from another. Protection keys,
@@ -54,7 +44,7 @@ inline Result<PinRun> borrow(mm_struct *mm, u64 uva, bool dirty, long error)
 		return Error::from_negative(error);
 	if (!(pfn & SHIM_PIN_RESERVED))
 		return Error(EFAULT);
-	return run_of(pfn | SHIM_PIN_ZERO, 1);
+	return PinRun({pfn & SHIM_PIN_PFN_MASK}, 1, PinKind::kBorrowed);
 }
 
 // Pages that were pinned and have no record yet, taken out as runs. What is
@@ -103,8 +93,6 @@ public:
 		const u64 npages = shim_page_run(array_.pages() + taken_, count_ - taken_, &pfn);
 
 		taken_ += npages;
-		if (pfn & SHIM_PIN_ZERO) [[unlikely]]
-			release_zero_page(pfn, npages);
 		return run_of(pfn, npages);
 	}
 

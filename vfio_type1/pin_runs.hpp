@@ -17,7 +17,7 @@ namespace vfio {
 enum class PinKind : u64 {
 	kCounted,  // pinned, charged to the owner
 	kReserved, // pinned, but the kernel's own: not charged
-	kBorrowed, // not pinned: the zero page, a page without a struct page
+	kBorrowed, // not pinned: memory that is mapped without struct pages
 };
 
 // Where a kind stands in a word beside a pfn.

@@ -123,8 +123,6 @@ u64 tell_kinds(u64 *words, u64 npages)
 	for (u64 i = 0; i < npages; i++) {
 		const PinRun run = run_of(words[i], 1);
 
-		if (!run.pinned())
-			release_zero_page(words[i], 1);
 		counted += run.kind() == PinKind::kCounted;
 		words[i] = word_of(run);
 	}

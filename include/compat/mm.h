@@ -3,6 +3,7 @@
 #ifndef COMPAT_MM_H
 #define COMPAT_MM_H
 
+#include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/version.h>
 
@@ -20,6 +21,113 @@ static inline long compat_pin_user_pages_remote(struct mm_struct *mm,
 	return pin_user_pages_remote(mm, start, npages, flags, pages, NULL);
 #endif
 }
+
+/*
+ * A long-term pin for reading is to be of memory that the process keeps: where
+ * its next write would give it another page, the pin breaks copy-on-write. The
+ * kernel does so for all pages from 6.2 on; before that for anonymous ones, and
+ * the zero page, pages of a private mapping's file and their like stay behind
+ * with whoever pinned them.
+ *
+ * compat_unshare_pinned() mends what pin_user_pages_fast() or
+ * pin_user_pages_remote() has pinned by @flags for reading, @pinned pages from
+ * @start on, or not pinned if @pinned is an error. It returns how many stay
+ * pinned, from the first on; what comes next is for the caller to pin and mend
+ * anew. Shared mappings are left as they are, and not written to. Memory that
+ * userfaultfd write-protects cannot be mended: -EFAULT. The caller of
+ * compat_unshare_pinned_locked() holds the mmap lock for reading.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+/* The first of pages from @from on that the kernel has not unshared itself. */
+static inline long compat_skip_anon(struct page **pages, long from, long pinned)
+{
+	while (from < pinned && PageAnon(pages[from]))
+		from++;
+	return from;
+}
+
+/* Pins at least the page at @start, writable as a debugger would make it. */
+static inline long compat_pin_unshared(struct vm_area_struct *vma,
+				       unsigned long start, long npages,
+				       struct page **pages)
+{
+	unsigned int flags = FOLL_LONGTERM;
+	unsigned long end = vma->vm_end;
+	int ret;
+
+	if (is_vm_hugetlb_page(vma) && !(vma->vm_flags & VM_WRITE)) {
+		/* The one kind that cannot be forced can be unshared. */
+		ret = fixup_user_fault(vma->vm_mm, start,
+				       FAULT_FLAG_UNSHARE | FAULT_FLAG_REMOTE,
+				       NULL);
+		if (ret)
+			return ret;
+		end = ALIGN(start + 1, vma_kernel_pagesize(vma));
+	} else {
+		flags |= FOLL_WRITE | FOLL_FORCE;
+	}
+	npages = min_t(long, npages, (end - start) >> PAGE_SHIFT);
+	return compat_pin_user_pages_remote(vma->vm_mm, start, npages, flags,
+					    pages);
+}
+
+static inline long compat_unshare_pinned_locked(struct mm_struct *mm,
+						unsigned long start,
+						long pinned, unsigned int flags,
+						struct page **pages)
+{
+	struct vm_area_struct *vma = NULL;
+	long done = 0;
+
+	if (flags & FOLL_WRITE)
+		return pinned;
+	start = untagged_addr(start);
+	for (;;) {
+		done = compat_skip_anon(pages, done, pinned);
+		if (done >= pinned)
+			return pinned;
+		vma = vma_lookup(mm, start + (done << PAGE_SHIFT));
+		if (!vma || is_cow_mapping(vma->vm_flags))
+			break;
+		done = (vma->vm_end - start) >> PAGE_SHIFT;
+	}
+	unpin_user_pages(pages + done, pinned - done);
+	if (done)
+		return done;
+	return vma ? compat_pin_unshared(vma, start, pinned, pages) : -EFAULT;
+}
+
+static inline long compat_unshare_pinned(struct mm_struct *mm,
+					 unsigned long start, long pinned,
+					 unsigned int flags,
+					 struct page **pages)
+{
+	/* Mostly there is nothing to do, and no lock to take. */
+	if ((flags & FOLL_WRITE) ||
+	    compat_skip_anon(pages, 0, pinned) >= pinned)
+		return pinned;
+	mmap_read_lock(mm);
+	pinned = compat_unshare_pinned_locked(mm, start, pinned, flags, pages);
+	mmap_read_unlock(mm);
+	return pinned;
+}
+#else
+static inline long compat_unshare_pinned_locked(struct mm_struct *mm,
+						unsigned long start,
+						long pinned, unsigned int flags,
+						struct page **pages)
+{
+	return pinned;
+}
+
+static inline long compat_unshare_pinned(struct mm_struct *mm,
+					 unsigned long start, long pinned,
+					 unsigned int flags,
+					 struct page **pages)
+{
+	return pinned;
+}
+#endif
 
 /*
  * What a VM_PFNMAP mapping has at an address: from 6.12 on

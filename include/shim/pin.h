@@ -18,9 +18,7 @@ struct page;
 
 /* The page has no memory of its own to account: reserved by the kernel. */
 #define SHIM_PIN_RESERVED (1ULL << 63)
-/* The page of zeroes that all processes share. */
-#define SHIM_PIN_ZERO	  (1ULL << 62)
-#define SHIM_PIN_PFN_MASK (SHIM_PIN_ZERO - 1)
+#define SHIM_PIN_PFN_MASK ((1ULL << 62) - 1)
 
 SHIM_BEGIN
 
@@ -28,8 +26,12 @@ SHIM_BEGIN
  * shim_pin_own() - pin pages of the caller for a long time
  * @uva: page aligned user address
  * @npages: how many, at least one
- * @write: whether they will be written; breaks copy-on-write now
+ * @write: whether they will be written
  * @pages: room for @npages handles
+ *
+ * What is pinned is what the process has from now on, whatever it writes:
+ * copy-on-write is broken now, for reading too. Shared memory is not made dirty
+ * by that.
  *
  * Context: may sleep, takes the mmap lock.
  * Return: how many were pinned, from the first on, at least one; or -EFAULT,

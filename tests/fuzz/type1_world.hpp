@@ -73,7 +73,7 @@ protected:
 	{
 		to.mm.map(kAt, 64, pfn);
 		to.mm.map(kAt + 64 * kPage, 32, pfn + 0x100, true, mock::Kind::kOrdinary, 3);
-		to.mm.map(kAt + 96 * kPage, 8, 7, false, mock::Kind::kZero, 0);
+		to.mm.map(kAt + 96 * kPage, 8, 7, false, mock::Kind::kReserved, 0);
 		to.mm.map(kAt + 104 * kPage, 8, pfn + 0x300, true, mock::Kind::kReserved);
 		to.mm.map(kAt + 112 * kPage, 8, mock::kDevicePfn + pfn, true, mock::Kind::kBar);
 		to.mm.map(kAt + 120 * kPage, 8, pfn + 0x400, false);

@@ -405,17 +405,6 @@ TEST_F(Type1Emulated, ReservedPagesAreNotCharged)
 	EXPECT_EQ(c.unmap_all(), static_cast<s64>(2 * kPage));
 }
 
-TEST_F(Type1Emulated, ZeroPageKeepsNoPin)
-{
-	PinningDevice device(c, emulated);
-
-	process.mm.map(0x7000'0000, 1, 7, false, mock::Kind::kZero);
-	ASSERT_EQ(c.map(0, 0x7000'0000, kPage, kRead), 0);
-	ASSERT_EQ(device.pin(0, 1, SHIM_IOMMU_READ), 1);
-	EXPECT_EQ(mock::phys::all_pins(), 0u);
-	EXPECT_EQ(c.unmap_all(), static_cast<s64>(kPage));
-}
-
 TEST_F(Type1Emulated, LastAddress)
 {
 	PinningDevice device(c, emulated);

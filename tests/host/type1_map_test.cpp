@@ -292,7 +292,7 @@ TEST_F(Type1Map, KindsOfMemoryMixed)
 	constexpr u64 kAt = 0x7000'0000;
 
 	process.mm.map(kAt, 2, 0x100);
-	process.mm.map(kAt + 2 * kPage, 3, 7, true, mock::Kind::kZero, 0);
+	process.mm.map(kAt + 2 * kPage, 3, 7, true, mock::Kind::kReserved, 0);
 	process.mm.map(kAt + 5 * kPage, 2, 0x200, true, mock::Kind::kReserved);
 	process.mm.map(kAt + 7 * kPage, 4, mock::kDevicePfn + 5, true, mock::Kind::kBar);
 	process.mm.map(kAt + 11 * kPage, 3, 0x900, true, mock::Kind::kOrdinary, 2);
@@ -316,8 +316,8 @@ TEST_F(Type1Map, KindsOfMemoryMixed)
 	};
 	EXPECT_EQ(ptes(&c.domain()), expected);
 	EXPECT_EQ(locked(), 5u) << "ordinary pages only";
-	EXPECT_EQ(mock::phys::pins(7), 0u) << "the zero page keeps no pin";
-	EXPECT_EQ(mock::phys::all_pins(), 7u);
+	EXPECT_EQ(mock::phys::pins(7), 3u) << "one page at three addresses";
+	EXPECT_EQ(mock::phys::all_pins(), 10u);
 	EXPECT_EQ(c.unmap_all(), static_cast<s64>(14 * kPage));
 }
 

@@ -24,7 +24,7 @@ protected:
 			each->mm.map(kAt, 64, pfn);
 			each->mm.map(kAt + 64 * kPage, 32, pfn + 0x100, true, mock::Kind::kOrdinary,
 				     3);
-			each->mm.map(kAt + 96 * kPage, 8, 7, false, mock::Kind::kZero, 0);
+			each->mm.map(kAt + 96 * kPage, 8, 7, false, mock::Kind::kReserved, 0);
 			each->mm.map(kAt + 104 * kPage, 8, pfn + 0x300, true,
 				     mock::Kind::kReserved);
 			each->mm.map(kAt + 112 * kPage, 8, mock::kDevicePfn + pfn, true,

@@ -55,7 +55,7 @@ protected:
 		other_driver.driver = 2;
 		family.family = 2;
 		process.mm.map(0x7000'0000, 4, mock::kDevicePfn, true, mock::Kind::kBar);
-		process.mm.map(0x7000'4000, 4, 7, false, mock::Kind::kZero, 0);
+		process.mm.map(0x7000'4000, 4, 7, false, mock::Kind::kReserved, 0);
 		process.mm.map(0x7100'0000, 600, 0x9000, true, mock::Kind::kOrdinary, 2);
 	}
 

@@ -151,18 +151,7 @@ TEST_F(Type1Memory, PinsAreCountedByTheKernel) {
   EXPECT_EQ(outstanding_pins(), pins);
 }
 
-// --- the zero page --------------------------------------------------------
-
-TEST_F(Type1Memory, ZeroPageIsNotCharged) {
-  Memory m(8 * kPage, PROT_READ);
-  uint64_t before = locked_pages();
-  ASSERT_OK(map_dma(s.container(), m.data(), kIova, m.size(), kRead));
-  observe("charged", locked_pages() - before);
-  EXPECT_EQ(locked_pages(), before);
-  EXPECT_EQ(unmap_dma(s.container(), kIova, m.size()).size, m.size());
-}
-
-TEST_F(Type1Memory, ZeroPageDoesNotLeakReferences) {
+TEST_F(Type1Memory, UnwrittenMemoryLeaksNoReferences) {
   Memory m(8 * kPage);
   int64_t pins = outstanding_pins();
   for (int i = 0; i < 3000; i++) {
@@ -170,17 +159,6 @@ TEST_F(Type1Memory, ZeroPageDoesNotLeakReferences) {
     ASSERT_EQ(unmap_dma(s.container(), kIova, m.size()).size, m.size());
   }
   EXPECT_EQ(outstanding_pins(), pins);
-}
-
-TEST_F(Type1Memory, ZeroAndRealPagesMixed) {
-  Memory m(8 * kPage);
-  for (size_t i = 0; i < 8; i += 2) *m.at(i * kPage) = 1;
-  uint64_t before = locked_pages();
-  ASSERT_OK(map_dma(s.container(), m.data(), kIova, m.size(), kRead));
-  observe("charged", locked_pages() - before);
-  EXPECT_EQ(locked_pages(), before + 4);
-  EXPECT_EQ(unmap_dma(s.container(), kIova, m.size()).size, m.size());
-  EXPECT_EQ(locked_pages(), before);
 }
 
 // --- memory that cannot be mapped -----------------------------------------

@@ -137,11 +137,9 @@ void mm_struct::unmap(u64 uva, u64 npages)
 void mm_struct::map(u64 uva, u64 npages, u64 pfn, bool writable, Kind kind, u64 stride)
 {
 	unmap(uva, npages);
-	if (kind == Kind::kZero)
-		phys::mark_zero(pfn);
 
 	const std::lock_guard guard(mutex);
-	segments[uva] = {npages, pfn, stride, writable && kind != Kind::kZero, kind};
+	segments[uva] = {npages, pfn, stride, writable, kind};
 }
 
 bool mm_struct::find(u64 uva, Page &page) const

@@ -26,7 +26,6 @@ constexpr u64 kDevicePfn = u64{1} << 40;
 
 enum class Kind {
 	kOrdinary,
-	kZero,	   // the zero page, read-only
 	kReserved, // pinnable, but the kernel's own
 	kBar,	   // a device's memory, without struct pages
 	kRamMap,   // memory mapped without struct pages that does have them
@@ -37,8 +36,6 @@ namespace phys {
 
 void pin(u64 pfn);
 void unpin(u64 pfn, bool dirty);
-// The page needs no pin to be mapped.
-void mark_zero(u64 pfn);
 // What shim_page_run() is to say of a page.
 void set_marks(u64 pfn, u64 marks);
 u64 marks(u64 pfn);

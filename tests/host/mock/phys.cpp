@@ -15,7 +15,6 @@ struct State {
 	u64 pins = 0;
 	u64 ptes = 0;
 	bool dirty = false;
-	bool zero = false;
 	u64 marks = 0;
 	std::unique_ptr<u8[]> bytes;
 };
@@ -46,15 +45,8 @@ void unpin(u64 pfn, bool dirty)
 	page.pins--;
 	total--;
 	page.dirty |= dirty;
-	if (page.pins == 0 && page.ptes && !page.zero)
+	if (page.pins == 0 && page.ptes)
 		violation("page %#llx unpinned while a domain maps it", pfn);
-}
-
-void mark_zero(u64 pfn)
-{
-	const std::lock_guard guard(mutex);
-
-	pages[pfn].zero = true;
 }
 
 void set_marks(u64 pfn, u64 marks)
@@ -127,7 +119,7 @@ void mapped(u64 pfn)
 	State &page = pages[pfn];
 
 	page.ptes++;
-	if (page.pins == 0 && !page.zero && pfn < kDevicePfn)
+	if (page.pins == 0 && pfn < kDevicePfn)
 		violation("page %#llx mapped for a device and not pinned", pfn);
 }
 

@@ -47,9 +47,6 @@ static u64 pin_of(const Page &page)
 
 	if (page.kind == Kind::kReserved || page.kind == Kind::kBar)
 		pin |= SHIM_PIN_RESERVED;
-	// The kernel's zero page is a reserved one.
-	if (page.kind == Kind::kZero)
-		pin |= SHIM_PIN_ZERO | SHIM_PIN_RESERVED;
 	return pin;
 }
 
