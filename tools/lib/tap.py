@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Reads what test programs print: TAP, GoogleTest's own format, Python's unittest -v.
 
+A guest that fell silent is run once more by tools/vm, which says "# again:"; what a program's TAP
+had by then, from its "TAP version" on, does not count.
+
 parse() gives a Report; problems() says what is wrong with it beyond failed tests: a plan that
 does not fit, a test that began and did not end, a skip without a reason, nothing run at all.
 """
@@ -16,6 +19,16 @@ class Report:
         self.bailed = None      # of TAP: the text of "Bail out!"
         self.running = None     # of GoogleTest: begun and not ended
         self.observed = {}      # "# observe: KEY=VALUE" -> list of values
+        self.before = None      # of TAP: all that, as it was when the last program began
+
+    def program_begins(self):
+        self.before = (len(self.tests), self.planned, self.bailed,
+                       {key: list(values) for key, values in self.observed.items()})
+
+    def program_again(self):
+        if self.before:
+            count, self.planned, self.bailed, self.observed = self.before
+            del self.tests[count:]
 
     def count(self, outcome):
         return sum(1 for test in self.tests if test[1] == outcome)
@@ -45,7 +58,11 @@ OBSERVE = re.compile(r"# observe: ([^=]+)=(.*)$")
 
 
 def read_tap(report, line):
-    if found := OBSERVE.match(line):
+    if line.startswith("TAP version "):
+        report.program_begins()
+    elif line.startswith("# again: "):
+        report.program_again()
+    elif found := OBSERVE.match(line):
         report.observed.setdefault(found[1], []).append(found[2])
     elif found := TAP_PLAN.match(line):
         # Several programs in one stream: their plans add up.

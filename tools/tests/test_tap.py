@@ -48,6 +48,16 @@ class Tap(unittest.TestCase):
     def test_todo_does_not_excuse(self):
         self.assertEqual(tap.parse("not ok 1 - a # TODO later\n").count(tap.FAILED), 1)
 
+    def test_a_guest_that_is_run_again_counts_once(self):
+        report = tap.parse("TAP version 14\n1..1\n# observe: A.a.x=1\nok 1 - A.a\n"
+                           "TAP version 14\n1..3\n# observe: A.b.x=1\nok 1 - A.b\nBail out! no\n"
+                           "ok 2 - A\n# again: what this guest printed does not count\n"
+                           "TAP version 14\n1..3\n# observe: A.b.x=2\nok 1 - A.b\nnot ok 2 - A.c\n"
+                           "ok 3 - A.d\n")
+        self.assertEqual([test[0] for test in report.tests], ["A.a", "A.b", "A.c", "A.d"])
+        self.assertEqual(report.observed, {"A.a.x": ["1"], "A.b.x": ["2"]})
+        self.assertEqual(report.problems(), [])
+
     def test_words_that_begin_with_ok(self):
         self.assertEqual(tap.parse("okay then\nnot okay\n").tests, [])
 
