@@ -187,4 +187,23 @@ TEST_F(EmulatedMixed, MappingsOutsideTheApertureRefuseTheHardware) {
   EXPECT_ERR(EINVAL, map_dma(s->container(), m.data(), 0xfee00000, kPage));
 }
 
+// The same for what lies behind its end, or across it.
+TEST_F(EmulatedMixed, MappingBehindTheApertureRefusesTheHardware) {
+  ASSERT_OK(set_iommu(s->container(), VFIO_TYPE1v2_IOMMU));
+  hw_group = open_group(edu_);
+  ASSERT_OK(hw_group.get());
+  ASSERT_OK(set_container(hw_group, s->container()));
+  const uint64_t end = iova_ranges(s->container()).back().last + 1;
+  ASSERT_NE(end, 0u) << "an IOMMU that reaches all addresses";
+  ASSERT_OK(unset_container(hw_group));
+
+  for (const uint64_t iova : {end, end - kPage}) {
+    ASSERT_OK(map_dma(s->container(), m.data(), iova, 2 * kPage));
+    EXPECT_ERR(EINVAL, set_container(hw_group, s->container())) << iova;
+    EXPECT_EQ(charged(), 0u);
+    ASSERT_OK(unmap_dma(s->container(), iova, 2 * kPage).result);
+  }
+  EXPECT_OK(set_container(hw_group, s->container()));
+}
+
 }  // namespace
