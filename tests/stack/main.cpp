@@ -7,7 +7,7 @@
 
 #include <sstream>
 
-#include "harness.hpp"
+#include "random_calls.hpp"
 
 namespace {
 
@@ -107,6 +107,7 @@ int main(int argc, char** argv) {
   if (argc > 1 && !strcmp(argv[1], "--exec-helper"))
     return stack::exec_helper(argc - 2, argv + 2);
 
+  stack::read_random_options(argc, argv);
   testing::InitGoogleTest(&argc, argv);
   auto& listeners = testing::UnitTest::GetInstance()->listeners();
   delete listeners.Release(listeners.default_result_printer());
