@@ -29,16 +29,24 @@ int open_or_throw(const std::string& path) {
   return fd;
 }
 
-std::string group_of_vfio_device() {
-  const std::string driver = "/sys/bus/pci/drivers/vfio-pci/";
+const std::string driver = "/sys/bus/pci/drivers/vfio-pci/";
+
+}  // namespace
+
+std::string Container::find_device(const std::string& number) {
   std::string bdf;
   if (DIR* dir = opendir(driver.c_str())) {
     while (const dirent* entry = readdir(dir))
-      if (std::strchr(entry->d_name, ':') && (bdf.empty() || entry->d_name < bdf))
+      if (std::strchr(entry->d_name, ':') && (bdf.empty() || entry->d_name < bdf) &&
+          read_file(driver + entry->d_name + "/device").rfind(number, 0) == 0)
         bdf = entry->d_name;
     closedir(dir);
   }
-  if (bdf.empty()) throw std::runtime_error("vfio-pci drives no device");
+  if (bdf.empty()) throw std::runtime_error("vfio-pci drives no device " + number);
+  return bdf;
+}
+
+std::string Container::group_of(const std::string& bdf) {
   char target[256];
   const ssize_t length =
       readlink((driver + bdf + "/iommu_group").c_str(), target, sizeof(target) - 1);
@@ -47,9 +55,7 @@ std::string group_of_vfio_device() {
   return path.substr(path.rfind('/') + 1);
 }
 
-}  // namespace
-
-Container::Container() : Container(group_of_vfio_device()) {}
+Container::Container() : Container(group_of(find_device("0x"))) {}
 
 Container::Container(const std::string& group) {
   fd_ = open_or_throw("/dev/vfio/vfio");

@@ -13,6 +13,9 @@ class Container {
  public:
   // Of the first PCI device that vfio-pci drives. Throws what fails.
   Container();
+  // Of the first such device with that number, in hexadecimal as sysfs has it, and its name.
+  static std::string find_device(const std::string& number);
+  static std::string group_of(const std::string& name);
   // Of the group of that number.
   explicit Container(const std::string& group);
   ~Container();

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # In the guest: guest.sh [arguments of bench]
-# Loads the modules, gives a device (QEMU's edu) to vfio-pci, runs the program.
+# Loads the modules, gives devices (QEMU's edu, and pci-testdev with its large BAR) to vfio-pci,
+# runs the program.
 fail() { echo "bench: $*" >&2; exit 1; }
 
 modprobe vfio_iommu_type1 ${BENCH_TYPE1_PARAMS:-} || fail "modprobe vfio_iommu_type1"
@@ -12,7 +13,10 @@ for module in vfio vfio_iommu_type1; do
 done
 
 for dev in /sys/bus/pci/devices/*; do
-	[ "$(cat "$dev/vendor"):$(cat "$dev/device")" = 0x1234:0x11e8 ] || continue
+	case $(cat "$dev/vendor"):$(cat "$dev/device") in
+	0x1234:0x11e8 | 0x1b36:0x0005) ;;
+	*) continue ;;
+	esac
 	echo vfio-pci >"$dev/driver_override"
 	echo "${dev##*/}" >/sys/bus/pci/drivers/vfio-pci/bind || fail "cannot bind ${dev##*/}"
 done

@@ -7,6 +7,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "bar.hpp"
 #include "container.hpp"
 #include "flushes.hpp"
 #include "memory.hpp"
@@ -60,6 +61,19 @@ void run_range(Meter& meter, const std::string& name, Layout layout, std::size_t
   for (int i = 0; i < kRuns; i++) {
     meter.measure("map-" + name, npages, [&] { container.map(kIova, memory.address(), size); });
     meter.measure("unmap-" + name, npages, [&] { container.unmap(kIova, size, size); });
+  }
+}
+
+// A BAR of 1 GiB, of pci-testdev, mapped in the container of its own device.
+void run_bar(Meter& meter) {
+  const std::string name = Container::find_device("0x0005");
+  Container container(Container::group_of(name));
+  const Bar bar(container.open_device(name), 2);
+  const std::size_t npages = bar.size() / kPage;
+  if (bar.size() != 1024 * kMiB) throw std::runtime_error("the BAR is not one of 1 GiB");
+  for (int i = 0; i < 3; i++) {
+    meter.measure("map-bar-1g", npages, [&] { container.map(kIova, bar.address(), bar.size()); });
+    meter.measure("unmap-bar-1g", npages, [&] { container.unmap(kIova, bar.size(), bar.size()); });
   }
 }
 
@@ -261,6 +275,7 @@ const std::vector<Group>& groups() {
       {"hugetlb-512m",
        {"map-hugetlb-512m", "unmap-hugetlb-512m"},
        [](Meter& m) { run_range(m, "hugetlb-512m", Layout::kHugetlb, 512 * kMiB); }},
+      {"bar-1g", {"map-bar-1g", "unmap-bar-1g"}, run_bar},
       {"adjacent",
        {"unmap-adjacent-range", "unmap-adjacent-all", "flushes-adjacent-range",
         "flushes-adjacent-all"},

@@ -93,19 +93,36 @@ u64 shim_page_pfns(const u64 *pages, u64 count, u64 *pfns)
 	return all;
 }
 
-int shim_follow_pfn(struct mm_struct *mm, u64 uva, bool write, u64 *pfn)
+static u64 marks_of_pfn(unsigned long pfn)
 {
-	unsigned long found;
-	int ret;
+	return pfn_valid(pfn) ? marks_of(pfn_to_page(pfn)) : SHIM_PIN_RESERVED;
+}
+
+/* Whether a pfn has a page is the same in all of a pageblock. */
+static unsigned long pfn_after(unsigned long pfn)
+{
+	return pfn_valid(pfn) ? pfn + 1 : ALIGN(pfn + 1, pageblock_nr_pages);
+}
+
+long shim_follow_pfns(struct mm_struct *mm, u64 uva, u64 npages, bool write,
+		      u64 *pfn)
+{
+	unsigned long first, next;
+	long found;
+	u64 marks;
 
 	mmap_read_lock(mm);
-	ret = compat_follow_pfnmap(mm, untagged_addr(uva), write, &found);
+	found = compat_follow_pfnmap(mm, untagged_addr(uva), npages, write,
+				     &first);
 	mmap_read_unlock(mm);
-	if (!ret)
-		*pfn = found |
-		       (pfn_valid(found) ? marks_of(pfn_to_page(found)) :
-					   SHIM_PIN_RESERVED);
-	return ret;
+	if (found < 0)
+		return found;
+	marks = marks_of_pfn(first);
+	next = pfn_after(first);
+	while (next < first + found && marks_of_pfn(next) == marks)
+		next = pfn_after(next);
+	*pfn = first | marks;
+	return min_t(long, next - first, found);
 }
 
 void shim_unpin(u64 pfn, u64 npages, bool dirty)

@@ -34,17 +34,22 @@ inline long pin_in(mm_struct *mm, u64 uva, u64 npages, bool dirty, u64 *handles)
 	return shim_pin_remote(mm, uva, npages, dirty, handles);
 }
 
-// What is at uva if it is no page to pin, but a device's memory perhaps.
+// The mmap lock is held while the page table of so many pages is read.
+constexpr u64 kMostBorrowed = (u64{1} << 30) / kPageSize;
+
+// What is at uva if it is no page to pin, but a device's memory perhaps: as much
+// of npages as is in one piece.
 // Errors: what pinning gave; EFAULT for memory that could be pinned.
-inline Result<PinRun> borrow(mm_struct *mm, u64 uva, bool dirty, long error)
+inline Result<PinRun> borrow(mm_struct *mm, u64 uva, u64 npages, bool dirty, long error)
 {
 	u64 pfn = 0;
+	const long got = shim_follow_pfns(mm, uva, min(npages, kMostBorrowed), dirty, &pfn);
 
-	if (shim_follow_pfn(mm, uva, dirty, &pfn) < 0)
+	if (got < 0)
 		return Error::from_negative(error);
 	if (!(pfn & SHIM_PIN_RESERVED))
 		return Error(EFAULT);
-	return PinRun({pfn & SHIM_PIN_PFN_MASK}, 1, PinKind::kBorrowed);
+	return PinRun({pfn & SHIM_PIN_PFN_MASK}, static_cast<u64>(got), PinKind::kBorrowed);
 }
 
 // Pages that were pinned and have no record yet, taken out as runs. What is
@@ -63,7 +68,8 @@ public:
 				shim_unpin(run.first().value, run.npages(), dirty_);
 	}
 
-	// Pins up to npages from uva on, when it is empty.
+	// Pins up to npages from uva on, when it is empty; what is in one piece
+	// without struct pages may be more than there is room for.
 	Result<void> fill(UserVa uva, u64 npages)
 	{
 		const long got =
@@ -74,7 +80,7 @@ public:
 			count_ = static_cast<u64>(got);
 			return {};
 		}
-		borrowed_ = TRY(borrow(mm_, uva.value, dirty_, got));
+		borrowed_ = TRY(borrow(mm_, uva.value, npages, dirty_, got));
 		return {};
 	}
 

@@ -132,7 +132,7 @@ u64 tell_kinds(u64 *words, u64 npages)
 // A page that cannot be pinned, for which pinning gave an error.
 Result<void> borrow_external(mm_struct *mm, u64 uva, bool dirty, long error, u64 *handle, u64 *word)
 {
-	const PinRun run = TRY(borrow(mm, uva, dirty, error));
+	const PinRun run = TRY(borrow(mm, uva, 1, dirty, error));
 
 	if (!shim_pfn_has_page(run.first().value))
 		return Error(EINVAL);

@@ -130,66 +130,103 @@ static inline long compat_unshare_pinned(struct mm_struct *mm,
 #endif
 
 /*
- * What a VM_PFNMAP mapping has at an address: from 6.12 on
- * follow_pfnmap_start(), before that the PTE itself. Called with the mmap
- * lock held for reading, which a fault may drop and take again.
+ * What a VM_PFNMAP mapping has from @address on: the pfn there, and how many
+ * pages, up to @npages, which are all in the mapping, are in one piece from it.
+ * Before 6.12 it is found in the PTEs of one page of the page table, under their
+ * lock; from 6.12 on follow_pfnmap_start() tells, one page at a time before 6.15
+ * and as far as a frame goes since. Called with the mmap lock held for reading.
+ * Returns -EFAULT for what may not be written, another errno for what is not
+ * there yet.
  */
-static inline int compat_follow_pfnmap_once(struct vm_area_struct *vma,
-					    unsigned long address, bool write,
-					    unsigned long *pfn)
+static inline long compat_follow_pfnmap_once(struct vm_area_struct *vma,
+					     unsigned long address, long npages,
+					     bool write, unsigned long *pfn)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+	unsigned long end = ALIGN(address + 1, PMD_SIZE);
 	spinlock_t *lock;
-	pte_t *pte;
-	int ret = follow_pte(vma->vm_mm, address, &pte, &lock);
+	pte_t *first;
+	long n = 0;
+	int ret = follow_pte(vma->vm_mm, address, &first, &lock);
 
 	if (ret)
 		return ret;
 	__acquire(lock); /* for sparse, which follow_pte() does not tell */
-	if (write && !pte_write(*pte))
-		ret = -EFAULT;
-	else
-		*pfn = pte_pfn(*pte);
-	pte_unmap_unlock(pte, lock);
-	return ret;
+	*pfn = pte_pfn(*first);
+	npages = min_t(long, npages, (end - address) >> PAGE_SHIFT);
+	while (n < npages) {
+		pte_t pte = READ_ONCE(first[n]);
+
+		if (!pte_present(pte) || pte_pfn(pte) != *pfn + n ||
+		    (write && !pte_write(pte)))
+			break;
+		n++;
+	}
+	pte_unmap_unlock(first, lock);
+	return n ?: -EFAULT;
 #else
 	struct follow_pfnmap_args args = { .vma = vma, .address = address };
+	long n = 1;
 	int ret = follow_pfnmap_start(&args);
 
 	if (ret)
 		return ret;
+	*pfn = args.pfn;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+	n = min_t(long, npages,
+		  ((address | ~args.addr_mask) + 1 - address) >> PAGE_SHIFT);
+#endif
 	if (write && !args.writable)
-		ret = -EFAULT;
-	else
-		*pfn = args.pfn;
+		n = -EFAULT;
 	follow_pfnmap_end(&args);
-	return ret;
+	return n;
 #endif
 }
 
-static inline int compat_follow_pfnmap(struct mm_struct *mm,
-				       unsigned long address, bool write,
-				       unsigned long *pfn)
+/*
+ * The same through mappings that follow on one another, and what is not there
+ * yet is faulted in, during which the mmap lock may be dropped and taken again.
+ * Returns how many pages are in one piece, or what keeps the first from being
+ * mapped: -EFAULT, or what the fault gave.
+ */
+static inline long compat_follow_pfnmap(struct mm_struct *mm,
+					unsigned long start, long npages,
+					bool write, unsigned long *pfn)
 {
 	unsigned int flags = FAULT_FLAG_REMOTE | (write ? FAULT_FLAG_WRITE : 0);
 	bool faulted = false;
+	long done = 0;
 
-	for (;;) {
+	while (done < npages) {
+		unsigned long address = start + (done << PAGE_SHIFT);
 		struct vm_area_struct *vma = vma_lookup(mm, address);
 		bool unlocked = false;
-		int ret;
+		unsigned long found;
+		long n;
 
 		if (!vma || !(vma->vm_flags & VM_PFNMAP))
-			return -EFAULT;
-		ret = compat_follow_pfnmap_once(vma, address, write, pfn);
-		if (!ret || ret == -EFAULT || faulted)
-			return ret;
-		ret = fixup_user_fault(mm, address, flags, &unlocked);
-		if (ret)
-			return ret;
+			return done ?: -EFAULT;
+		n = min_t(long, npages - done,
+			  (vma->vm_end - address) >> PAGE_SHIFT);
+		n = compat_follow_pfnmap_once(vma, address, n, write, &found);
+		if (n > 0) {
+			if (!done)
+				*pfn = found;
+			if (found != *pfn + done)
+				return done;
+			done += n;
+			faulted = false;
+			continue;
+		}
+		if (n == -EFAULT || faulted)
+			return done ?: n;
+		n = fixup_user_fault(mm, address, flags, &unlocked);
+		if (n)
+			return done ?: n;
 		/* Without the lock the mapping may have gone: start over. */
 		faulted = !unlocked;
 	}
+	return done;
 }
 
 #endif

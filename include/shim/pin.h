@@ -85,19 +85,23 @@ u64 shim_page_pfns(const u64 *pages, u64 count, u64 *pfns);
 u64 shim_page_pfn(u64 page);
 
 /**
- * shim_follow_pfn() - look up a page of a mapping that has no struct pages
+ * shim_follow_pfns() - look up pages of mappings that have no struct pages
  * @mm: a live address space
  * @uva: page aligned user address
- * @write: whether it will be written
- * @pfn: where to put what was found, with its marks
+ * @npages: how many at most, at least one
+ * @write: whether they will be written
+ * @pfn: where to put the first's pfn, with the marks that all of them have
  *
- * For VM_PFNMAP mappings: a device's BAR, say. Faults the page in if need be;
- * takes no reference.
+ * For VM_PFNMAP mappings: a device's BAR, say. Faults pages in if need be;
+ * takes no reference. The mmap lock is held for all of it.
  *
  * Context: may sleep, takes the mmap lock.
- * Return: 0, or -EFAULT if there is no such mapping or it is read-only.
+ * Return: how many pages are contiguous and have the same marks, from the first
+ * on; or -EFAULT if there is no such mapping at @uva or it is read-only, or what
+ * else faulting can give.
  */
-int shim_follow_pfn(struct mm_struct *mm, u64 uva, bool write, u64 *pfn);
+long shim_follow_pfns(struct mm_struct *mm, u64 uva, u64 npages, bool write,
+		      u64 *pfn);
 
 /**
  * shim_unpin() - let go of pinned pages

@@ -321,6 +321,38 @@ TEST_F(Type1Map, KindsOfMemoryMixed)
 	EXPECT_EQ(c.unmap_all(), static_cast<s64>(14 * kPage));
 }
 
+// A BAR is looked up a GiB at a time, and begins anew where it is not in one
+// piece.
+TEST_F(Type1Map, LargeBar)
+{
+	constexpr u64 kGiB = (u64{1} << 30) / kPage;
+	constexpr u64 kAt = 0x7000'0000;
+	Attached c(hardware);
+
+	process.mm.map(kAt, 1, 0x100);
+	process.mm.map(kAt + kPage, kGiB + 7, mock::kDevicePfn + 3, true, mock::Kind::kBar);
+	process.mm.map(kAt + (kGiB + 8) * kPage, 2, mock::kDevicePfn, true, mock::Kind::kBar);
+	process.mm.map(kAt + (kGiB + 10) * kPage, 1, 0x200);
+	ASSERT_EQ(c.map(0, kAt, (kGiB + 11) * kPage), 0);
+	EXPECT_EQ(process.mm.follows, 3u);
+	EXPECT_EQ(locked(), 2u);
+
+	const auto all = ptes(&c.domain());
+	EXPECT_EQ(all.size(), kGiB + 11);
+	EXPECT_EQ(all.at(0), 0x100u);
+	EXPECT_EQ(all.at(kPage), mock::kDevicePfn + 3);
+	EXPECT_EQ(all.at((kGiB + 7) * kPage), mock::kDevicePfn + kGiB + 9);
+	EXPECT_EQ(all.at((kGiB + 8) * kPage), mock::kDevicePfn);
+	EXPECT_EQ(all.at((kGiB + 9) * kPage), mock::kDevicePfn + 1);
+	EXPECT_EQ(all.at((kGiB + 10) * kPage), 0x200u);
+	EXPECT_EQ(c.unmap_all(), static_cast<s64>((kGiB + 11) * kPage));
+
+	process.mm.map(kAt + 5 * kPage, 1, mock::kDevicePfn + 7, false, mock::Kind::kBar);
+	EXPECT_EQ(c.map(0, kAt, (kGiB + 11) * kPage), -EFAULT) << "a page of it is read-only";
+	EXPECT_EQ(mock::phys::all_pins(), 0u);
+	EXPECT_EQ(locked(), 0u);
+}
+
 TEST_F(Type1Map, MemoryWithoutStructPagesThatHasThem)
 {
 	Attached c(hardware);

@@ -29,6 +29,7 @@ for dev in /sys/bus/pci/devices/*; do
     case $(cat "$dev/vendor"):$(cat "$dev/device") in
     0x1234:0x11e8) bind "${dev##*/}" ;; # edu
     0x1b36:0x0010) bind "${dev##*/}" ;; # nvme
+    0x1af4:0x1110) bind "${dev##*/}" ;; # ivshmem
     0x1af4:0x1044) bind "${dev##*/}" ;; # virtio-rng
     esac
 done

@@ -31,6 +31,7 @@ SECTIONS = [
         *_pair("thp-512m", "512 MiB of THP", "a 4K page", (28, 0.6), 2),
         *_pair("hugetlb-64m", "64 MiB of hugetlb 2M", "a 4K page", (28, 0.6), 2),
         *_pair("hugetlb-512m", "512 MiB of hugetlb 2M", "a 4K page", (28, 0.6), 2),
+        *_pair("bar-1g", "a BAR of 1 GiB", "a 4K page", (99, None), 2),
         Row("unmap-adjacent-range", "one UNMAP of 16384 adjacent mappings, by range", "a mapping",
             400, 0),
         Row("unmap-adjacent-all", "one UNMAP of 16384 adjacent mappings, ALL", "a mapping", 400, 0),

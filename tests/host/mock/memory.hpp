@@ -90,6 +90,8 @@ struct mm_struct {
 	u64 pin_batch = ~u64{0};
 	// Protection keys keep the process itself from pinning from there on.
 	u64 closed_from = ~u64{0};
+	// How often memory without struct pages was looked up.
+	std::atomic<u64> follows = 0;
 };
 
 struct task_struct {

@@ -123,18 +123,30 @@ u64 shim_page_pfns(const u64 *pages, u64 count, u64 *pfns)
 	return all;
 }
 
-int shim_follow_pfn(mm_struct *mm, u64 uva, bool write, u64 *pfn)
+long shim_follow_pfns(mm_struct *mm, u64 uva, u64 npages, bool write, u64 *pfn)
 {
 	const PseudoLock mmap_lock("mmap_lock");
-	Page page;
+	u64 n = 0;
 
 	if (mm->users <= 0)
 		violation("look-up in a dead address space");
-	if (plan.hit(Fail::kFollow) || !mm->find(uva, page) || (write && !page.writable) ||
-	    (page.kind != Kind::kBar && page.kind != Kind::kRamMap))
+	if (npages == 0)
+		violation("look-up of no page");
+	mm->follows++;
+	if (plan.hit(Fail::kFollow))
 		return -EFAULT;
-	*pfn = pin_of(page);
-	return 0;
+	for (; n < npages; n++) {
+		Page page;
+
+		if (!mm->find(uva + n * kPage, page) || (write && !page.writable) ||
+		    (page.kind != Kind::kBar && page.kind != Kind::kRamMap))
+			break;
+		if (n == 0)
+			*pfn = pin_of(page);
+		else if (pin_of(page) != *pfn + n)
+			break;
+	}
+	return n ? static_cast<long>(n) : -EFAULT;
 }
 
 void shim_unpin(u64 pfn, u64 npages, bool dirty)
