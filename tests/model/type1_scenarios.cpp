@@ -516,6 +516,79 @@ std::vector<Scenario> model::scenarios()
 					 W::expect(w.words[2] <= 1, "not within the request");
 				 };
 			 }),
+		scenario("report | unmap, map of a longer one | map",
+			 [](W &w) {
+				 w.attach(0);
+				 w.map(0, 1);
+				 w.map(W::kFarPage, 1);
+				 w.dirty(VFIO_IOMMU_DIRTY_PAGES_FLAG_START);
+				 w.thread([&w] { w.result[0] = w.get_dirty(); });
+				 w.thread([&w] {
+					 w.unmap(W::kFarPage, 1);
+					 w.map(0, 3, W::kFarPage);
+				 });
+				 w.thread([&w] { w.result[2] = w.map(4, 1, 4); });
+				 w.at_end = [&w] {
+					 W::expect(w.result[2] == 0,
+						   "map of other addresses failed");
+					 if (w.result[0] == -EINVAL) // it bisects the longer one
+						 return;
+					 W::expect(w.result[0] == 0, "report failed");
+					 // The page that a thread maps may be told, or not.
+					 W::expect((w.words[0] & ~u64{16}) == 1,
+						   "the first mapping");
+					 W::expect(w.words[2] <= 1, "not within the request");
+				 };
+			 }),
+		scenario("report | unpin | unmap with a bitmap",
+			 [](W &w) {
+				 w.add_device();
+				 w.map(0, 1);
+				 w.map(1, 1);
+				 w.dirty(VFIO_IOMMU_DIRTY_PAGES_FLAG_START);
+				 w.pin(0, 0);
+				 w.thread([&w] { w.result[0] = w.get_dirty(); });
+				 w.thread([&w] { w.unpin(0); });
+				 w.thread([&w] { w.result[2] = w.unmap_dirty(0, 2); });
+				 w.at_end = [&w] {
+					 W::expect(w.result[2] == 2, "unmap failed");
+					 W::expect(w.result[0] == 0, "report failed");
+					 W::expect((w.words[0] | w.bits) & 1,
+						   "a page that was written was not told");
+				 };
+			 }),
+		scenario("unmap of what is pinned | map at the same addresses | pin there",
+			 [](W &w) {
+				 w.add_device();
+				 w.map(0, 1);
+				 w.pin(0, 0);
+				 w.thread([&w] { w.result[0] = w.unmap(0, 1); });
+				 w.thread([&w] { w.result[1] = w.map(8, 1, 0); });
+				 w.thread([&w] { w.result[2] = w.pin(1, 0); });
+				 w.at_end = [&w] {
+					 W::expect(w.result[0] == 1, "unmap failed");
+					 W::expect(w.result[1] == 0 || w.result[1] == -EEXIST,
+						   "map failed");
+					 // In the first mapping, in none, or in the second.
+					 W::expect(w.result[2] == 1 || w.result[2] == -EINVAL,
+						   "pin failed");
+					 W::expect(!w.pins[1] || w.result[1] == 0,
+						   "pinned in a mapping that has gone");
+				 };
+			 }),
+		scenario("pin | detach of the last IOMMU | unmap",
+			 [](W &w) {
+				 w.add_device();
+				 w.attach(0);
+				 w.map(0, 2);
+				 w.thread([&w] { w.pin(0, 1); });
+				 w.thread([&w] { w.detach(0); });
+				 w.thread([&w] { w.result[2] = w.unmap(0, 2); });
+				 w.at_end = [&w] {
+					 W::expect(w.result[2] == 2, "unmap failed");
+					 W::expect(!w.pins[0], "pinned in a mapping that has gone");
+				 };
+			 }),
 		scenario("addresses invalidated | map | unmap",
 			 [](W &w) {
 				 w.attach(0);
