@@ -38,6 +38,9 @@ void testdev_slot_stats(struct testdev_slot *slot,
 	stats->unmaps = atomic_read(&slot->unmaps);
 	stats->kvm_at_open = READ_ONCE(slot->kvm_at_open);
 	stats->kvm_at_close = READ_ONCE(slot->kvm_at_close);
+	stats->waits = atomic_read(&slot->waits);
+	stats->lock_timeouts = atomic_read(&slot->lock_timeouts);
+	stats->open_pin = READ_ONCE(slot->open_pin);
 }
 
 static struct testdev_slot *slot_find_locked(int id)
@@ -231,6 +234,24 @@ static long control_open_errno(void __user *arg)
 	return slot ? 0 : -ENODEV;
 }
 
+static long control_act(void __user *arg)
+{
+	struct vfio_testdev_act act;
+	struct testdev_slot *slot;
+
+	if (copy_from_user(&act, arg, sizeof(act)))
+		return -EFAULT;
+	if (act.what & VFIO_TESTDEV_ACT_PIN &&
+	    (act.npage < 1 || act.npage > (int)VFIO_PIN_PAGES_MAX_ENTRIES))
+		return -EINVAL;
+	mutex_lock(&slots_lock);
+	slot = slot_find_locked(act.id);
+	if (slot)
+		slot->act = act;
+	mutex_unlock(&slots_lock);
+	return slot ? 0 : -ENODEV;
+}
+
 static long control_ioctl(struct file *file, unsigned int cmd,
 			  unsigned long uarg)
 {
@@ -248,6 +269,8 @@ static long control_ioctl(struct file *file, unsigned int cmd,
 		return control_stats(arg);
 	case VFIO_TESTDEV_OPEN_ERRNO:
 		return control_open_errno(arg);
+	case VFIO_TESTDEV_ACT:
+		return control_act(arg);
 	default:
 		return -ENOTTY;
 	}

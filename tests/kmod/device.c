@@ -68,9 +68,12 @@ static void testdev_release_dev(struct vfio_device *vdev)
 static int testdev_open(struct vfio_device *vdev)
 {
 	struct testdev *td = to_testdev(vdev);
-	int ret = READ_ONCE(td->slot->open_errno);
+	int ret = testdev_act_open(td);
 
+	if (!ret)
+		ret = READ_ONCE(td->slot->open_errno);
 	if (ret) {
+		testdev_dma_close(td);
 		atomic_inc(&td->slot->open_failures);
 		return ret;
 	}
@@ -93,6 +96,7 @@ static void testdev_close(struct vfio_device *vdev)
 	struct testdev *td = to_testdev(vdev);
 
 	WRITE_ONCE(td->slot->kvm_at_close, !!vdev->kvm);
+	testdev_act_close(td);
 	testdev_dma_close(td);
 	testdev_mig_close(td);
 	testdev_log_close(td);

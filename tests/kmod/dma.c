@@ -215,6 +215,42 @@ void testdev_dma_close(struct testdev *td)
 	mutex_unlock(&td->pin_lock);
 }
 
+/* Returns an error of the record, and what the pin returned in call->ret. */
+static int pin_and_record(struct call *call, bool kthread)
+{
+	struct testdev *td = call->td;
+	int ret = 0;
+
+	down_read(&td->pinning);
+	call_run(call, kthread);
+	if (call->ret > 0) {
+		ret = pins_add(td, call->iova, call->ret);
+		if (ret)
+			vfio_unpin_pages(&td->vdev, call->iova, call->ret);
+	}
+	up_read(&td->pinning);
+	return ret;
+}
+
+int testdev_pin(struct testdev *td, u64 iova, int npage, int prot)
+{
+	struct call call = {
+		.td = td,
+		.op = CALL_PIN,
+		.iova = iova,
+		.npage = npage,
+		.prot = prot,
+	};
+	int ret;
+
+	call.pages = kcalloc(MAX_PAGES, sizeof(*call.pages), GFP_KERNEL);
+	if (!call.pages)
+		return -ENOMEM;
+	ret = pin_and_record(&call, false);
+	kfree(call.pages);
+	return ret ?: call.ret;
+}
+
 static int pin_pfns(const struct vfio_testdev_pin *pin, struct page **pages)
 {
 	u64 __user *pfns = u64_to_user_ptr(pin->pfns);
@@ -245,16 +281,8 @@ static long ioctl_pin(struct testdev *td, void __user *arg)
 		call.prot |= IOMMU_READ;
 	if (pin.prot & VFIO_TESTDEV_PROT_WRITE)
 		call.prot |= IOMMU_WRITE;
-	down_read(&td->pinning);
-	call_run(&call, pin.flags & VFIO_TESTDEV_KTHREAD);
+	ret = pin_and_record(&call, pin.flags & VFIO_TESTDEV_KTHREAD);
 	pin.ret = call.ret;
-	if (pin.ret > 0) {
-		ret = pins_add(td, pin.iova, pin.ret);
-		if (ret)
-			vfio_unpin_pages(&td->vdev, pin.iova, pin.ret);
-	}
-	up_read(&td->pinning);
-
 	if (!ret && pin.ret > 0)
 		ret = pin_pfns(&pin, pages);
 	kfree(pages);

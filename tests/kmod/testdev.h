@@ -33,7 +33,9 @@ struct testdev_slot {
 	bool dying; /* DESTROY has begun; under the list's lock */
 	int open_errno;
 	atomic_t opens, open_failures, closes, requests, inits, releases,
-		unmaps;
+		unmaps, waits, lock_timeouts;
+	struct vfio_testdev_act act;
+	int open_pin;
 	bool kvm_at_open, kvm_at_close;
 };
 
@@ -98,7 +100,13 @@ void testdev_slot_stats(struct testdev_slot *slot,
 void testdev_dma_init(struct testdev *td);
 void testdev_dma_close(struct testdev *td);
 void testdev_dma_unmap(struct vfio_device *vdev, u64 iova, u64 size);
+/* Pins as VFIO_TESTDEV_PIN does; returns what vfio_pin_pages() returned. */
+int testdev_pin(struct testdev *td, u64 iova, int npage, int prot);
 long testdev_dma_ioctl(struct testdev *td, unsigned int cmd, void __user *arg);
+
+/* act.c */
+int testdev_act_open(struct testdev *td);
+void testdev_act_close(struct testdev *td);
 
 /* sweep.c */
 long testdev_sweep_ioctl(struct testdev *td, void __user *arg);

@@ -49,13 +49,34 @@ struct vfio_testdev_stats {
 	__u32 inits;
 	__u32 releases;
 	__u32 unmaps;
-	__u32 kvm_at_open;  /* device->kvm was set at the last open */
-	__u32 kvm_at_close; /* device->kvm was set at the last close */
+	__u32 kvm_at_open;   /* device->kvm was set at the last open */
+	__u32 kvm_at_close;  /* device->kvm was set at the last close */
+	__u32 waits;	     /* how often an action began to wait */
+	__u32 lock_timeouts; /* and how often it did not get kvm->lock */
+	__s32 open_pin;	     /* what the last pin in open_device() returned */
 };
 
 struct vfio_testdev_open_errno {
 	__s32 id;
 	__s32 open_errno; /* negative errno, 0: opens succeed again */
+};
+
+/* What open_device() does more, and close_device() where that makes sense. */
+enum {
+	VFIO_TESTDEV_ACT_PIN = 1, /* open pins npage pages of iova */
+	/*
+	 * Both wait for delay_ms, then take and let go kvm->lock; open fails
+	 * with -ETIMEDOUT if it cannot have it for five seconds.
+	 */
+	VFIO_TESTDEV_ACT_KVM_LOCK = 2,
+};
+
+struct vfio_testdev_act {
+	__s32 id;
+	__u32 what; /* VFIO_TESTDEV_ACT_* or-ed, 0: nothing again */
+	__u64 iova;
+	__s32 npage; /* 1..512 */
+	__u32 delay_ms;
 };
 
 #define VFIO_TESTDEV_CREATE VFIO_TESTDEV_IO(0x01, struct vfio_testdev_create)
@@ -64,6 +85,8 @@ struct vfio_testdev_open_errno {
 #define VFIO_TESTDEV_STATS   VFIO_TESTDEV_IO(0x03, struct vfio_testdev_stats)
 #define VFIO_TESTDEV_OPEN_ERRNO \
 	VFIO_TESTDEV_IO(0x04, struct vfio_testdev_open_errno)
+/* For a device that is closed. */
+#define VFIO_TESTDEV_ACT VFIO_TESTDEV_IO(0x05, struct vfio_testdev_act)
 
 /* ---- pinning ---- */
 

@@ -51,6 +51,11 @@ void Testdev::fail_open(int error) {
   EXPECT_OK(call(testdev_control(), VFIO_TESTDEV_OPEN_ERRNO, &fail));
 }
 
+void Testdev::act(vfio_testdev_act what) {
+  what.id = id();
+  EXPECT_OK(call(testdev_control(), VFIO_TESTDEV_ACT, &what));
+}
+
 long Testdev::destroy() {
   int id = config_.id;
   result_ = -1;

@@ -36,7 +36,9 @@ class Testdev {
   std::string node() const;
   vfio_testdev_stats stats() const;
   void fail_open(int error);  // positive errno, 0: no more
-  long destroy();             // may block; the destructor then does nothing
+  // What the driver does more when it is opened from now on, and closed.
+  void act(vfio_testdev_act what);
+  long destroy();  // may block; the destructor then does nothing
 
  private:
   vfio_testdev_create config_{};
