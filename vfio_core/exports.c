@@ -247,6 +247,9 @@ EXPORT_SYMBOL_GPL(vfio_file_has_dev);
  * @version: its version
  *
  * Context: may sleep.
+ * The chain grows by a multiple of eight bytes, so that each capability begins
+ * aligned where the chain does.
+ *
  * Return: the capability, zero behind its header; or ERR_PTR of -ENOMEM, or of
  * -EINVAL for an impossible @size. The chain is freed and empty after an error.
  */

@@ -9,7 +9,11 @@ namespace vfio {
 
 constexpr size_t kHeaderSize = sizeof(vfio_info_cap_header);
 
-// Capabilities begin where the ones before end, aligned or not.
+// Each capability takes a multiple of this, so that the next begins aligned for
+// the 64-bit fields that it may have.
+constexpr size_t kAlignment = sizeof(u64);
+
+// The buffer and the offsets in it are the driver's.
 vfio_info_cap_header InfoChain::header_at(size_t offset) const
 {
 	vfio_info_cap_header header;
@@ -33,10 +37,14 @@ Result<vfio_info_cap_header *> InfoChain::fail(int error)
 
 Result<vfio_info_cap_header *> InfoChain::add(size_t size, u16 id, u16 version)
 {
+	size_t padded_size = 0;
 	size_t grown_size = 0;
 
 	// Offsets are u32.
-	if (WARN_ONCE_IF(size < kHeaderSize || __builtin_add_overflow(size_, size, &grown_size) ||
+	if (WARN_ONCE_IF(size < kHeaderSize ||
+				 __builtin_add_overflow(size, kAlignment - 1, &padded_size) ||
+				 __builtin_add_overflow(size_, padded_size & ~(kAlignment - 1),
+							&grown_size) ||
 				 grown_size > ~u32{0},
 			 "capability of an impossible size"))
 		return fail(EINVAL);

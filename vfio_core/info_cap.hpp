@@ -22,7 +22,8 @@ public:
 	{
 	}
 
-	// A capability of so many bytes, zero but for its header.
+	// A capability of so many bytes, zero but for its header, and zeros up
+	// to a multiple of eight, where the next begins.
 	// Errors: ENOMEM, EINVAL if it does not hold its header.
 	Result<vfio_info_cap_header *> add(size_t size, u16 id, u16 version);
 

@@ -9,12 +9,18 @@ namespace vfio {
 namespace {
 
 // The chain, in a buffer of its own, before it is known whether it fits the
-// caller's. Offsets count from the start of the info structure. As in 6.1 a
-// capability begins right where the one before ends, which need not be aligned
-// for it: hence the copying.
+// caller's. Offsets count from the start of the info structure. A capability
+// begins at a multiple of eight, as its 64-bit fields want it.
 class CapChain : Pinned {
 public:
 	static constexpr size_t kStart = sizeof(vfio_iommu_type1_info);
+	static_assert(kStart % sizeof(u64) == 0);
+
+	// What a capability of so many bytes takes.
+	static constexpr size_t room_for(size_t size)
+	{
+		return (size + sizeof(u64) - 1) & ~(sizeof(u64) - 1);
+	}
 
 	explicit CapChain(size_t room) : bytes_(static_cast<u8 *>(shim_alloc(room))), room_(room)
 	{
@@ -47,13 +53,16 @@ public:
 		append(&capability, sizeof(capability));
 	}
 
-	// More bytes of the last capability.
+	// More bytes of the last capability, and zeros up to the next one.
 	void append(const void *data, size_t size)
 	{
-		if (WARN_ONCE_IF(size > room_ - size_, "capability chain too long"))
+		const size_t padded = room_for(size);
+
+		if (WARN_ONCE_IF(padded > room_ - size_, "capability chain too long"))
 			return;
 		__builtin_memcpy(bytes_ + size_, data, size);
-		size_ += size;
+		__builtin_memset(bytes_ + size_ + size, 0, padded - size);
+		size_ += padded;
 	}
 
 	const u8 *data() const
@@ -96,7 +105,8 @@ Result<void> Type1::get_info(UserVa arg)
 	const u32 windows = space_.unbounded() ? 0 : space_.count();
 	const size_t iova_size =
 		windows ? sizeof(IovaRanges) + windows * sizeof(vfio_iova_range) : 0;
-	CapChain chain(sizeof(Migration) + sizeof(DmaAvail) + iova_size);
+	CapChain chain(CapChain::room_for(sizeof(Migration)) +
+		       CapChain::room_for(sizeof(DmaAvail)) + CapChain::room_for(iova_size));
 	if (!chain)
 		return Error(ENOMEM);
 

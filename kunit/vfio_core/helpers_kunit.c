@@ -21,6 +21,7 @@ static void capabilities_make_a_chain(struct kunit *test)
 	vfio_info_cap_shift(&caps, at);
 	while (at) {
 		KUNIT_ASSERT_GE(test, at, 64u);
+		KUNIT_EXPECT_EQ(test, at % 8, 0u);
 		KUNIT_ASSERT_LE(test, at - 64 + sizeof(*cap), caps.size);
 		cap = (void *)caps.buf + at - 64;
 		KUNIT_EXPECT_EQ(test, cap->id, 7 + seen);

@@ -80,7 +80,8 @@ TEST_F(CoreParts, InfoChainErrors)
 		vfio_core_info_cap_shift(chain.buffer, chain.size, 8);
 	}
 	expect_warning("capability of an impossible size");
-	for (const size_t size : {size_t{0}, size_t{7}, ~size_t{0}, size_t{1} << 32}) {
+	for (const size_t size : {size_t{0}, size_t{7}, ~size_t{0}, ~size_t{7}, ~size_t{0} - 15,
+				  size_t{1} << 32, (size_t{1} << 32) - 16}) {
 		Chain chain;
 		vfio_info_cap_header *added = nullptr;
 
@@ -104,10 +105,13 @@ TEST_F(CoreParts, InfoChainOddSizes)
 		vfio_info_cap_header header;
 
 		memcpy(&header, reinterpret_cast<const u8 *>(chain.buffer) + at, sizeof(header));
+		EXPECT_EQ(at % 8, 0u) << "capability " << n;
 		at = header.next;
 		n++;
 	} while (at);
 	EXPECT_EQ(n, 4u);
+	EXPECT_EQ(chain.size, 16u + 16 + 8 + 16) << "padded at the end too";
+	EXPECT_EQ(chain.at(32)->next, 40u);
 }
 
 TEST_F(CoreParts, IrqSets)

@@ -67,6 +67,34 @@ TEST_F(InfoCaps, ChainsLinkInOrder) {
   }
 }
 
+// A capability begins at a multiple of 8, whatever the sizes of those before
+// it; what fills the gap is zero, and the chain's size counts it.
+TEST_F(InfoCaps, BeginAligned) {
+  std::vector<vfio_testdev_cap> caps;
+  for (uint32_t size = 8; size <= 17; size++)
+    caps.push_back(cap(static_cast<uint16_t>(size), 1, size, 0xff, size % 2));
+  for (uint32_t shift : {~0u, 24u}) {
+    // The heap's memory has been filled, so that gaps do not happen to be 0.
+    for (int i = 0; i < 32; i++) build({cap(1, 1, 160, 0xff)}, 0);
+    Chain chain = build(caps, shift);
+    ASSERT_OK(chain.result);
+    const uint32_t base = shift == ~0u ? 0 : shift;
+    size_t at = 0;
+    for (size_t i = 0; i < caps.size(); i++) {
+      const size_t end = at + caps[i].size, next = (end + 7) / 8 * 8;
+      ASSERT_LE(next, chain.bytes.size()) << "capability " << i;
+      vfio_info_cap_header header;
+      memcpy(&header, chain.bytes.data() + at, sizeof header);
+      EXPECT_EQ(header.id, caps[i].id);
+      for (size_t b = end; b < next; b++)
+        EXPECT_EQ(chain.bytes[b], 0) << "the gap behind capability " << i;
+      EXPECT_EQ(header.next, i + 1 == caps.size() ? 0 : next + base);
+      at = next;
+    }
+    EXPECT_EQ(chain.bytes.size(), at);
+  }
+}
+
 TEST_F(InfoCaps, OneCapabilityEndsTheChainItself) {
   Chain chain = build({cap(5, 1, 8)}, 64);
   ASSERT_OK(chain.result);
