@@ -98,6 +98,8 @@ void Device::unregister()
 	bool interruptible = true;
 	bool unused = false;
 
+	// From now on nobody opens it anew: the users can only become fewer.
+	membership_->remove_device(*this);
 	put_user();
 	unused = shim_device_try_wait(handle_);
 	for (u32 asked = 0; !unused; ++asked) {
@@ -120,7 +122,6 @@ void Device::unregister()
 		}
 	}
 
-	membership_->remove_device(*this);
 	shim_device_del(handle_);
 	shim_device_set_group(handle_, nullptr);
 	membership_.reset();

@@ -6,8 +6,9 @@
 // goes with the last of the kernel's references.
 //
 // A device can be opened while it is registered. users_ counts its files and
-// searches, and the registration itself; unregistering drops that one and
-// waits for the others. It is zero as long as the device is not registered.
+// searches, and the registration itself; unregistering first takes the device
+// out of its group, so that no search finds it any more, then drops that one
+// and waits for the others. It is zero as long as the device is not registered.
 //
 // Invariants, whenever the set's lock is free:
 // - open_count_ is how many files it has, each of which has a user of its

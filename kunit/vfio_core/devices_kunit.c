@@ -146,6 +146,8 @@ static void unregistering_waits_for_who_has_it_open(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, s->closes, 0);
 	/* It works until it is closed, but nobody else gets it. */
 	KUNIT_EXPECT_EQ(test, file_ioctl(device, VFIO_DEVICE_RESET, 0), 0);
+	KUNIT_EXPECT_PTR_EQ(test, open_device(f, group, dev_name(s->parent)),
+			    ERR_PTR(-ENODEV));
 	fixture_close(f, device);
 	kthread_stop(task);
 	KUNIT_EXPECT_FALSE(test, s->registered);

@@ -446,6 +446,20 @@ std::vector<Scenario> model::scenarios()
 				 });
 				 w.thread([&w] { w.open_device(); });
 			 }),
+		scenario("GET_DEVICE_FD of an open device | unregister",
+			 [](W &w) {
+				 w.start_with_device();
+				 w.ops.request = [&w](u32) { w.result[1] = 1; };
+				 w.thread([&w] {
+					 const bool going = w.result[1];
+					 w.device2 = W::device_fd(w.group, "dev0");
+					 W::expect(!going || w.device2 == -ENODEV,
+						   "opened while it goes");
+					 W::close(w.device);
+					 W::close(w.device2);
+				 });
+				 w.thread([&w] { w.remove(0); });
+			 }),
 		scenario("enforced_coherent | UNSET_CONTAINER | unregister",
 			 [](W &w) {
 				 w.add(0);
