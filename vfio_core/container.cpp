@@ -26,48 +26,67 @@ long Container::ioctl(u32 cmd, u64 arg)
 	}
 }
 
-long Container::iommu_ioctl(u32 cmd, u64 arg)
-{
-	inside_.add(1);
-
-	const ContainerIommu *iommu = current_.load();
-	const long result = iommu ? iommu->ioctl(cmd, arg) : -EINVAL;
-
-	if (inside_.add(-1) == kRetired) [[unlikely]]
-		drop_retired();
-	return result;
-}
-
-// Lets no ioctl find the IOMMU any more. It goes with the last that has.
-void Container::retire_iommu()
+Container::~Container()
 {
 	const Guard guard(iommu_lock_);
 
-	if (!iommu_)
-		return;
-	current_.store(nullptr);
-	iommu_->next_retired = retired_;
-	retired_ = iommu_.release();
-	inside_.set_bits(kRetired);
+	while (IoctlGate *gate = gates_.pop_front())
+		destroy(gate);
 }
 
-// What was retired goes, if no ioctl is inside; the last that leaves asks
-// again.
-[[gnu::noinline]] void Container::drop_retired()
+long Container::iommu_ioctl(u32 cmd, u64 arg)
 {
-	ContainerIommu *retired = nullptr;
+	while (IoctlGate *gate = gate_.load()) {
+		gate->enter();
+
+		// It may have closed meanwhile, even be another IOMMU's now.
+		const bool open = gate_.load() == gate;
+		const long result = open ? gate->iommu->ioctl(cmd, arg) : 0;
+
+		if (gate->leave()) [[unlikely]]
+			leave(*gate);
+		if (open) [[likely]]
+			return result;
+	}
+	return -EINVAL;
+}
+
+Result<IoctlGate *> Container::free_gate()
+{
 	{
 		const Guard guard(iommu_lock_);
 
-		if (inside_.replace(kRetired, 0))
-			retired = exchange(retired_, nullptr);
+		for (IoctlGate &gate : gates_)
+			if (!gate.iommu)
+				return &gate;
 	}
-	// Without our locks: the driver takes all mappings down.
-	while (retired) {
-		const auto iommu = RefPtr<ContainerIommu>::adopt(retired);
 
-		retired = iommu->next_retired;
-	}
+	UniquePtr<IoctlGate> made = TRY(make<IoctlGate>());
+	const Guard guard(iommu_lock_);
+
+	gates_.push_front(*made);
+	return made.release();
+}
+
+IoctlGate *Container::close_gate()
+{
+	const Guard guard(iommu_lock_);
+	IoctlGate *gate = gate_.exchange(nullptr);
+
+	if (gate)
+		gate->close();
+	return gate;
+}
+
+// The IOMMU goes if the gate is closed and nobody is inside. Without our
+// locks: the driver takes all mappings down.
+[[gnu::noinline]] void Container::leave(IoctlGate &gate)
+{
+	RefPtr<ContainerIommu> leaving;
+	const Guard guard(iommu_lock_);
+
+	if (gate.take_empty())
+		leaving = move(gate.iommu);
 }
 
 const char *Container::module_for(u64 extension)
@@ -143,13 +162,24 @@ Result<long> Container::ask_drivers(u64 extension)
 
 Result<void> Container::try_set_iommu(u64 extension, bool *known)
 {
-	IommuDriverRegistry &registry = core().iommu_drivers;
 	WriteGuard groups_guard(groups_lock_);
 
 	*known = true;
 	if (groups_.empty() || iommu())
 		return Error(EINVAL);
 
+	IoctlGate *gate = TRY(free_gate());
+	RefPtr<ContainerIommu> opened = TRY(open_iommu(extension, known));
+	Guard iommu_guard(iommu_lock_);
+
+	gate->iommu = move(opened);
+	gate_.store(gate);
+	return {};
+}
+
+Result<RefPtr<ContainerIommu>> Container::open_iommu(u64 extension, bool *known)
+{
+	IommuDriverRegistry &registry = core().iommu_drivers;
 	Error error(ENODEV);
 	Guard registry_guard(registry.lock());
 
@@ -179,16 +209,9 @@ Result<void> Container::try_set_iommu(u64 extension, bool *known)
 
 		const Result<void> attached = attach_all(*opened.value());
 
-		if (!attached.ok()) {
-			error = attached.error();
-			continue;
-		}
-
-		Guard iommu_guard(iommu_lock_);
-
-		iommu_ = opened.take();
-		current_.store(iommu_.get());
-		return {};
+		if (attached.ok())
+			return opened;
+		error = attached.error();
 	}
 	return error;
 }
@@ -246,6 +269,7 @@ Result<void> Container::attach(Group &group)
 
 void Container::detach(Group &group)
 {
+	IoctlGate *closed = nullptr;
 	{
 		WriteGuard guard(groups_lock_);
 		const RefPtr<ContainerIommu> iommu = this->iommu();
@@ -255,9 +279,10 @@ void Container::detach(Group &group)
 		group.release_dma();
 		groups_.remove(group);
 		if (groups_.empty())
-			retire_iommu();
+			closed = close_gate();
 	}
-	drop_retired();
+	if (closed)
+		leave(*closed);
 }
 
 } // namespace vfio

@@ -10,16 +10,17 @@
 // - all its groups are attached to its IOMMU.
 //
 // Locks: a group's lock, then groups_lock_, then the driver registry's lock or
-// iommu_lock_. iommu_ changes only under both groups_lock_ and iommu_lock_.
-// Ioctls that are the driver's take neither: an attach may wait, with
-// groups_lock_ held, for what another ioctl gives (VFIO_DMA_MAP_FLAG_VADDR).
-// They are counted instead (inside_). An IOMMU that the last group left is
-// retired: no ioctl finds it from then on (current_), and it goes when none is
-// inside, at the hands of the last.
+// iommu_lock_. Which IOMMU there is changes only under both groups_lock_ and
+// iommu_lock_. Ioctls that are the driver's take neither: an attach may wait,
+// with groups_lock_ held, for what another ioctl gives
+// (VFIO_DMA_MAP_FLAG_VADDR). They are counted instead, by the IOMMU's gate. The
+// gate of an IOMMU that the last group left is closed: no ioctl finds it from
+// then on, and the IOMMU goes when none is inside, at the hands of the last.
+// Gates are few: one, and one more for each IOMMU that a stopped ioctl keeps.
 #pragma once
 
 #include "handles.hpp"
-#include "iommu_driver.hpp"
+#include "ioctl_gate.hpp"
 #include "vocab/atomic.hpp"
 
 namespace vfio {
@@ -30,6 +31,9 @@ struct InContainer;
 
 class Container : public vfio_container, Pinned {
 public:
+	Container() = default;
+	~Container();
+
 	RefCount &refs()
 	{
 		return refs_;
@@ -63,8 +67,9 @@ public:
 	RefPtr<ContainerIommu> iommu()
 	{
 		const Guard guard(iommu_lock_);
+		const IoctlGate *gate = gate_.load();
 
-		return iommu_;
+		return gate ? gate->iommu : RefPtr<ContainerIommu>();
 	}
 
 private:
@@ -72,13 +77,19 @@ private:
 	static const char *module_for(u64 extension);
 
 	long iommu_ioctl(u32 cmd, u64 arg);
-	void retire_iommu() __must_hold(groups_lock_) __must_not_hold(iommu_lock_);
-	void drop_retired() __must_not_hold(groups_lock_, iommu_lock_);
+	// Errors: ENOMEM.
+	Result<IoctlGate *> free_gate() __must_hold(groups_lock_) __must_not_hold(iommu_lock_);
+	// Returns the gate that is closed now, or nullptr.
+	IoctlGate *close_gate() __must_hold(groups_lock_) __must_not_hold(iommu_lock_);
+	void leave(IoctlGate &gate) __must_not_hold(groups_lock_, iommu_lock_);
 
 	// One round among the registered drivers. known: whether any supports
 	// the extension.
 	Result<long> ask_drivers(u64 extension) __must_hold_shared(groups_lock_);
 	Result<void> try_set_iommu(u64 extension, bool *known);
+	// A driver's IOMMU with all groups attached.
+	Result<RefPtr<ContainerIommu>> open_iommu(u64 extension, bool *known)
+		__must_hold(groups_lock_);
 	Result<void> attach_all(const ContainerIommu &iommu) __must_hold(groups_lock_);
 
 	static LockClass groups_lock_class_;
@@ -89,14 +100,10 @@ private:
 	bool noiommu_ __guarded_by(groups_lock_) = false;
 
 	Mutex iommu_lock_{iommu_lock_class_};
-	RefPtr<ContainerIommu> iommu_ __guarded_by(iommu_lock_);
-	ContainerIommu *retired_ __guarded_by(iommu_lock_) = nullptr;
-
-	// iommu_ for ioctls; how many are inside, and whether any IOMMU is
-	// retired.
-	static constexpr u32 kRetired = u32{1} << 31;
-	Atomic<ContainerIommu *> current_{nullptr};
-	Atomic<u32> inside_{0};
+	List<IoctlGate> gates_ __guarded_by(iommu_lock_);
+	// That of the IOMMU that the container has. Ioctls read it without a
+	// lock; it is written under groups_lock_ and iommu_lock_.
+	Atomic<IoctlGate *> gate_{nullptr};
 
 	RefCount refs_;
 };

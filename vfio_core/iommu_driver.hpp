@@ -165,9 +165,6 @@ public:
 	// cannot.
 	Result<void> dma_rw(u64 iova, void *buffer, size_t size, bool write) const;
 
-	// On its container's list of those that are retired.
-	ContainerIommu *next_retired = nullptr;
-
 private:
 	const vfio_iommu_driver_ops *ops() const
 	{

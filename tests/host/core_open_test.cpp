@@ -66,4 +66,51 @@ TEST_F(CoreOpen, NobodyOpensADeviceThatIsGoing)
 	mock::close(container);
 }
 
+// Ioctls that are inside an IOMMU keep that one, however many came after it.
+TEST_F(CoreOpen, EachIommuGoesWithItsOwnUsers)
+{
+	Registered device(devices[0], ops);
+	int container, group;
+	open_all(container, group, "5");
+	const auto renew = [&] {
+		ASSERT_EQ(unset(group), 0);
+		ASSERT_EQ(set_container(group, container), 0);
+		ASSERT_EQ(set_iommu(container), 0);
+	};
+	int depth = 0;
+
+	type1.ioctl = [&](u32, u64 levels) {
+		depth++;
+		for (int i = 0; i < 20; i++)
+			renew();
+		EXPECT_EQ(type1.opens, depth + 1) << "one for each that is inside, and the latest";
+		EXPECT_EQ(type1.module_refs, depth + 1);
+		if (levels) {
+			EXPECT_EQ(mock::ioctl(container, VFIO_IOMMU_GET_INFO, levels - 1), 7);
+			EXPECT_EQ(type1.opens, depth + 1)
+				<< "those inside renewed it, and each has gone with the last";
+		}
+		depth--;
+		return 7L;
+	};
+	for (const u64 levels : {0, 1, 3}) {
+		EXPECT_EQ(mock::ioctl(container, VFIO_IOMMU_GET_INFO, levels), 7);
+		EXPECT_EQ(type1.opens, 1);
+	}
+	type1.ioctl = [&](u32, u64) {
+		EXPECT_EQ(unset(group), 0);
+		EXPECT_EQ(mock::ioctl(container, VFIO_IOMMU_GET_INFO, u64{0}), -EINVAL);
+		EXPECT_EQ(type1.opens, 1);
+		return 8L;
+	};
+	EXPECT_EQ(mock::ioctl(container, VFIO_IOMMU_GET_INFO, u64{0}), 8);
+	EXPECT_EQ(type1.opens, 0);
+	mock::plan.fail(mock::Fail::kAlloc);
+	EXPECT_EQ(set_container(group, container), 0);
+	EXPECT_EQ(set_iommu(container), -ENOMEM);
+	EXPECT_EQ(set_iommu(container), 0);
+	mock::close(group);
+	mock::close(container);
+}
+
 } // namespace

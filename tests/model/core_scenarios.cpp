@@ -132,6 +132,14 @@ public:
 			expect(set_iommu(container) == 0, "iommu");
 	}
 
+	// The group's last device, and with it the IOMMU, leaves and comes anew.
+	long renew()
+	{
+		unset_container(group);
+		set_container(group, container);
+		return set_iommu(container);
+	}
+
 	void open_device()
 	{
 		device = device_fd(group, "dev0");
@@ -459,6 +467,42 @@ std::vector<Scenario> model::scenarios()
 					 W::close(w.device2);
 				 });
 				 w.thread([&w] { w.remove(0); });
+			 }),
+		scenario("ioctl of the IOMMU | it goes and comes",
+			 [](W &w) {
+				 w.add(0);
+				 w.open_all();
+				 w.type1.ioctl = [&w](u32, u64) {
+					 point();
+					 W::expect(w.type1.opens >= 1 && w.type1.opens <= 2,
+						   "more IOMMUs than are used");
+					 return 0L;
+				 };
+				 w.thread([&w] {
+					 mock::ioctl(w.container, VFIO_IOMMU_GET_INFO, u64{0});
+				 });
+				 w.thread([&w] {
+					 W::expect(w.renew() == 0, "no new IOMMU");
+					 W::expect(w.renew() == 0, "no newer IOMMU");
+				 });
+				 w.at_end = [&w] {
+					 W::expect(w.type1.opens == 1, "an IOMMU stays unused");
+				 };
+			 }),
+		scenario("ioctl of the IOMMU | ioctl | it goes and comes",
+			 [](W &w) {
+				 w.add(0);
+				 w.open_all();
+				 w.type1.ioctl = [](u32, u64) { return point(), 0L; };
+				 for (int i = 0; i < 2; i++)
+					 w.thread([&w] {
+						 mock::ioctl(w.container, VFIO_IOMMU_GET_INFO,
+							     u64{0});
+					 });
+				 w.thread([&w] { W::expect(w.renew() == 0, "no new IOMMU"); });
+				 w.at_end = [&w] {
+					 W::expect(w.type1.opens == 1, "an IOMMU stays unused");
+				 };
 			 }),
 		scenario("enforced_coherent | UNSET_CONTAINER | unregister",
 			 [](W &w) {
