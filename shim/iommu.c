@@ -24,6 +24,11 @@ int shim_domain_enable_nesting(struct iommu_domain *domain)
 	return compat_domain_enable_nesting(domain);
 }
 
+bool shim_domain_can_nest(const struct iommu_domain *domain)
+{
+	return compat_domain_can_nest(domain);
+}
+
 int shim_domain_attach(struct iommu_domain *domain, struct iommu_group *group)
 {
 	return iommu_attach_group(domain, group);

@@ -94,10 +94,25 @@ const char *Container::module_for(u64 extension)
 	switch (extension) {
 	case VFIO_TYPE1_IOMMU:
 	case VFIO_TYPE1v2_IOMMU:
+	case VFIO_TYPE1_NESTING_IOMMU:
 		return "vfio_iommu_type1";
 	default:
 		return nullptr;
 	}
+}
+
+// A type that some IOMMUs can and others cannot.
+static bool depends_on_iommu(u64 type)
+{
+	return type == VFIO_TYPE1_NESTING_IOMMU;
+}
+
+bool Container::hardware() const
+{
+	for (const Group &group : groups_)
+		if (group.type() == SHIM_GROUP_IOMMU)
+			return true;
+	return false;
 }
 
 // Apart from ioctls that are frequent: they have a small frame.
@@ -112,15 +127,40 @@ const char *Container::module_for(u64 extension)
 
 			if (iommu)
 				return result_of(iommu->ioctl(VFIO_CHECK_EXTENSION, extension));
+			if (depends_on_iommu(extension) && !hardware())
+				return 0L;
 
 			Result<long> answer = ask_drivers(extension);
 			const bool yes = answer.ok() && answer.value() > 0;
 
+			if (yes && depends_on_iommu(extension))
+				break;
 			if (yes || !module || (noiommu_ && !groups_.empty()))
 				return answer;
 		}
 		shim_module_load(exchange(module, nullptr));
 	}
+	return try_type(extension);
+}
+
+// Whether SET_IOMMU would succeed: by doing what it does, and undoing it.
+Result<long> Container::try_type(u64 type)
+{
+	bool known = false;
+	WriteGuard guard(groups_lock_);
+	RefPtr<ContainerIommu> iommu = this->iommu();
+
+	if (iommu)
+		return result_of(iommu->ioctl(VFIO_CHECK_EXTENSION, type));
+	if (!hardware())
+		return 0L;
+
+	Result<RefPtr<ContainerIommu>> opened = open_iommu(type, &known);
+
+	if (!opened.ok())
+		return 0L;
+	detach_all(*opened.value());
+	return 1L;
 }
 
 Result<long> Container::ask_drivers(u64 extension)
@@ -167,6 +207,8 @@ Result<void> Container::try_set_iommu(u64 extension, bool *known)
 	*known = true;
 	if (groups_.empty() || iommu())
 		return Error(EINVAL);
+	if (depends_on_iommu(extension) && !hardware())
+		return Error(ENODEV);
 
 	IoctlGate *gate = TRY(free_gate());
 	RefPtr<ContainerIommu> opened = TRY(open_iommu(extension, known));
@@ -228,6 +270,12 @@ Result<void> Container::attach_all(const ContainerIommu &iommu)
 		return attached;
 	}
 	return {};
+}
+
+void Container::detach_all(const ContainerIommu &iommu)
+{
+	for (Group &group : groups_)
+		iommu.detach(group.kernel_group());
 }
 
 void Container::close()

@@ -43,11 +43,13 @@ public:
 	long ioctl(u32 cmd, u64 arg);
 
 	// What CHECK_EXTENSION gives: an error of the driver's, or a value,
-	// which is 0 if nothing supports the extension.
+	// which is 0 if nothing supports the extension. A type that not every
+	// IOMMU can is supported if set_iommu() would succeed with it now.
 	Result<long> check_extension(u64 extension);
 
 	// Errors: EINVAL without groups or if it was done, ENODEV if no driver
-	// supports the extension, those of the driver that does.
+	// supports the extension or it is a type for IOMMUs and there is none
+	// behind the groups, those of the driver that does.
 	Result<void> set_iommu(u64 extension);
 
 	// The container's file was closed.
@@ -76,6 +78,9 @@ private:
 	// A module that serves extensions, and may not have been loaded yet.
 	static const char *module_for(u64 extension);
 
+	// Whether a group of the container has an IOMMU.
+	bool hardware() const __must_hold_shared(groups_lock_);
+
 	long iommu_ioctl(u32 cmd, u64 arg);
 	// Errors: ENOMEM.
 	Result<IoctlGate *> free_gate() __must_hold(groups_lock_) __must_not_hold(iommu_lock_);
@@ -86,11 +91,13 @@ private:
 	// One round among the registered drivers. known: whether any supports
 	// the extension.
 	Result<long> ask_drivers(u64 extension) __must_hold_shared(groups_lock_);
+	Result<long> try_type(u64 type);
 	Result<void> try_set_iommu(u64 extension, bool *known);
 	// A driver's IOMMU with all groups attached.
 	Result<RefPtr<ContainerIommu>> open_iommu(u64 extension, bool *known)
 		__must_hold(groups_lock_);
 	Result<void> attach_all(const ContainerIommu &iommu) __must_hold(groups_lock_);
+	void detach_all(const ContainerIommu &iommu) __must_hold(groups_lock_);
 
 	static LockClass groups_lock_class_;
 	static LockClass iommu_lock_class_;

@@ -20,9 +20,12 @@ Type1 &core(type1 *handle)
 	switch (extension) {
 	case VFIO_TYPE1_IOMMU:
 	case VFIO_TYPE1v2_IOMMU:
-	case VFIO_TYPE1_NESTING_IOMMU:
 	case VFIO_UNMAP_ALL:
 		return 1;
+	case VFIO_TYPE1_NESTING_IOMMU:
+		// vfio.ko asks about no container in particular before it tries
+		// with the groups of one.
+		return !type1 || type1->can_nest();
 	case VFIO_UPDATE_VADDR:
 		return type1 && type1->can_update_vaddr();
 	case VFIO_DMA_CC_IOMMU:

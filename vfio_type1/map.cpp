@@ -53,6 +53,16 @@ bool Type1::coherent()
 	return true;
 }
 
+bool Type1::can_nest()
+{
+	const ReadGuard groups(groups_lock_);
+
+	for (const Domain &domain : domains_)
+		if (shim_domain_can_nest(domain.get()))
+			return true;
+	return false;
+}
+
 bool Type1::can_update_vaddr()
 {
 	const ReadGuard groups(groups_lock_);

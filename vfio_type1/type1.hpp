@@ -55,9 +55,10 @@ public:
 	Type1(bool v2, bool nesting);
 	~Type1();
 
-	// What CHECK_EXTENSION says of VFIO_DMA_CC_IOMMU and
-	// VFIO_UPDATE_VADDR.
+	// What CHECK_EXTENSION says of VFIO_DMA_CC_IOMMU,
+	// VFIO_TYPE1_NESTING_IOMMU and VFIO_UPDATE_VADDR.
 	bool coherent();
+	bool can_nest();
 	bool can_update_vaddr();
 
 	bool v2() const

@@ -99,6 +99,15 @@ static inline int compat_domain_enable_nesting(struct iommu_domain *domain)
 #endif
 }
 
+static inline bool compat_domain_can_nest(const struct iommu_domain *domain)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+	return domain->ops->enable_nesting;
+#else
+	return false;
+#endif
+}
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 static inline int compat_device_remaps_msi(struct device *dev, void *unused)
 {

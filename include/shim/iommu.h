@@ -78,6 +78,12 @@ void shim_domain_free(struct iommu_domain *domain);
 int shim_domain_enable_nesting(struct iommu_domain *domain);
 
 /**
+ * shim_domain_can_nest() - whether the domain's IOMMU has two-stage domains
+ * @domain: the domain
+ */
+bool shim_domain_can_nest(const struct iommu_domain *domain);
+
+/**
  * shim_domain_attach() - let a group's devices reach memory through a domain
  * @domain: the domain
  * @group: the group, owned by VFIO

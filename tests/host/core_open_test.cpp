@@ -113,4 +113,63 @@ TEST_F(CoreOpen, EachIommuGoesWithItsOwnUsers)
 	mock::close(container);
 }
 
+// Offered where SET_IOMMU would work.
+TEST_F(CoreOpen, NestingIsWhatSetIommuDoes)
+{
+	Registered first(devices[0], ops), second(devices[1], ops);
+	const int container = mock::open_container(), group = group_fd("5"), other = group_fd("6");
+	u64 asked = 0;
+	iommu_group *flat = nullptr;
+
+	type1.attach = [&](iommu_group *each) {
+		if (type1.latest.load()->extension != VFIO_TYPE1_NESTING_IOMMU)
+			return 0;
+		asked++;
+		return each == flat ? -EINVAL : 0;
+	};
+	EXPECT_EQ(nesting(container), 0) << "no group, no IOMMU";
+	ASSERT_EQ(set_container(group, container), 0);
+	EXPECT_EQ(nesting(container), 1);
+	EXPECT_EQ(type1.opens, 0) << "asking leaves nothing";
+	ASSERT_EQ(set_container(other, container), 0);
+	EXPECT_EQ(nesting(container), 1);
+	EXPECT_EQ(asked, 3u);
+	for (iommu_group &each : groups) {
+		flat = &each;
+		EXPECT_EQ(nesting(container), 0) << "one of them cannot";
+		EXPECT_EQ(type1.opens, 0);
+		EXPECT_EQ(type1.module_refs, 0);
+		EXPECT_EQ(set_iommu(container, VFIO_TYPE1_NESTING_IOMMU), -EINVAL);
+	}
+	mock::plan.fail(mock::Fail::kDriver);
+	EXPECT_EQ(nesting(container), 0) << "nor would SET_IOMMU";
+	flat = nullptr;
+	EXPECT_EQ(nesting(container), 1);
+	ASSERT_EQ(set_iommu(container, VFIO_TYPE1_NESTING_IOMMU), 0);
+	asked = 0;
+	EXPECT_EQ(nesting(container), 1) << "what the driver says of its own";
+	EXPECT_EQ(asked, 0u);
+	for (const int each : {group, other, container})
+		mock::close(each);
+}
+
+// Devices that no IOMMU confines have none that could nest.
+TEST_F(CoreOpen, NestingNeedsAnIommu)
+{
+	::device plain{"emulated", nullptr, true};
+	Registered device(plain, ops, true), real(devices[0], ops);
+	ASSERT_EQ(device.ret, 0);
+	const int container = mock::open_container();
+	const int emulated = group_fd(std::to_string(plain.group->id)), group = group_fd("5");
+
+	ASSERT_EQ(set_container(emulated, container), 0);
+	EXPECT_EQ(nesting(container), 0);
+	EXPECT_EQ(set_iommu(container, VFIO_TYPE1_NESTING_IOMMU), -ENODEV);
+	ASSERT_EQ(set_container(group, container), 0);
+	EXPECT_EQ(nesting(container), 1);
+	EXPECT_EQ(set_iommu(container, VFIO_TYPE1_NESTING_IOMMU), 0);
+	for (const int each : {group, emulated, container})
+		mock::close(each);
+}
+
 } // namespace

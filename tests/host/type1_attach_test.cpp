@@ -44,7 +44,9 @@ TEST_F(Type1Attach, Extensions)
 
 	for (u64 extension :
 	     {VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU, VFIO_TYPE1_NESTING_IOMMU, VFIO_UNMAP_ALL}) {
-		EXPECT_EQ(c.extension(extension), 1) << extension;
+		// There is no IOMMU behind the container yet.
+		EXPECT_EQ(c.extension(extension), extension != VFIO_TYPE1_NESTING_IOMMU)
+			<< extension;
 		EXPECT_EQ(type1_ioctl(nullptr, VFIO_CHECK_EXTENSION, extension), 1) << extension;
 	}
 	for (u64 extension : {u64{0}, u64{VFIO_SPAPR_TCE_IOMMU}, u64{VFIO_EEH}, kTop})
@@ -216,6 +218,32 @@ TEST_F(Type1Attach, Nesting)
 	ASSERT_EQ(c.attach(group), 0);
 	EXPECT_TRUE(group.domain->nesting);
 	c.detach(group);
+}
+
+// Offered where an IOMMU of the container has it.
+TEST_F(Type1Attach, NestingExtension)
+{
+	mock::Hardware flat;
+	flat.nests = false;
+	flat.family = 2;
+	iommu_group nests(&hardware), does_not(&flat), emulated;
+
+	for (u64 type : {VFIO_TYPE1v2_IOMMU, VFIO_TYPE1_NESTING_IOMMU}) {
+		Container c(type);
+
+		ASSERT_EQ(c.attach(emulated, true), 0);
+		EXPECT_EQ(c.extension(VFIO_TYPE1_NESTING_IOMMU), 0) << "no IOMMU";
+		const bool wanted = type == VFIO_TYPE1_NESTING_IOMMU;
+		EXPECT_EQ(c.attach(does_not), wanted ? -EINVAL : 0);
+		EXPECT_EQ(c.extension(VFIO_TYPE1_NESTING_IOMMU), 0) << "an IOMMU without";
+		ASSERT_EQ(c.attach(nests), 0);
+		EXPECT_EQ(c.extension(VFIO_TYPE1_NESTING_IOMMU), 1);
+		c.detach(nests);
+		EXPECT_EQ(c.extension(VFIO_TYPE1_NESTING_IOMMU), 0);
+		if (!wanted)
+			c.detach(does_not);
+		c.detach(emulated);
+	}
 }
 
 TEST_F(Type1Attach, InterruptRemapping)

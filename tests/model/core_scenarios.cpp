@@ -504,6 +504,18 @@ std::vector<Scenario> model::scenarios()
 					 W::expect(w.type1.opens == 1, "an IOMMU stays unused");
 				 };
 			 }),
+		scenario("CHECK_EXTENSION of NESTING | SET_IOMMU | close of the group",
+			 [](W &w) {
+				 w.add(0);
+				 w.open_all(false);
+				 w.type1.extensions.insert(VFIO_TYPE1_NESTING_IOMMU);
+				 w.thread([&w] {
+					 mock::ioctl(w.container, VFIO_CHECK_EXTENSION,
+						     u64{VFIO_TYPE1_NESTING_IOMMU});
+				 });
+				 w.thread([&w] { W::set_iommu(w.container); });
+				 w.thread([&w] { W::close(w.group); });
+			 }),
 		scenario("enforced_coherent | UNSET_CONTAINER | unregister",
 			 [](W &w) {
 				 w.add(0);

@@ -81,12 +81,13 @@ struct Extension {
 };
 
 // Without an IOMMU, UPDATE_VADDR and DMA_CC cannot be told. The emulated VT-d
-// has no snoop control, so coherency is not enforced. Numbers 11 and 12 mean
+// has no snoop control, so coherency is not enforced, and no domain of two
+// stages for NESTING. Numbers 11 and 12 mean
 // nothing to any 6.1 driver.
 const Extension kExtensions[] = {
     {1, "TYPE1", 1, 1},        {2, "SPAPR_TCE", 0, 0},
     {3, "TYPE1v2", 1, 1},      {4, "DMA_CC", 0, 0},
-    {5, "EEH", 0, 0},          {6, "NESTING", 1, 1},
+    {5, "EEH", 0, 0},          {6, "NESTING", 0, 0},
     {7, "SPAPR_TCE_v2", 0, 0}, {8, "NOIOMMU", 0, 0},
     {9, "UNMAP_ALL", 1, 1},    {10, "UPDATE_VADDR", 0, 1},
     {11, "eleven", 0, 0},      {12, "twelve", 0, 0},
@@ -124,6 +125,20 @@ INSTANTIATE_TEST_SUITE_P(All, ContainerExtension,
                          testing::ValuesIn(kExtensions), [](const auto& info) {
                            return std::string(info.param.name);
                          });
+
+// What CHECK_EXTENSION says of a type is what SET_IOMMU then does with it, and
+// asking leaves the container as it was.
+TEST(ContainerExtension, NestingIsWhatSetIommuDoes) {
+  REQUIRE_EDUS(2);
+  Session s({edus()[0], edus()[1]}, 0);
+  ASSERT_TRUE(s.ok());
+  for (int i = 0; i < 3; i++)
+    EXPECT_EQ(
+        call(s.container(), VFIO_CHECK_EXTENSION, VFIO_TYPE1_NESTING_IOMMU), 0);
+  EXPECT_LT(set_iommu(s.container(), VFIO_TYPE1_NESTING_IOMMU), 0);
+  EXPECT_OK(set_iommu(s.container(), VFIO_TYPE1v2_IOMMU));
+  EXPECT_OK(get_device(s.group(1), edus()[1].bdf).get());
+}
 
 // --- SET_IOMMU ------------------------------------------------------------
 

@@ -78,8 +78,15 @@ int shim_domain_enable_nesting(iommu_domain *domain)
 		violation("nesting enabled too late");
 	if (plan.hit(Fail::kDomainNesting))
 		return -ENODEV;
+	if (!domain->hardware.nests)
+		return -EINVAL;
 	domain->nesting = true;
 	return 0;
+}
+
+bool shim_domain_can_nest(const iommu_domain *domain)
+{
+	return domain->hardware.nests;
 }
 
 int shim_domain_attach(iommu_domain *domain, iommu_group *group)

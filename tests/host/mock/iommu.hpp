@@ -22,6 +22,7 @@ struct Hardware {
 	u64 aperture_first = 0;
 	u64 aperture_last = (u64{1} << 48) - 1;
 	bool coherent = true;
+	bool nests = true;
 	bool has_msi_cookie = true;
 };
 
