@@ -13,8 +13,9 @@
 // Invariants, whenever the set's lock is free:
 // - open_count_ is how many files it has, each of which has a user of its
 //   group, a reference to its bus driver's module, and one of users_;
-// - with a file, the driver's open_device has succeeded, and iommu_ is the
-//   IOMMU of its group's container.
+// - with a file, the driver's open_device has succeeded, iommu_ is the IOMMU
+//   of its group's container and knows the device, and kvm_ holds the virtual
+//   machine, if any, that the group had when the first file was opened.
 //
 // Locks: the set's lock, then the group's. iommu_ and open_count_ change under
 // both; reads, writes, maps, ioctls, pins take neither, for an open device
@@ -132,8 +133,9 @@ private:
 
 	Result<void> open_once();
 	void close_once();
-	Result<void> first_open() __must_hold(set_->lock());
-	void last_close() __must_hold(set_->lock());
+	Result<void> first_open(KvmRef &unused) __must_hold(set_->lock());
+	KvmRef last_close() __must_hold(set_->lock());
+	KvmRef end_open() __must_hold(set_->lock());
 	void set_open_count(u32 count) __must_hold(set_->lock());
 	void put_user();
 	// Warns if not.
@@ -152,6 +154,8 @@ private:
 	// Borrowed from the group while open.
 	ContainerIommu *iommu_ = nullptr;
 	shim_pin_target pin_target_ = {};
+	// The virtual machine that the driver sees while open.
+	KvmRef kvm_ __guarded_by(set_->lock());
 
 	DeviceSet *set_ = nullptr;
 	GroupMembership membership_;

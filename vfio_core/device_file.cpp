@@ -52,27 +52,31 @@ void Device::close_file()
 
 Result<void> Device::open_once()
 {
+	// Goes without our locks: it may be the last of its machine.
+	KvmRef unused;
 	DeviceSetGuard guard(set_->lock());
 
 	if (open_count_ == 0)
-		return first_open();
+		return first_open(unused);
 	set_open_count(open_count_ + 1);
 	return {};
 }
 
 void Device::close_once()
 {
+	// As in open_once().
+	KvmRef last;
 	DeviceSetGuard guard(set_->lock());
 
 	if (!check_open())
 		return;
 	if (open_count_ == 1)
-		last_close();
+		last = last_close();
 	else
 		set_open_count(open_count_ - 1);
 }
 
-Result<void> Device::first_open()
+Result<void> Device::first_open(KvmRef &unused)
 {
 	Group &group = *membership_.get();
 	Guard guard(group.lock());
@@ -82,18 +86,16 @@ Result<void> Device::first_open()
 	iommu_ = group.iommu_locked().get();
 	pin_target_ = iommu_->pin_target(group.kernel_group());
 
-	// Drivers see themselves as open, and may pin, while they open. A driver
-	// that wants the virtual machine takes its own reference now.
+	// Drivers see themselves as open while they open. The machine is there
+	// for them until their close_device has returned.
 	set_open_count(1);
-	shim_device_set_kvm(handle_, group.kvm_locked());
+	kvm_ = group.share_kvm();
+	shim_device_set_kvm(handle_, kvm_.get());
 	if (has(SHIM_DEVICE_OPEN)) {
 		const int opened = shim_device_open(handle_);
 
 		if (opened < 0) {
-			shim_device_set_kvm(handle_, nullptr);
-			set_open_count(0);
-			iommu_ = nullptr;
-			pin_target_ = {};
+			unused = end_open();
 			return Error::from_negative(opened);
 		}
 	}
@@ -101,17 +103,25 @@ Result<void> Device::first_open()
 	return {};
 }
 
-void Device::last_close()
+KvmRef Device::last_close()
 {
 	Guard guard(membership_->lock());
 
 	if (has(SHIM_DEVICE_CLOSE))
 		shim_device_close(handle_);
 	iommu_->device_closed(handle_);
+	return end_open();
+}
+
+// Undoes what first_open() does around the driver. The caller drops what is
+// returned without our locks.
+KvmRef Device::end_open()
+{
 	shim_device_set_kvm(handle_, nullptr);
 	set_open_count(0);
 	iommu_ = nullptr;
 	pin_target_ = {};
+	return move(kvm_);
 }
 
 void Device::set_open_count(u32 count)

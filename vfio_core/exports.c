@@ -215,9 +215,12 @@ EXPORT_SYMBOL_GPL(vfio_file_enforced_coherent);
  * vfio_file_set_kvm() - say which virtual machine a group's devices serve
  * @file: any file; nothing is done for other than a group's
  * @kvm: the machine, or NULL before it goes. The driver of a device that is
- *	 opened meanwhile finds it in the device.
+ *	 opened meanwhile finds it in the device, which holds a reference to it
+ *	 until it is closed.
  *
- * Context: may sleep.
+ * Context: may sleep. kvm->lock may be held, which drivers take while their
+ * devices are opened and closed; the same goes for the other vfio_file_
+ * functions.
  */
 void vfio_file_set_kvm(struct file *file, struct kvm *kvm)
 {

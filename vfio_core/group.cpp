@@ -9,6 +9,7 @@
 namespace vfio {
 
 constinit LockClass Group::lock_class_ = {"vfio_group", {}};
+constinit LockClass Group::kvm_lock_class_ = {"vfio_group_kvm", {}};
 constinit LockClass Group::devices_lock_class_ = {"vfio_group_devices", {}};
 
 Result<Group *> Group::create(IommuGroupRef iommu_group, shim_group_type type)
@@ -109,7 +110,11 @@ Result<void> Group::set_container(UserVa arg)
 	Container &container = *static_cast<Container *>(handle);
 
 	TRY(container.attach(*this));
-	container_ = RefPtr<Container>::share(container);
+	{
+		const Guard kvm_guard(kvm_lock_);
+
+		container_ = RefPtr<Container>::share(container);
+	}
 	users_ = 1;
 	return {};
 }
@@ -132,7 +137,11 @@ void Group::leave_container()
 	WARN_ONCE_IF(users_ != 1, "group left its container with devices open");
 	container_->detach(*this);
 	users_ = 0;
-	container_.reset();
+
+	RefPtr<Container> leaving;
+	const Guard kvm_guard(kvm_lock_);
+
+	leaving = move(container_);
 }
 
 Result<long> Group::get_device_fd(UserVa arg)
@@ -225,12 +234,15 @@ IommuGroupRef Group::retire()
 
 	if (container_)
 		leave_container();
+
+	const Guard kvm_guard(kvm_lock_);
+
 	return move(iommu_group_);
 }
 
-IommuGroupRef Group::share_iommu_group()
+IommuGroupRef Group::share_iommu_group() __no_lock_analysis
 {
-	Guard guard(lock_);
+	const Guard guard(kvm_lock_);
 
 	return iommu_group_.share();
 }
@@ -242,21 +254,34 @@ RefPtr<ContainerIommu> Group::iommu_locked()
 
 void Group::set_kvm(kvm *kvm)
 {
-	Guard guard(lock_);
+	const Guard guard(kvm_lock_);
 
 	kvm_ = kvm;
 }
 
+// Who set the machine takes it back with kvm_lock_ before it goes.
+KvmRef Group::share_kvm()
+{
+	const Guard guard(kvm_lock_);
+
+	return KvmRef::try_get(kvm_);
+}
+
 bool Group::enforced_coherent()
 {
-	Guard guard(lock_);
+	RefPtr<Container> container;
+	{
+		const Guard guard(kvm_lock_);
+
+		container = container_for_kvm();
+	}
 
 	// Coherency is known only once there is an IOMMU. Until the user has
 	// brought one there is no right to anything.
-	if (!container_)
+	if (!container)
 		return true;
 
-	const Result<long> answer = container_->check_extension(VFIO_DMA_CC_IOMMU);
+	const Result<long> answer = container->check_extension(VFIO_DMA_CC_IOMMU);
 
 	return answer.negative_or_value() != 0;
 }

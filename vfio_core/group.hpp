@@ -12,16 +12,19 @@
 //
 // Locks: the group list's lock, a device set's lock, then lock_, then the
 // container's. devices_lock_ is innermost; a driver's match is called with it.
+// So is kvm_lock_, for what KVM tells the group and asks it: KVM does so with
+// kvm->lock held, and drivers take that in their open_device and close_device,
+// with lock_ held around them. What KVM asks for changes under lock_ and
+// kvm_lock_, and may be read under either.
 #pragma once
 
 #include "container.hpp"
 #include "file.hpp"
 #include "handles.hpp"
 #include "iommu_group.hpp"
+#include "kvm_ref.hpp"
 #include "shim/group_node.h"
 #include "vocab/units.hpp"
-
-struct kvm;
 
 namespace vfio {
 
@@ -97,19 +100,19 @@ public:
 		return iommu_group_.get();
 	}
 
-	IommuGroupRef share_iommu_group();
 	RefPtr<ContainerIommu> iommu_locked() __must_hold(lock_);
 
-	kvm *kvm_locked() __must_hold(lock_)
-	{
-		return kvm_;
-	}
+	// The virtual machine that its devices serve, unless it is going.
+	KvmRef share_kvm();
 
-	void set_kvm(kvm *kvm);
+	// For KVM. None takes lock_.
+
+	IommuGroupRef share_iommu_group() __must_not_hold(kvm_lock_);
+	void set_kvm(kvm *kvm) __must_not_hold(kvm_lock_);
 
 	// Whether all DMA of it snoops caches, so that the user need not be let
 	// at instructions that flush them.
-	bool enforced_coherent();
+	bool enforced_coherent() __must_not_hold(kvm_lock_);
 
 	// The DMA of a group behind an IOMMU; nothing to do for others.
 	Result<void> claim_dma();
@@ -126,7 +129,14 @@ private:
 	// Errors: ENODEV; what a driver's match gives.
 	Result<DeviceRef> find_device(char *name);
 
+	// container_, for those who hold kvm_lock_ alone.
+	RefPtr<Container> container_for_kvm() const __must_hold(kvm_lock_) __no_lock_analysis
+	{
+		return container_;
+	}
+
 	static LockClass lock_class_;
+	static LockClass kvm_lock_class_;
 	static LockClass devices_lock_class_;
 
 	const shim_group_type type_;
@@ -139,8 +149,10 @@ private:
 	u32 users_ __guarded_by(lock_) = 0;
 	// Borrowed; open() and close() bound its life.
 	file *file_ __guarded_by(lock_) = nullptr;
+
+	Mutex kvm_lock_{kvm_lock_class_};
 	// Borrowed; who set it takes it back in time.
-	kvm *kvm_ __guarded_by(lock_) = nullptr;
+	kvm *kvm_ __guarded_by(kvm_lock_) = nullptr;
 
 	Mutex devices_lock_{devices_lock_class_};
 	List<Device, InGroup> devices_ __guarded_by(devices_lock_);

@@ -425,7 +425,7 @@ TEST_F(CoreDevice, PinAndRw)
 TEST_F(CoreDevice, WhatKvmAsks)
 {
 	file *group_file = mock::file_of(group), *other = mock::file_of(container);
-	auto *machine = reinterpret_cast<kvm *>(0x1000);
+	kvm a_machine, *machine = &a_machine;
 	Registered stranger(devices[1], ops);
 
 	EXPECT_TRUE(vfio_core_file_is_group(group_file));
@@ -453,6 +453,7 @@ TEST_F(CoreDevice, WhatKvmAsks)
 	EXPECT_EQ((*device)->kvm_set, machine);
 	mock::close(fd);
 	EXPECT_EQ((*device)->kvm_set, nullptr);
+	EXPECT_EQ(machine->refs, 1);
 	fd = static_cast<int>(device_fd(group, devices[0].name));
 }
 

@@ -44,6 +44,73 @@ protected:
 	}
 };
 
+TEST_F(CoreOpen, AMachineIsHeldWhileOpen)
+{
+	Registered device(devices[0], ops);
+	int container, group;
+	open_all(container, group, "5");
+	file *group_file = mock::file_of(group);
+	kvm machine;
+
+	vfio_core_file_set_kvm(group_file, &machine);
+	EXPECT_EQ(machine.refs, 1) << "the group borrows it";
+	const int fd = open_device(group), second = open_device(group);
+	EXPECT_EQ(device->kvm_set, &machine);
+	EXPECT_EQ(machine.refs, 2);
+	vfio_core_file_set_kvm(group_file, nullptr);
+	machine.refs--;
+	mock::close(fd);
+	EXPECT_EQ(machine.refs, 1);
+	EXPECT_EQ(device->kvm_set, &machine);
+	mock::close(second);
+	EXPECT_EQ(machine.refs, 0);
+	EXPECT_EQ(device->kvm_set, nullptr);
+
+	// One that is being destroyed is none.
+	vfio_core_file_set_kvm(group_file, &machine);
+	const int third = open_device(group);
+	ASSERT_GE(third, 0);
+	EXPECT_EQ(device->kvm_set, nullptr);
+	mock::close(third);
+	vfio_core_file_set_kvm(group_file, nullptr);
+
+	// A device that is not opened holds none.
+	kvm other;
+	vfio_core_file_set_kvm(group_file, &other);
+	mock::plan.fail(mock::Fail::kDriver);
+	EXPECT_EQ(open_device(group), -EIO);
+	EXPECT_EQ(other.refs, 1);
+	EXPECT_EQ(device->kvm_set, nullptr);
+	vfio_core_file_set_kvm(group_file, nullptr);
+	mock::close(group);
+	mock::close(container);
+}
+
+// KVM calls with a lock held that drivers take while they are opened, closed.
+TEST_F(CoreOpen, KvmNeedsNoLockThatIsHeldAroundDrivers)
+{
+	int container = -1, group = -1;
+	kvm machine;
+	const auto kvm_calls = [&](vfio_device *) {
+		file *group_file = mock::file_of(group);
+
+		vfio_core_file_set_kvm(group_file, nullptr);
+		vfio_core_file_set_kvm(group_file, &machine);
+		EXPECT_TRUE(vfio_core_file_enforced_coherent(group_file));
+		vfio_core_file_iommu_group(group_file)->refs--;
+		return 0;
+	};
+	ops.open = kvm_calls;
+	ops.close = kvm_calls;
+
+	Registered device(devices[0], ops);
+	open_all(container, group, "5");
+	mock::close(open_device(group));
+	vfio_core_file_set_kvm(mock::file_of(group), nullptr);
+	mock::close(group);
+	mock::close(container);
+}
+
 TEST_F(CoreOpen, NobodyOpensADeviceThatIsGoing)
 {
 	int container = -1, group = -1, fd = -1;

@@ -8,11 +8,42 @@
 
 #include "explore.hpp"
 #include "mock/core.hpp"
+#include "shim/lock.h"
 #include "shim/uapi.h"
 
 using namespace model;
 
 namespace {
+
+// kvm->lock, which KVM holds while its VFIO device is released, and drivers
+// may take while they are opened and closed.
+class KvmLock {
+public:
+	KvmLock()
+	{
+		static shim_lock_class kind = {"kvm->lock", {}};
+
+		shim_mutex_init(&mutex_, &kind);
+	}
+
+	~KvmLock()
+	{
+		shim_mutex_destroy(&mutex_);
+	}
+
+	void lock()
+	{
+		shim_mutex_lock(&mutex_);
+	}
+
+	void unlock()
+	{
+		shim_mutex_unlock(&mutex_);
+	}
+
+private:
+	shim_mutex mutex_;
+};
 
 class CoreWorld : public World {
 public:
@@ -140,6 +171,35 @@ public:
 		return set_iommu(container);
 	}
 
+	// What KVM does when its VFIO device is released.
+	void release_kvm()
+	{
+		kvm_lock.lock();
+		vfio_core_file_set_kvm(mock::file_of(group), nullptr);
+		kvm_lock.unlock();
+		machine.refs--;
+		machine_refs--;
+	}
+
+	// A driver that takes the machine's lock when it is opened and closed.
+	void drivers_lock_kvm()
+	{
+		const auto use = [this](vfio_device *device) {
+			if (!device->kvm_set)
+				return 0;
+			expect(machine.refs > 0, "machine gone under its driver");
+			kvm_lock.lock();
+			kvm_lock.unlock();
+			return 0;
+		};
+
+		ops.open = [this, use](vfio_device *device) { return opened++, use(device); };
+		ops.close = [this, use](vfio_device *device) {
+			use(device);
+			closed++;
+		};
+	}
+
 	void open_device()
 	{
 		device = device_fd(group, "dev0");
@@ -172,7 +232,10 @@ public:
 	vfio_device_ops ops;
 	u64 opened = 0, closed = 0;
 	u64 set = 0;
-	::kvm *const kvm = reinterpret_cast<::kvm *>(this);
+	// A virtual machine, and how many references the scenario leaves it.
+	::kvm machine, *const kvm = &machine;
+	s64 machine_refs = 1;
+	KvmLock kvm_lock;
 	long result[2] = {};
 	// What must hold before the rest is closed.
 	std::function<void()> at_end;
@@ -191,6 +254,7 @@ protected:
 		for (const iommu_group &each : iommu_groups)
 			expect(!each.dma_owner, "DMA still owned");
 		expect(type1.opens == 0, "an IOMMU stays open");
+		expect(machine.refs == machine_refs, "virtual machine's references");
 		for (int i = 0; i < 3; i++)
 			if (registered[i])
 				remove(i);
@@ -451,22 +515,42 @@ std::vector<Scenario> model::scenarios()
 
 					 vfio_core_file_set_kvm(file, w.kvm);
 					 vfio_core_file_set_kvm(file, nullptr);
+					 w.machine.refs--;
+					 w.machine_refs--;
 				 });
 				 w.thread([&w] { w.open_device(); });
 			 }),
-		scenario("GET_DEVICE_FD of an open device | unregister",
+		scenario("GET_DEVICE_FD | release of KVM's device",
 			 [](W &w) {
-				 w.start_with_device();
-				 w.ops.request = [&w](u32) { w.result[1] = 1; };
+				 w.add(0);
+				 w.open_all();
+				 w.drivers_lock_kvm();
+				 vfio_core_file_set_kvm(mock::file_of(w.group), w.kvm);
+				 w.thread([&w] { w.open_device(); });
+				 w.thread([&w] { w.release_kvm(); });
+			 }),
+		scenario("close of a device | release of KVM's device",
+			 [](W &w) {
+				 w.add(0);
+				 w.open_all();
+				 w.drivers_lock_kvm();
+				 vfio_core_file_set_kvm(mock::file_of(w.group), w.kvm);
+				 w.open_device();
+				 w.thread([&w] { W::close(w.device); });
+				 w.thread([&w] { w.release_kvm(); });
+			 }),
+		scenario("GET_DEVICE_FD | KVM asks for coherency",
+			 [](W &w) {
+				 w.add(0);
+				 w.open_all();
+				 w.drivers_lock_kvm();
+				 vfio_core_file_set_kvm(mock::file_of(w.group), w.kvm);
+				 w.thread([&w] { w.open_device(); });
 				 w.thread([&w] {
-					 const bool going = w.result[1];
-					 w.device2 = W::device_fd(w.group, "dev0");
-					 W::expect(!going || w.device2 == -ENODEV,
-						   "opened while it goes");
-					 W::close(w.device);
-					 W::close(w.device2);
+					 w.kvm_lock.lock();
+					 vfio_core_file_enforced_coherent(mock::file_of(w.group));
+					 w.kvm_lock.unlock();
 				 });
-				 w.thread([&w] { w.remove(0); });
 			 }),
 		scenario("ioctl of the IOMMU | it goes and comes",
 			 [](W &w) {
@@ -503,6 +587,20 @@ std::vector<Scenario> model::scenarios()
 				 w.at_end = [&w] {
 					 W::expect(w.type1.opens == 1, "an IOMMU stays unused");
 				 };
+			 }),
+		scenario("GET_DEVICE_FD of an open device | unregister",
+			 [](W &w) {
+				 w.start_with_device();
+				 w.ops.request = [&w](u32) { w.result[1] = 1; };
+				 w.thread([&w] {
+					 const bool going = w.result[1];
+					 w.device2 = W::device_fd(w.group, "dev0");
+					 W::expect(!going || w.device2 == -ENODEV,
+						   "opened while it goes");
+					 W::close(w.device);
+					 W::close(w.device2);
+				 });
+				 w.thread([&w] { w.remove(0); });
 			 }),
 		scenario("CHECK_EXTENSION of NESTING | SET_IOMMU | close of the group",
 			 [](W &w) {

@@ -59,6 +59,9 @@ WRAP_VOID(shim_device_module_put, (vfio_device * device), (device), point(), )
 WRAP(int, shim_device_open, (vfio_device * device), (device), point(), )
 WRAP_VOID(shim_device_close, (vfio_device * device), (device), point(), )
 
+WRAP(bool, shim_kvm_get, (kvm * kvm), (kvm), point(), )
+WRAP_VOID(shim_kvm_put, (kvm * kvm), (kvm), point(), )
+
 // The completion of a device.
 WRAP_VOID(shim_device_complete, (vfio_device * device), (device),
 	  (point(), release(Order::kCompletion)), )

@@ -5,6 +5,9 @@
 // and the VM holds the group's file. A small guest shows that KVM runs.
 #include <linux/kvm.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <thread>
 
 #include "testdev.hpp"
 
@@ -185,6 +188,114 @@ TEST_F(KvmVfio, AnotherVmTakesOver) {
   s.device_fd() = get_device(s.group(), dev.name());
   observe("kvm_after_the_second_left",
           static_cast<uint64_t>(dev.stats().kvm_at_open));
+}
+
+int kvm_references() {
+  return atoi(read_text("/sys/module/kvm_amd/refcnt").c_str());
+}
+
+// A driver may use the virtual machine as long as its device is open.
+TEST_F(KvmVfio, AnOpenDeviceKeepsItsVm) {
+  Testdev dev;
+  ASSERT_TRUE(dev.ok());
+  TestdevSession s({&dev});
+  ASSERT_TRUE(s.ok());
+  s.device_fd().reset();
+  ASSERT_OK(add(vfio, s.group()));
+  s.device_fd() = get_device(s.group(), dev.name());
+  EXPECT_EQ(dev.stats().kvm_at_open, 1u);
+  Fd second = get_device(s.group(), dev.name());
+  vfio.reset();
+  vm.reset();
+  kvm.reset();
+  EXPECT_EQ(kvm_references(), 1) << "the machine, which nobody else has";
+  s.device_fd().reset();
+  EXPECT_EQ(kvm_references(), 1) << "another file of the device";
+  second.reset();
+  EXPECT_EQ(dev.stats().kvm_at_close, 1u);
+  EXPECT_EQ(kvm_references(), 0) << "the machine went with the last";
+}
+
+TEST_F(KvmVfio, AnOpenThatFailsKeepsNoVm) {
+  Testdev dev;
+  ASSERT_TRUE(dev.ok());
+  TestdevSession s({&dev});
+  ASSERT_TRUE(s.ok());
+  s.device_fd().reset();
+  ASSERT_OK(add(vfio, s.group()));
+  dev.fail_open(EIO);
+  for (int i = 0; i < 3; i++)
+    EXPECT_ERR(EIO, get_device(s.group(), dev.name()).get());
+  vfio.reset();
+  vm.reset();
+  kvm.reset();
+  EXPECT_EQ(kvm_references(), 0);
+}
+
+// Drivers take the machine's lock when they are opened and closed; KVM holds
+// it while its VFIO device is released, and then talks to the group.
+class KvmVfioLock : public KvmVfio {
+ protected:
+  void SetUp() override {
+    KvmVfio::SetUp();
+    if (HasFatalFailure()) return;
+    ASSERT_TRUE(dev.ok());
+    s.emplace(std::vector<const Testdev*>{&dev});
+    ASSERT_TRUE(s->ok());
+    s->device_fd().reset();
+    ASSERT_OK(add(vfio, s->group()));
+    vfio_testdev_act act{};
+    act.what = VFIO_TESTDEV_ACT_KVM_LOCK;
+    act.delay_ms = 1000;
+    dev.act(act);
+  }
+  // Until the driver is about to take the lock for the nth time.
+  void await(uint32_t waits) {
+    for (int i = 0; i < 1000 && dev.stats().waits < waits; i++) usleep(10000);
+    EXPECT_EQ(dev.stats().waits, waits);
+  }
+  Testdev dev;
+  std::optional<TestdevSession> s;
+};
+
+TEST_F(KvmVfioLock, ReleaseWhileADeviceIsOpened) {
+  std::thread opener(
+      [&] { s->device_fd() = get_device(s->group(), dev.name()); });
+  await(1);
+  vfio.reset();
+  opener.join();
+  EXPECT_OK(s->device());
+  EXPECT_EQ(dev.stats().lock_timeouts, 0u) << "deadlock with kvm->lock";
+}
+
+TEST_F(KvmVfioLock, ReleaseWhileADeviceIsClosed) {
+  s->device_fd() = get_device(s->group(), dev.name());
+  ASSERT_OK(s->device());
+  std::thread closer([&] { s->device_fd().reset(); });
+  await(2);
+  vfio.reset();
+  closer.join();
+  EXPECT_EQ(dev.stats().lock_timeouts, 0u) << "deadlock with kvm->lock";
+}
+
+// KVM asks for coherency with a lock of its own held, which it takes inside
+// kvm->lock elsewhere.
+TEST_F(KvmVfioLock, AnotherGroupIsAddedWhileADeviceIsOpened) {
+  Testdev other;
+  ASSERT_TRUE(other.ok());
+  Fd group = open_path(other.node());
+  ASSERT_OK(group.get());
+  std::thread opener(
+      [&] { s->device_fd() = get_device(s->group(), dev.name()); });
+  await(1);
+  EXPECT_OK(add(vfio, group));
+  EXPECT_EQ(dev.stats().opens, 1u) << "did not wait for the driver";
+  EXPECT_OK(del(vfio, s->group()));
+  EXPECT_EQ(dev.stats().opens, 1u) << "nor does this";
+  opener.join();
+  EXPECT_OK(s->device());
+  EXPECT_EQ(dev.stats().opens, 2u);
+  EXPECT_EQ(dev.stats().lock_timeouts, 0u);
 }
 
 // A guest in real mode: writes two bytes to a port, reads one that it adds

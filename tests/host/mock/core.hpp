@@ -16,6 +16,7 @@
 #include "memory.hpp"
 #include "shim/group_node.h"
 #include "shim/iommu_driver.h"
+#include "shim/kvm.h"
 #include "shim/vfio_device.h"
 #include "vfio_core/entry.h"
 
@@ -37,6 +38,11 @@ struct device {
 	std::string name;
 	iommu_group *group = nullptr;
 	bool can_snoop = true;
+};
+
+// A virtual machine of KVM; who made it owns the first reference.
+struct kvm {
+	std::atomic<s64> refs = 1;
 };
 
 struct file {

@@ -65,6 +65,26 @@ u64 live_device_sets()
 
 using namespace mock;
 
+/* Virtual machines. */
+
+bool shim_kvm_get(kvm *kvm)
+{
+	s64 refs = kvm->refs;
+
+	if (plan.hit(Fail::kModule))
+		return false;
+	while (refs > 0)
+		if (kvm->refs.compare_exchange_weak(refs, refs + 1))
+			return true;
+	return false;
+}
+
+void shim_kvm_put(kvm *kvm)
+{
+	if (kvm->refs-- <= 0)
+		violation("virtual machine put more often than got");
+}
+
 /* IOMMU groups. */
 
 iommu_group *shim_iommu_group_of(device *dev)
