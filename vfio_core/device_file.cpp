@@ -86,11 +86,13 @@ Result<void> Device::first_open(KvmRef &unused)
 	iommu_ = group.iommu_locked().get();
 	pin_target_ = iommu_->pin_target(group.kernel_group());
 
-	// Drivers see themselves as open while they open. The machine is there
-	// for them until their close_device has returned.
+	// Drivers see themselves as open, and may pin, while they open. So they
+	// may hear of unmaps before their open_device has begun. The machine is
+	// there for them until their close_device has returned.
 	set_open_count(1);
 	kvm_ = group.share_kvm();
 	shim_device_set_kvm(handle_, kvm_.get());
+	iommu_->device_opened(handle_);
 	if (has(SHIM_DEVICE_OPEN)) {
 		const int opened = shim_device_open(handle_);
 
@@ -99,7 +101,6 @@ Result<void> Device::first_open(KvmRef &unused)
 			return Error::from_negative(opened);
 		}
 	}
-	iommu_->device_opened(handle_);
 	return {};
 }
 
@@ -109,7 +110,6 @@ KvmRef Device::last_close()
 
 	if (has(SHIM_DEVICE_CLOSE))
 		shim_device_close(handle_);
-	iommu_->device_closed(handle_);
 	return end_open();
 }
 
@@ -117,6 +117,7 @@ KvmRef Device::last_close()
 // returned without our locks.
 KvmRef Device::end_open()
 {
+	iommu_->device_closed(handle_);
 	shim_device_set_kvm(handle_, nullptr);
 	set_open_count(0);
 	iommu_ = nullptr;

@@ -323,7 +323,9 @@ EXPORT_SYMBOL(vfio_set_irqs_validate_and_prepare);
  * @prot: IOMMU_READ and IOMMU_WRITE or-ed
  * @pages: room for @npage
  *
- * The driver must unpin what its dma_unmap() is told of.
+ * The driver must unpin what its dma_unmap() is told of. It may pin from its
+ * open_device() until its close_device() returns, and dma_unmap() may be called
+ * as soon and as long.
  *
  * Context: may sleep.
  * Return: @npage; -EINVAL, -E2BIG for too many, -ENOTTY if the IOMMU driver

@@ -58,9 +58,10 @@ EXPORT_SYMBOL_GPL(mdev_pins_destroy);
  * @prot: IOMMU_READ, IOMMU_WRITE or both. More than before for a page that is
  *	  pinned is allowed if its mapping allows it
  *
- * The device is open: not yet in open_device, no more after close_device. A
- * page that is pinned already is counted only. Locks that dma_unmap takes may
- * not be held: as in vfio_pin_pages(), this may wait until an unmap is over.
+ * The device is open: from open_device on (under the kernel's own vfio.ko of 6.1
+ * when that has returned), no more after close_device. A page that is pinned
+ * already is counted only. Locks that dma_unmap takes may not be held: as in
+ * vfio_pin_pages(), this may wait until an unmap is over.
  *
  * Context: may sleep.
  * Return: 0; or, with nothing pinned that was not before:

@@ -44,6 +44,39 @@ protected:
 	}
 };
 
+TEST_F(CoreOpen, DriversPinInOpenAndClose)
+{
+	std::array<page *, 2> pages;
+	bool fails = true;
+
+	ops.open = [&](vfio_device *device) {
+		EXPECT_TRUE(iommu_knows(device)) << "told of the device before it is opened";
+		EXPECT_EQ(vfio_core_device_pin(device->core, 0x5000, 2, 3, pages.data()), 2);
+		opened += !fails;
+		return fails ? -EIO : 0;
+	};
+	ops.close = [&](vfio_device *device) {
+		EXPECT_TRUE(iommu_knows(device)) << "and until it is closed";
+		vfio_core_device_unpin(device->core, 0x5000, 2);
+		closed++;
+	};
+
+	Registered device(devices[0], ops);
+	int container, group;
+	open_all(container, group, "5");
+	EXPECT_EQ(open_device(group), -EIO);
+	EXPECT_FALSE(iommu_knows(&device.handle)) << "nothing is left of an open that failed";
+	fails = false;
+	const int fd = open_device(group), second = open_device(group);
+	EXPECT_EQ(opened, 1u);
+	mock::close(fd);
+	EXPECT_TRUE(iommu_knows(&device.handle));
+	mock::close(second);
+	EXPECT_FALSE(iommu_knows(&device.handle));
+	mock::close(group);
+	mock::close(container);
+}
+
 TEST_F(CoreOpen, AMachineIsHeldWhileOpen)
 {
 	Registered device(devices[0], ops);

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Drivers that pin while they are opened.
+#include "testdev.hpp"
+
+using namespace stack;
+
+namespace {
+
+constexpr uint64_t kIova = 0x100000;
+
+class EmulatedOpen : public OneTestdev {
+ protected:
+  void SetUp() override {
+    OneTestdev::SetUp();
+    m = Memory(4 * kPage);
+    m.touch(1);
+    ASSERT_OK(map_dma(s->container(), m.data(), kIova, m.size()));
+    s->device_fd().reset();
+    before = locked_pages();
+  }
+  // From the next open on the driver pins so many pages then.
+  void pin_at_open(int npage, uint64_t iova = kIova) {
+    vfio_testdev_act act{};
+    act.what = VFIO_TESTDEV_ACT_PIN;
+    act.iova = iova;
+    act.npage = npage;
+    dev->act(act);
+  }
+  long open() {
+    s->device_fd() = get_device(s->group(), dev->name());
+    return s->device_fd().get();
+  }
+  Memory m;
+  uint64_t before = 0;
+};
+
+TEST_F(EmulatedOpen, ADriverPins) {
+  pin_at_open(4);
+  ASSERT_OK(open());
+  EXPECT_EQ(dev->stats().open_pin, 4);
+  EXPECT_EQ(locked_pages(), before + 4);
+  EXPECT_EQ(unmap_dma(s->container(), kIova, m.size()).size, m.size());
+  EXPECT_EQ(dev->stats().unmaps, 1u) << "the driver hears of the unmap";
+  EXPECT_EQ(locked_pages(), before);
+}
+
+TEST_F(EmulatedOpen, PinsAreGivenBackAtClose) {
+  pin_at_open(2);
+  for (int i = 0; i < 3; i++) {
+    ASSERT_OK(open());
+    EXPECT_EQ(dev->stats().open_pin, 2);
+    Fd again = get_device(s->group(), dev->name());
+    EXPECT_OK(again.get());
+    s->device_fd().reset();
+    EXPECT_EQ(locked_pages(), before + 2) << "another file has it open";
+    again.reset();
+    EXPECT_EQ(locked_pages(), before);
+  }
+  EXPECT_EQ(dev->stats().opens, 4u) << "and once before";
+}
+
+TEST_F(EmulatedOpen, WhatIsNotMappedCannotBePinned) {
+  pin_at_open(1, kIova + m.size());
+  ASSERT_OK(open());
+  EXPECT_EQ(errno_name(dev->stats().open_pin), errno_name(-EINVAL));
+  EXPECT_EQ(pin(s->device(), kIova, 1), 1);
+}
+
+// Nothing is left of the device in the IOMMU, which would call it.
+TEST_F(EmulatedOpen, FailsAfterThePin) {
+  pin_at_open(4);
+  dev->fail_open(EIO);
+  for (int i = 0; i < 3; i++) EXPECT_ERR(EIO, open());
+  EXPECT_EQ(dev->stats().open_pin, 4);
+  EXPECT_EQ(locked_pages(), before);
+  EXPECT_EQ(unmap_dma(s->container(), kIova, m.size()).size, m.size());
+  EXPECT_EQ(dev->stats().unmaps, 0u);
+  dev->fail_open(0);
+  ASSERT_OK(map_dma(s->container(), m.data(), kIova, m.size()));
+  ASSERT_OK(open());
+  EXPECT_EQ(dev->stats().open_pin, 4);
+  EXPECT_EQ(locked_pages(), before + 4);
+}
+
+}  // namespace
