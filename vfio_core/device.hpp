@@ -119,8 +119,9 @@ public:
 		return pin_target_;
 	}
 
-	// Why it cannot pin: EINVAL if it is not open or for no pages, E2BIG for
-	// fewer or for more than a page holds pointers to, ENOTTY.
+	// Why it cannot pin: EINVAL if it is not open, its driver has no
+	// dma_unmap, or for no pages, E2BIG for fewer or for more than a page
+	// holds pointers to, ENOTTY.
 	Error pin_error(int npages, page **pages) const;
 	void warn_of_unpin(int npages) const;
 
@@ -153,6 +154,7 @@ private:
 	u32 open_count_ __guarded_by(set_->lock()) = 0;
 	// Borrowed from the group while open.
 	ContainerIommu *iommu_ = nullptr;
+	// Nowhere if the driver has no dma_unmap.
 	shim_pin_target pin_target_ = {};
 	// The virtual machine that the driver sees while open.
 	KvmRef kvm_ __guarded_by(set_->lock());

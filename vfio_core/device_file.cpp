@@ -84,7 +84,9 @@ Result<void> Device::first_open(KvmRef &unused)
 	// The container stays with the group, and its IOMMU with the container,
 	// as long as the group has the user that this file is.
 	iommu_ = group.iommu_locked().get();
-	pin_target_ = iommu_->pin_target(group.kernel_group());
+	// Only a driver that can be told to let go may pin.
+	if (has(SHIM_DEVICE_DMA_UNMAP))
+		pin_target_ = iommu_->pin_target(group.kernel_group());
 
 	// Drivers see themselves as open, and may pin, while they open. So they
 	// may hear of unmaps before their open_device has begun. The machine is
@@ -184,7 +186,7 @@ Result<void> Device::mmap(vm_area_struct *vma)
 
 Error Device::pin_error(int npages, page **pages) const
 {
-	if (!pages || npages == 0 || !check_open())
+	if (!pages || npages == 0 || !check_open() || !has(SHIM_DEVICE_DMA_UNMAP))
 		return Error(EINVAL);
 	return is_page_count(npages) ? Error(ENOTTY) : Error(E2BIG);
 }
@@ -192,7 +194,7 @@ Error Device::pin_error(int npages, page **pages) const
 void Device::warn_of_unpin(int npages) const
 {
 	if (!WARN_ONCE_IF(!is_page_count(npages), "unpin of an impossible count") && check_open())
-		WARN_ONCE_IF(true, "unpin from an IOMMU that cannot pin");
+		WARN_ONCE_IF(true, "unpin by a device that cannot pin");
 }
 
 Result<void> Device::dma_rw(Iova iova, void *buffer, size_t size, bool write)

@@ -328,7 +328,7 @@ EXPORT_SYMBOL(vfio_set_irqs_validate_and_prepare);
  * as soon and as long.
  *
  * Context: may sleep.
- * Return: @npage; -EINVAL, -E2BIG for too many, -ENOTTY if the IOMMU driver
+ * Return: @npage; -EINVAL, also for a driver without dma_unmap(); -E2BIG for too many, -ENOTTY if the IOMMU driver
  * cannot, or its error; nothing is pinned then.
  */
 int vfio_pin_pages(struct vfio_device *device, dma_addr_t iova, int npage,

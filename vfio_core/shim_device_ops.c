@@ -23,6 +23,7 @@ u32 shim_device_ops(const struct vfio_device *device)
 	       (ops->request ? SHIM_DEVICE_REQUEST : 0) |
 	       (ops->match ? SHIM_DEVICE_MATCH : 0) |
 	       (ops->device_feature ? SHIM_DEVICE_FEATURE : 0) |
+	       (ops->dma_unmap ? SHIM_DEVICE_DMA_UNMAP : 0) |
 	       (device->mig_ops ? SHIM_DEVICE_MIGRATION : 0) |
 	       (device->log_ops ? SHIM_DEVICE_LOGGING : 0) |
 	       (driver && driver->pm ? SHIM_DEVICE_PM : 0);

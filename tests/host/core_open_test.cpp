@@ -77,6 +77,32 @@ TEST_F(CoreOpen, DriversPinInOpenAndClose)
 	mock::close(container);
 }
 
+TEST_F(CoreOpen, OnlyWhoHearsOfUnmapsPins)
+{
+	vfio_device_ops deaf = ops;
+	deaf.has &= ~u32{SHIM_DEVICE_DMA_UNMAP};
+	Registered hears(devices[0], ops), quiet(devices[1], deaf);
+	int container, group;
+	open_all(container, group, "5");
+	const int other = group_fd("6");
+	ASSERT_EQ(set_container(other, container), 0);
+	const int fd = open_device(group);
+	const int quiet_fd = static_cast<int>(device_fd(other, devices[1].name));
+	ASSERT_GE(quiet_fd, 0);
+	std::vector<page *> pages(513);
+	u8 byte = 0;
+
+	EXPECT_EQ(vfio_core_device_pin(hears->core, 0, 1, 3, pages.data()), 1);
+	for (const int npages : {1, 512, 513, 0, -1})
+		EXPECT_EQ(vfio_core_device_pin(quiet->core, 0, npages, 3, pages.data()), -EINVAL)
+			<< npages;
+	EXPECT_EQ(vfio_core_device_dma_rw(quiet->core, kPage, &byte, 1, true), 0);
+	expect_warning("unpin by a device that cannot pin");
+	vfio_core_device_unpin(quiet->core, 0, 1);
+	for (const int each : {fd, quiet_fd, group, other, container})
+		mock::close(each);
+}
+
 TEST_F(CoreOpen, AMachineIsHeldWhileOpen)
 {
 	Registered device(devices[0], ops);

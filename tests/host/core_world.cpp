@@ -45,7 +45,8 @@ void CoreTest::TearDown()
 void CoreTest::fill_ops()
 {
 	ops.has = SHIM_DEVICE_INIT | SHIM_DEVICE_OPEN | SHIM_DEVICE_CLOSE | SHIM_DEVICE_READ |
-		  SHIM_DEVICE_WRITE | SHIM_DEVICE_IOCTL | SHIM_DEVICE_REQUEST;
+		  SHIM_DEVICE_WRITE | SHIM_DEVICE_IOCTL | SHIM_DEVICE_REQUEST |
+		  SHIM_DEVICE_DMA_UNMAP;
 	ops.init = [](vfio_device *) { return 0; };
 	ops.open = [this](vfio_device *device) {
 		EXPECT_EQ(device->open_count, 1u);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Drivers that pin while they are opened.
+// Drivers that pin while they are opened, and devices that may not pin at all.
 #include "testdev.hpp"
 
 using namespace stack;
@@ -81,6 +81,30 @@ TEST_F(EmulatedOpen, FailsAfterThePin) {
   ASSERT_OK(open());
   EXPECT_EQ(dev->stats().open_pin, 4);
   EXPECT_EQ(locked_pages(), before + 4);
+}
+
+// Its driver could not be told to let go, whoever else could.
+TEST(EmulatedOpenKinds, DeviceWithoutDmaUnmapCannotPinBesideOneThatHas) {
+  Testdev full, quiet({.kind = VFIO_TESTDEV_NO_UNMAP});
+  ASSERT_TRUE(full.ok() && quiet.ok());
+  TestdevSession s({&full, &quiet});
+  ASSERT_TRUE(s.ok());
+  Memory m(kPage);
+  m.touch(5);
+  uint64_t before = locked_pages();
+  ASSERT_OK(map_dma(s.container(), m.data(), kIova, m.size()));
+  EXPECT_ERR(EINVAL, pin(s.device(1), kIova, 1));
+  EXPECT_ERR(EINVAL, pin(s.device(1), kIova, 513)) << "for no number of pages";
+  EXPECT_ERR(EINVAL, pin(s.device(1), kIova, 1, kRead, VFIO_TESTDEV_KTHREAD));
+  EXPECT_EQ(locked_pages(), before);
+  EXPECT_EQ(pin(s.device(0), kIova, 1), 1);
+  char byte = 0;
+  EXPECT_OK(dma_read(s.device(1), kIova, &byte, 1)) << "copying needs no pin";
+  EXPECT_EQ(byte, 5);
+  // What a wrong module let it pin goes before the unmap, which would not end.
+  s.device_fd(1).reset();
+  EXPECT_EQ(unmap_dma(s.container(), kIova, m.size()).size, m.size());
+  EXPECT_EQ(locked_pages(), before);
 }
 
 }  // namespace
