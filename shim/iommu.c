@@ -85,7 +85,6 @@ void shim_domain_flush(struct iommu_domain *domain, struct shim_gather *gather,
 		       u64 first, u64 last)
 {
 	compat_gather_sync(domain, gather_of(gather), first, last);
-	shim_gather_init(gather);
 }
 
 u64 shim_domain_pgsize_bitmap(const struct iommu_domain *domain)

@@ -71,7 +71,6 @@ class Unmapper : Pinned {
 public:
 	explicit Unmapper(iommu_domain *domain) : domain_(domain)
 	{
-		shim_gather_init(&gather_);
 	}
 
 	~Unmapper()
@@ -103,11 +102,13 @@ private:
 	{
 		if (due_ && !same_flush(due_range_.first, part.first))
 			flush();
+		if (!due_) {
+			shim_gather_init(&gather_);
+			due_range_.first = part.first;
+		}
 		WARN_ONCE_IF(shim_domain_unmap(domain_, part.first.value, part.size(), &gather_) !=
 				     part.size(),
 			     "the IOMMU did not unmap what was mapped");
-		if (!due_)
-			due_range_.first = part.first;
 		due_range_.last = part.last;
 		due_ = true;
 	}

@@ -159,7 +159,7 @@ u64 shim_domain_unmap(struct iommu_domain *domain, u64 iova, u64 size,
 /**
  * shim_domain_flush() - make unmapped ranges unreachable
  * @domain: the domain
- * @gather: what was unmapped; empty afterwards
+ * @gather: what was unmapped; to be initialised anew before it is used again
  * @first: first address of a block that has all of it
  * @last: last address of the block
  *

@@ -2,7 +2,7 @@
 //
 // A device with a TLB of its own (ATS) behind an IOMMU in caching mode, as in a
 // guest: whatever is unpinned is out of the IOMMU's TLB first, and out of the
-// device's. In the machine of vm-args.ats.
+// device's. In the machines of vm-args.ats and vm-args.ats-amd.
 #include <algorithm>
 
 #include "invalidations.hpp"
@@ -43,7 +43,9 @@ class DeviceTlb : public testing::Test {
   static void expect_reached(const Invalidations& found) {
     EXPECT_GE(found.iotlb, 1u);
     EXPECT_EQ(found.device_tlb, found.iotlb);
-    if (!on_stock()) {
+    // AMD's driver flushes each piece on its own if the IOMMU caches what is
+    // not present.
+    if (!on_stock() && has_vtd()) {
       EXPECT_EQ(found.iotlb, 1u) << "one flush an UNMAP";
     }
   }
@@ -116,12 +118,16 @@ TEST_F(DeviceTlb, UnmapBesideAnotherGroup) {
   expect_reached(unmap(0, 0, 2 * kPage, VFIO_DMA_UNMAP_FLAG_ALL));
 }
 
+// What arrives in memory. Not behind AMD's IOMMU: that of QEMU 7.2 takes a
+// device behind a port for another, and translates nothing for it.
+using DeviceTlbDma = DeviceTlb;
+
 size_t bytes_set(const uint8_t* page) {
   return kPage - static_cast<size_t>(std::count(page, page + kPage, 0));
 }
 
 // What is mapped when the last group leaves is unpinned then.
-TEST_F(DeviceTlb, NothingIsReachedThatWasMappedBeforeTheGroupLeft) {
+TEST_F(DeviceTlbDma, NothingIsReachedThatWasMappedBeforeTheGroupLeft) {
   Memory target(kPage);
   target.touch(0);
   ASSERT_OK(map_dma(s.container(), target.data(), kIova, kPage));
@@ -146,7 +152,7 @@ TEST_F(DeviceTlb, NothingIsReachedThatWasMappedBeforeTheGroupLeft) {
   EXPECT_EQ(bytes_set(target.data()), 0u);
 }
 
-TEST_F(DeviceTlb, TheDeviceWritesWhereItIsMappedAndNowhereElse) {
+TEST_F(DeviceTlbDma, TheDeviceWritesWhereItIsMappedAndNowhereElse) {
   VirtioRng rng(s.container(), s.device(), kQueue);
   ASSERT_TRUE(rng.ok());
   Memory target(2 * kPage);

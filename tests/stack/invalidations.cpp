@@ -7,13 +7,18 @@
 
 namespace stack {
 
-static const std::string kTracing = "/sys/kernel/tracing";
-static const std::string kEvent = kTracing + "/events/intel_iommu/qi_submit";
+namespace {
+
+const std::string kTracing = "/sys/kernel/tracing";
+
+// --- VT-d -------------------------------------------------------------------
+
+const std::string kEvent = kTracing + "/events/intel_iommu/qi_submit";
 // The first quad-word of a descriptor has its type in the lowest four bits
 // (VT-d specification, 6.5.2), and few other values: the kernel counts by it.
-static const std::string kHistogram = "hist:keys=qw0";
+const std::string kHistogram = "hist:keys=qw0";
 
-static Invalidations read_histogram() {
+Invalidations read_histogram() {
   Invalidations found;
   bool complete = false;
   std::ifstream in(kEvent + "/hist");
@@ -37,16 +42,81 @@ static Invalidations read_histogram() {
   return found;
 }
 
-Invalidations count_invalidations(const std::function<void()>& body) {
-  if (!exists(kTracing + "/trace")) {
-    EXPECT_EQ(mount("tracefs", kTracing.c_str(), "tracefs", 0, nullptr), 0);
-  }
-  EXPECT_TRUE(exists("/sys/class/iommu/dmar0")) << "VT-d";
+Invalidations count_vtd(const std::function<void()>& body) {
   EXPECT_OK(write_text(kEvent + "/trigger", kHistogram));
   body();
   const Invalidations found = read_histogram();
   EXPECT_OK(write_text(kEvent + "/trigger", "!" + kHistogram));
   return found;
+}
+
+// --- AMD --------------------------------------------------------------------
+
+// The name of a function in the kernel, which the compiler may have given a
+// suffix.
+std::string symbol_of(const std::string& function) {
+  std::ifstream in("/proc/kallsyms");
+  for (std::string line; std::getline(in, line);) {
+    const std::string name = line.substr(line.rfind(' ') + 1);
+    if (name == function || name.rfind(function + ".constprop", 0) == 0)
+      return name;
+  }
+  ADD_FAILURE() << "the kernel has no " << function;
+  return "";
+}
+
+// Counts calls of a function.
+class Probe {
+ public:
+  Probe(const std::string& name, const std::string& function) : name_(name) {
+    EXPECT_OK(write_text(kTracing + "/kprobe_events",
+                         "p:" + name + " " + symbol_of(function)));
+    enable(true);
+  }
+  ~Probe() {
+    enable(false);
+    EXPECT_OK(write_text(kTracing + "/kprobe_events", "-:" + name_));
+  }
+  Probe(const Probe&) = delete;
+
+  uint64_t calls() const {
+    std::ifstream in(kTracing + "/kprobe_profile");
+    uint64_t hits, missed;
+    for (std::string name; in >> name >> hits >> missed;)
+      if (name == name_) {
+        EXPECT_EQ(missed, 0u);
+        return hits;
+      }
+    ADD_FAILURE() << "no profile of " << name_;
+    return 0;
+  }
+
+ private:
+  void enable(bool on) {
+    EXPECT_OK(write_text(kTracing + "/events/kprobes/" + name_ + "/enable",
+                         on ? "1" : "0"));
+  }
+  const std::string name_;
+};
+
+Invalidations count_amd(const std::function<void()>& body) {
+  const Probe iotlb("stack_iotlb", "__domain_flush_pages");
+  const Probe device_tlb("stack_device_tlb", "device_flush_iotlb");
+  body();
+  return {iotlb.calls(), device_tlb.calls()};
+}
+
+}  // namespace
+
+bool has_vtd() { return exists("/sys/class/iommu/dmar0"); }
+
+Invalidations count_invalidations(const std::function<void()>& body) {
+  if (!exists(kTracing + "/trace")) {
+    EXPECT_EQ(mount("tracefs", kTracing.c_str(), "tracefs", 0, nullptr), 0);
+  }
+  if (has_vtd()) return count_vtd(body);
+  EXPECT_TRUE(exists("/sys/class/iommu/ivhd0")) << "VT-d or AMD's";
+  return count_amd(body);
 }
 
 }  // namespace stack

@@ -172,6 +172,9 @@ int shim_domain_map_runs(iommu_domain *domain, u64 iova, const shim_pin_run *run
 	return 0;
 }
 
+// In a gather that must be initialised anew; else it counts.
+constexpr u64 kNoGather = u64{1} << 32;
+
 // Takes the PTEs out. Devices reach the pages until the flush.
 u64 shim_domain_unmap(iommu_domain *domain, u64 iova, u64 size, shim_gather *gather)
 {
@@ -182,7 +185,8 @@ u64 shim_domain_unmap(iommu_domain *domain, u64 iova, u64 size, shim_gather *gat
 	bool last_mark = false;
 
 	domain->unmaps++;
-	gather->storage[0]++;
+	if (gather->storage[0]++ >= kNoGather)
+		violation("unmap with a gather that was flushed");
 	if (size == 0 || last < iova)
 		violation("unmap of %#llx bytes at %#llx", size, iova);
 	if (first_pte == domain->ptes.end() ||
@@ -210,11 +214,11 @@ void shim_domain_flush(iommu_domain *domain, shim_gather *gather, u64 first, u64
 	const std::lock_guard guard(domain->mutex);
 	const u64 mask = last - first;
 
-	if (gather->storage[0] == 0)
+	if (gather->storage[0] == 0 || gather->storage[0] >= kNoGather)
 		violation("flush of nothing");
 	if (last < first || mask >= SHIM_MAX_FLUSH || (mask & (mask + 1)) || (first & mask))
 		violation("flush of %#llx to %#llx, which is no block", first, last);
-	shim_gather_init(gather);
+	gather->storage[0] = kNoGather;
 	domain->flushes++;
 	const auto begin = domain->stale.lower_bound(first), end = domain->stale.upper_bound(last);
 	for (auto at = begin; at != end; ++at)
