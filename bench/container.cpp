@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 #include <system_error>
@@ -55,7 +56,13 @@ std::string Container::group_of(const std::string& bdf) {
   return path.substr(path.rfind('/') + 1);
 }
 
-Container::Container() : Container(group_of(find_device("0x"))) {}
+// bench/guest.sh names the device that has a TLB of its own.
+static std::string usual_device() {
+  const char* ats = std::getenv("BENCH_ATS_DEVICE");
+  return Container::find_device(ats ? ats : "0x");
+}
+
+Container::Container() : Container(group_of(usual_device())) {}
 
 Container::Container(const std::string& group) {
   fd_ = open_or_throw("/dev/vfio/vfio");

@@ -11,7 +11,8 @@ namespace bench {
 
 class Container {
  public:
-  // Of the first PCI device that vfio-pci drives. Throws what fails.
+  // Of the first PCI device that vfio-pci drives, or the one that has a TLB of its own. Throws what
+  // fails.
   Container();
   // Of the first such device with that number, in hexadecimal as sysfs has it, and its name.
   static std::string find_device(const std::string& number);

@@ -23,6 +23,8 @@ const std::string kHistogram = "hist:keys=qw0";
 // The types of descriptors that invalidate the IOTLB (VT-d specification, 6.5.2): 2, and 6 by
 // PASID.
 bool is_iotlb(unsigned long long qw0) { return (qw0 & 0xf) == 2 || (qw0 & 0xf) == 6; }
+// The same of devices' TLBs.
+bool is_device_tlb(unsigned long long qw0) { return (qw0 & 0xf) == 3 || (qw0 & 0xf) == 8; }
 
 }  // namespace
 
@@ -37,16 +39,18 @@ bool Flushes::can_count() {
 
 void Flushes::begin() { write_file(kEvent + "/trigger", kHistogram); }
 
-std::uint64_t Flushes::end() {
-  std::uint64_t flushes = 0;
+Flushes::Counts Flushes::end() {
+  Counts flushes;
   bool complete = false;
   std::ifstream in(kEvent + "/hist");
   for (std::string line; std::getline(in, line);) {
     unsigned long long qw0, count;
-    if (std::sscanf(line.c_str(), "{ qw0: %llu } hitcount: %llu", &qw0, &count) == 2)
-      flushes += is_iotlb(qw0) ? count : 0;
-    else if (std::sscanf(line.c_str(), " Dropped: %llu", &count) == 1)
+    if (std::sscanf(line.c_str(), "{ qw0: %llu } hitcount: %llu", &qw0, &count) == 2) {
+      flushes.iotlb += is_iotlb(qw0) ? count : 0;
+      flushes.device_tlb += is_device_tlb(qw0) ? count : 0;
+    } else if (std::sscanf(line.c_str(), " Dropped: %llu", &count) == 1) {
       complete = count == 0;
+    }
   }
   write_file(kEvent + "/trigger", "!" + kHistogram);
   if (!complete) throw std::runtime_error("the kernel's histogram is not complete");

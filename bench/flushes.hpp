@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Counts the IOTLB invalidations that a VT-d driver queues, by the kernel's tracepoint.
+// Counts the invalidations that a VT-d driver queues, by the kernel's tracepoint.
 #pragma once
 
 #include <cstdint>
@@ -9,19 +9,25 @@ namespace bench {
 
 class Flushes {
  public:
+  // Of the IOMMU's TLB, and of devices' own (ATS).
+  struct Counts {
+    std::uint64_t iotlb = 0;
+    std::uint64_t device_tlb = 0;
+  };
+
   // Other IOMMU drivers have no such tracepoint.
   static bool can_count();
 
   template <typename Call>
-  static double count(Call&& call) {
+  static Counts count(Call&& call) {
     begin();
     call();
-    return static_cast<double>(end());
+    return end();
   }
 
  private:
   static void begin();
-  static std::uint64_t end();
+  static Counts end();
 };
 
 }  // namespace bench

@@ -1,8 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # In the guest: guest.sh [arguments of bench]
-# Loads the modules, gives devices (QEMU's edu, and pci-testdev with its large BAR) to vfio-pci,
-# runs the program.
+# Loads the modules, gives the machine's test devices to vfio-pci, runs the program.
 fail() { echo "bench: $*" >&2; exit 1; }
 
 modprobe vfio_iommu_type1 ${BENCH_TYPE1_PARAMS:-} || fail "modprobe vfio_iommu_type1"
@@ -12,9 +11,11 @@ for module in vfio vfio_iommu_type1; do
 	echo "module $module $(modinfo -F filename $module)"
 done
 
+# edu, or virtio-rng in a machine of tools/bench --ats; and pci-testdev with its large BAR.
 for dev in /sys/bus/pci/devices/*; do
 	case $(cat "$dev/vendor"):$(cat "$dev/device") in
 	0x1234:0x11e8 | 0x1b36:0x0005) ;;
+	0x1af4:0x1044) export BENCH_ATS_DEVICE=0x1044 ;;
 	*) continue ;;
 	esac
 	echo vfio-pci >"$dev/driver_override"

@@ -2,6 +2,7 @@
 #include "rows.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 #include <random>
 #include <set>
@@ -77,6 +78,15 @@ void run_bar(Meter& meter) {
   }
 }
 
+// Whether tools/bench --ats made this machine.
+bool ats_machine() { return std::getenv("BENCH_ATS_DEVICE") != nullptr; }
+
+// Where no device has a TLB of its own, there is no row of it.
+void add_flushes(Meter& meter, const std::string& name, const Flushes::Counts& counts) {
+  meter.add("flushes-" + name, static_cast<double>(counts.iotlb));
+  if (ats_machine()) meter.add("device-flushes-" + name, static_cast<double>(counts.device_tlb));
+}
+
 // Many mappings, then one ioctl that unmaps them all.
 void run_many(Meter& meter, const std::string& name, std::uint64_t stride) {
   Container container;
@@ -92,11 +102,10 @@ void run_many(Meter& meter, const std::string& name, std::uint64_t stride) {
   if (!Flushes::can_count()) return;
   // Apart from the figures above, which tracing would make larger.
   map_pages(container, memory, stride, order);
-  meter.add("flushes-" + name + "-range",
-            Flushes::count([&] { container.unmap(kIova, kMany * stride, memory.size()); }));
+  add_flushes(meter, name + "-range",
+              Flushes::count([&] { container.unmap(kIova, kMany * stride, memory.size()); }));
   map_pages(container, memory, stride, order);
-  meter.add("flushes-" + name + "-all",
-            Flushes::count([&] { container.unmap_all(memory.size()); }));
+  add_flushes(meter, name + "-all", Flushes::count([&] { container.unmap_all(memory.size()); }));
 }
 
 void run_random(Meter& meter) {
@@ -278,10 +287,11 @@ const std::vector<Group>& groups() {
       {"bar-1g", {"map-bar-1g", "unmap-bar-1g"}, run_bar},
       {"adjacent",
        {"unmap-adjacent-range", "unmap-adjacent-all", "flushes-adjacent-range",
-        "flushes-adjacent-all"},
+        "flushes-adjacent-all", "device-flushes-adjacent-range", "device-flushes-adjacent-all"},
        [](Meter& m) { run_many(m, "adjacent", kPage); }},
       {"holes",
-       {"unmap-holes-range", "unmap-holes-all", "flushes-holes-range", "flushes-holes-all"},
+       {"unmap-holes-range", "unmap-holes-all", "flushes-holes-range", "flushes-holes-all",
+        "device-flushes-holes-range", "device-flushes-holes-all"},
        [](Meter& m) { run_many(m, "holes", 2 * kPage); }},
       {"random", {"map-random"}, run_random},
       {"dirty", {"dirty-start", "dirty-bitmap", "dirty-stop"}, run_dirty},

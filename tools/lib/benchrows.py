@@ -20,6 +20,16 @@ def _pair(name, text, unit, bars, digits=0):
             for way, bar in zip(("map", "unmap"), bars)]
 
 
+# Only in a machine that has such a device: tools/bench --ats.
+DEVICE_TLBS = Section("Invalidations of a device's own TLB", [
+    Row("device-flushes-adjacent-range", "one UNMAP of 16384 adjacent mappings, by range", "a call",
+        1, 0),
+    Row("device-flushes-adjacent-all", "one UNMAP of 16384 adjacent mappings, ALL", "a call", 1, 0),
+    Row("device-flushes-holes-range", "one UNMAP of 16384 mappings with holes, by range", "a call",
+        1, 0),
+    Row("device-flushes-holes-all", "one UNMAP of 16384 mappings with holes, ALL", "a call", 1, 0),
+])
+
 INSTRUCTIONS = "Instructions"
 SECTIONS = [
     Section(INSTRUCTIONS, [
@@ -71,6 +81,7 @@ SECTIONS = [
             None, 0),
         Row("flushes-holes-all", "one UNMAP of 16384 mappings with holes, ALL", "a call", None, 0),
     ]),
+    DEVICE_TLBS,
     # To whole bytes: a few objects that have nothing to do with it come and go meanwhile.
     Section("Bytes that record what is pinned", [
         Row("bytes-run", "64 MiB of scattered 4K pages", "a run of contiguous pages", 16, 0),
@@ -95,13 +106,15 @@ def results(stock, ours, bars):
     for section in SECTIONS:
         found = []
         as_stock = bars == "stock" and section.title == INSTRUCTIONS
+        # A TLB that is never told to forget is a fault and no saving.
+        least = 1 if section is DEVICE_TLBS else 0
         for row in section.rows:
             if row.key not in ours or row.key not in stock:
                 continue
             bar = stock[row.key] if as_stock else row.bar
             limit = None if bar is None else bar * (1 + TOLERANCE if as_stock else 1)
             found.append(Result(row, stock[row.key], ours[row.key], bar, None if bar is None
-                                else round(ours[row.key], row.digits) <= limit))
+                                else least <= round(ours[row.key], row.digits) <= limit))
         if found:
             yield section.title, found
 

@@ -41,6 +41,11 @@ class Bars(unittest.TestCase):
         self.assertEqual(results({"bytes-run": 0}, {"bytes-run": 16.2}, "stock")["bytes-run"].bar,
                          16)
 
+    def test_a_device_tlb_that_is_never_flushed_is_not_met(self):
+        for figure, met in ((0, False), (1, True), (2, False)):
+            key = "device-flushes-holes-all"
+            self.assertEqual(results({key: 16384}, {key: figure})[key].met, met)
+
     def test_only_what_both_have(self):
         self.assertEqual(results({"noop": 1}, {"map-page": 1}), {})
 
