@@ -139,6 +139,19 @@ int shim_group_reserved(struct iommu_group *group,
 	return ret;
 }
 
+static int put_device_name(struct device *dev, void *name)
+{
+	strscpy(name, dev_name(dev), SHIM_DEVICE_NAME);
+	return 1; /* any one will do */
+}
+
+void shim_group_device_name(struct iommu_group *group,
+			    char name[SHIM_DEVICE_NAME])
+{
+	name[0] = 0;
+	iommu_group_for_each_dev(group, name, put_device_name);
+}
+
 bool shim_group_msi_isolated(struct iommu_group *group)
 {
 	return compat_group_msi_isolated(group);

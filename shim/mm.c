@@ -35,6 +35,14 @@ bool shim_caller_is(const struct shim_caller *caller)
 	       caller->cred == current_cred();
 }
 
+void shim_task_describe(struct task_struct *task, struct shim_task_info *info)
+{
+	static_assert(SHIM_TASK_NAME == TASK_COMM_LEN);
+	get_task_comm(info->name, task);
+	info->pid = task_tgid_nr(task);
+	info->memlock = task_rlimit(task, RLIMIT_MEMLOCK);
+}
+
 bool shim_mm_get_live(struct mm_struct *mm)
 {
 	return mmget_not_zero(mm);

@@ -188,7 +188,8 @@ Result<void> Type1::populate(Domain &domain)
 	List<DmaRange> mapped;
 
 	for (DmaRange &dma : dmas_) {
-		Result<void> result = pin ? pin_range(dma) : Result<void>();
+		Result<void> result =
+			pin ? pin_range(dma, domain.groups.front()->group) : Result<void>();
 
 		if (result.ok()) {
 			result = domain.map(dma);

@@ -139,7 +139,11 @@ Result<void> Type1::restore_vaddr(IovaRange range, UserVa uva)
 
 	RefPtr<Owner> owner = last_owner_;
 	TRY(Owner::of_caller(owner));
-	TRY(dma->change_owner(owner, uva));
+
+	const Result<void> changed = dma->change_owner(owner, uva);
+	if (changed.error() == Error(ENOMEM))
+		owner->report_lack(any_group(), "keep", dma->charged(), true);
+	TRY(changed);
 	last_owner_ = vfio::move(owner);
 	dma->vaddr_invalid = false;
 	vaddr_invalid_count_--;
@@ -224,7 +228,7 @@ Result<void> Type1::accept(DmaRange &dma, bool oversized)
 
 Result<void> Type1::pin_and_map(DmaRange &dma)
 {
-	TRY(pin_range(dma));
+	TRY(pin_range(dma, any_group()));
 	for (Domain &domain : domains_) {
 		const Result<void> mapped = domain.map(dma);
 		if (mapped.ok())

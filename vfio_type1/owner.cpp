@@ -2,6 +2,7 @@
 #include "owner.hpp"
 
 #include "shim/cred.h"
+#include "shim/log.h"
 
 namespace vfio {
 
@@ -28,6 +29,19 @@ Result<void> Owner::charge(u64 npages) const
 		return {};
 	return Result<void>::from_negative(
 		shim_mm_account(process_.mm, process_.leader, npages, no_limit_));
+}
+
+void Owner::report_lack(iommu_group *group, const char *doing, u64 npages, bool over_limit) const
+{
+	char device[SHIM_DEVICE_NAME];
+	shim_task_info task;
+
+	shim_group_device_name(group, device);
+	shim_task_describe(process_.leader, &task);
+	shim_log_warn("%s: task %s (%d) cannot %s %llu pages: %s %llu bytes: error %d", device,
+		      task.name, task.pid, doing, npages,
+		      over_limit ? "over RLIMIT_MEMLOCK of" : "out of memory, RLIMIT_MEMLOCK is",
+		      task.memlock, Error(ENOMEM).negative());
 }
 
 bool Owner::charge_over_limit(u64 npages) const

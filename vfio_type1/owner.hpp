@@ -9,6 +9,7 @@
 // a container has one owner, as long as its credentials stay.
 #pragma once
 
+#include "shim/iommu.h"
 #include "shim/mm.h"
 #include "vocab/memory.hpp"
 #include "vocab/units.hpp"
@@ -65,6 +66,11 @@ public:
 		else
 			uncharge_other(npages);
 	}
+
+	// Logs why pages were not to be had: the owner is over his limit, or
+	// there is no memory. group is one of those that they were for, doing
+	// what a caller asked for.
+	void report_lack(iommu_group *group, const char *doing, u64 npages, bool over_limit) const;
 
 private:
 	static Result<void> make_of_caller(RefPtr<Owner> &known);

@@ -50,18 +50,22 @@ void Type1::let_go(DmaRange &dma)
 // Pins pages of a mapping that is held and charges its owner, unless a hardware
 // domain has them, for which they are charged already. Gives the charge.
 // Errors: as pinning and charging give; nothing is done then.
-Result<u64> Type1::pin_and_charge(const DmaRange &dma, bool mapped, ExternalPages &pages)
+Result<u64> Type1::pin_and_charge(iommu_group *group, const DmaRange &dma, bool mapped,
+				  ExternalPages &pages)
 {
-	TRY(pin_external(dma, pages));
-
+	Result<void> result = pin_external(dma, pages);
+	const bool pinned = result.ok();
 	const u64 charge = mapped ? 0 : pages.counted;
-	const Result<void> charged = dma.owner().charge(charge);
 
-	if (!charged.ok()) {
+	if (pinned)
+		result = dma.owner().charge(charge);
+	if (result.ok())
+		return charge;
+	if (pinned)
 		unpin_external(dma, pages);
-		return charged.error();
-	}
-	return charge;
+	if (result.error() == Error(ENOMEM))
+		dma.owner().report_lack(group, "pin", pages.npages, pinned);
+	return result.error();
 }
 
 void Type1::undo_pin(const DmaRange &dma, u64 charge, const ExternalPages &pages)
@@ -72,7 +76,8 @@ void Type1::undo_pin(const DmaRange &dma, u64 charge, const ExternalPages &pages
 
 // Pins up to npages from iova on that are in one mapping; done says how many it
 // got to, which stay pinned if there is an error. words has room for as many.
-Result<void> Type1::pin_part(Iova iova, u64 npages, u32 prot, u64 *handles, u64 *words, u64 &done)
+Result<void> Type1::pin_part(iommu_group *group, Iova iova, u64 npages, u32 prot, u64 *handles,
+			     u64 *words, u64 &done)
 {
 	Guard guard(lock_);
 	DmaRange &dma = *TRY(hold(iova));
@@ -97,7 +102,7 @@ Result<void> Type1::pin_part(Iova iova, u64 npages, u32 prot, u64 *handles, u64 
 		const u64 absent = dma.external_absent(at, npages - done);
 		ExternalPages pages = {at, absent, handles + done, words};
 		guard.unlock();
-		Result<u64> charge = pin_and_charge(dma, dma.iommu_mapped, pages);
+		Result<u64> charge = pin_and_charge(group, dma, dma.iommu_mapped, pages);
 		guard.lock();
 
 		if (!charge.ok())
@@ -114,8 +119,11 @@ Result<void> Type1::pin_part(Iova iova, u64 npages, u32 prot, u64 *handles, u64 
 		guard.lock();
 		// If somebody else has pinned some of them meanwhile, it is to
 		// be done again.
-		if (added.error() != Error(EEXIST))
-			return added;
+		if (added.error() == Error(EEXIST))
+			continue;
+		if (added.error() == Error(ENOMEM))
+			dma.owner().report_lack(group, "pin", absent, false);
+		return added;
 	}
 	return {};
 }
@@ -158,14 +166,10 @@ inline int Type1::pin_page(iommu_group *group, Iova iova, u32 prot, u64 *handle)
 
 	if (pinned.ok()) [[likely]]
 		return 1;
-	if (pinned.error() == Error(EAGAIN))
-		return pin_any(group, iova, 1, prot, handle);
-	*handle = 0;
-	return pinned.negative();
+	return pin_any(group, iova, 1, prot, handle);
 }
 
-// Errors: EAGAIN if anything is out of the ordinary; as charging gives. Nothing
-// is done then.
+// Errors: EAGAIN if anything is out of the ordinary. Nothing is done then.
 inline Result<void> Type1::pin_again_or_new(Iova iova, u32 prot, u64 *handle, bool absent)
 {
 	DmaRange *dma;
@@ -214,9 +218,9 @@ inline Result<void> Type1::pin_held(DmaRange &dma, bool mapped, Iova iova, u64 *
 		return put_held(dma, kPinNone, Error(EAGAIN));
 	}
 
-	const Result<void> charged = owner.charge(!mapped);
-	if (!charged.ok()) [[unlikely]]
-		return put_held(dma, page, charged.error());
+	// The long way also says in the log why not.
+	if (!owner.charge(!mapped).ok()) [[unlikely]]
+		return put_held(dma, page, Error(EAGAIN));
 	{
 		const Guard guard(lock_);
 
@@ -280,8 +284,8 @@ Result<void> Type1::pin_many(iommu_group *group, Iova iova, u32 npages, u32 prot
 	for (u64 all = 0; all < npages;) {
 		u64 done = 0;
 		const Result<void> result =
-			pin_part(iova + all * kPageSize, min(words.room(), npages - all), prot,
-				 handles + all, words.pages(), done);
+			pin_part(group, iova + all * kPageSize, min(words.room(), npages - all),
+				 prot, handles + all, words.pages(), done);
 
 		all += done;
 		if (!result.ok()) {

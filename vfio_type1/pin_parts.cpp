@@ -31,7 +31,10 @@ Result<void> Part::pin_batches()
 		TRY(batch.fill(dma_.uva_of(at), npages - done));
 
 		const u64 charge = TRY(record(batch, at));
-		TRY(dma_.owner().charge(charge));
+		const Result<void> charged = dma_.owner().charge(charge);
+		if (charged.error() == Error(ENOMEM)) [[unlikely]]
+			outcome_.fail_over_limit();
+		TRY(charged);
 		charged_ += charge;
 		if (at - 1 == range_.last)
 			return {};

@@ -16,7 +16,7 @@ class Batch;
 void unpin_runs(PinRuns &runs, bool dirty);
 
 // What the parts of a dma range, pinned at one time, tell each other: the
-// first error, on which all stop.
+// first error, on which all stop, and whether charging gave it.
 class Outcome : Pinned {
 public:
 	void fail(Error error)
@@ -25,6 +25,19 @@ public:
 
 		__atomic_compare_exchange_n(&error_, &none, error.negative(), false,
 					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	}
+
+	// The owner may not be charged for more.
+	void fail_over_limit()
+	{
+		over_limit_.store(true);
+		fail(Error(ENOMEM));
+	}
+
+	// Of an ENOMEM, when all parts have stopped.
+	bool over_limit() const
+	{
+		return over_limit_.load();
 	}
 
 	bool failed() const
@@ -38,6 +51,7 @@ public:
 	}
 
 private:
+	Atomic<bool> over_limit_{false};
 	int error_ = 0;
 };
 
@@ -107,6 +121,12 @@ public:
 	// The caller pins the first part, and those for which there is no
 	// thread.
 	void pin(mm_struct *mm);
+
+	// Whether the owner may not be charged for all of it.
+	bool over_limit() const
+	{
+		return outcome_.over_limit();
+	}
 
 	// Hands all of it over. Errors: the first of a part's, ENOMEM; dma may
 	// have some of it then.

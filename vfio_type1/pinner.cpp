@@ -27,8 +27,8 @@ u32 workers_for(u64 npages)
 }
 
 // The usual page of a mapping that has no other. False if it is another, or
-// cannot be pinned like this; nothing is done then. Errors: as charging gives.
-Result<bool> pin_single(DmaRange &dma)
+// cannot be pinned or charged like this; nothing is done then.
+bool pin_single(DmaRange &dma)
 {
 	const bool dirty = dma.writable();
 	u64 page = 0;
@@ -43,17 +43,17 @@ Result<bool> pin_single(DmaRange &dma)
 		return false;
 	}
 
-	const Result<void> charged = dma.charge(1);
-	if (!charged.ok()) [[unlikely]] {
+	if (!dma.charge(1).ok()) [[unlikely]] {
 		shim_unpin(pfn, 1, false);
-		return charged.error();
+		return false;
 	}
 	// The first run needs no memory.
 	(void)dma.pins.append({Pfn{pfn}, 1, PinKind::kCounted});
 	return true;
 }
 
-Result<void> pin_all(DmaRange &dma, mm_struct *mm)
+// over_limit says of ENOMEM that the owner was over the limit.
+Result<void> pin_all(DmaRange &dma, mm_struct *mm, bool &over_limit)
 {
 	const u64 npages = dma.range().npages();
 	const u32 workers = workers_for(npages);
@@ -62,6 +62,7 @@ Result<void> pin_all(DmaRange &dma, mm_struct *mm)
 		UniquePtr<Parts> parts = TRY(Parts::of(dma, mm, workers));
 
 		parts->pin(mm);
+		over_limit = parts->over_limit();
 		return parts->hand_over(dma);
 	}
 
@@ -69,42 +70,32 @@ Result<void> pin_all(DmaRange &dma, mm_struct *mm)
 	Part all(dma, mm, dma.range(), outcome);
 
 	all.pin();
+	over_limit = outcome.over_limit();
 	TRY(outcome.result());
 	return all.hand_over(dma);
 }
 
-Error failed(const DmaRange &dma, Error error)
-{
-	if (error == Error(ENOMEM))
-		shim_log_warn("cannot pin %llu pages: out of memory or over RLIMIT_MEMLOCK",
-			      dma.range().npages());
-	return error;
-}
-
 } // namespace
 
-Result<void> pin_range(DmaRange &dma)
+Result<void> pin_range(DmaRange &dma, iommu_group *group)
 {
-	if (dma.range().npages() == 1) {
-		Result<bool> pinned = pin_single(dma);
-
-		if (!pinned.ok())
-			return failed(dma, pinned.error());
-		if (pinned.value()) [[likely]]
-			return {};
-	}
+	if (dma.range().npages() == 1 && pin_single(dma)) [[likely]]
+		return {};
 
 	const LiveMm live(dma.owner().mm());
 	if (!live)
 		return Error(ENODEV);
 
 	const u64 charged_before = dma.charged();
-	const Result<void> pinned = pin_all(dma, live.get());
+	bool over_limit = false;
+	const Result<void> pinned = pin_all(dma, live.get(), over_limit);
 	if (pinned.ok()) [[likely]]
 		return {};
 	unpin_range(dma);
 	dma.uncharge_to(charged_before);
-	return failed(dma, pinned.error());
+	if (pinned.error() == Error(ENOMEM))
+		dma.owner().report_lack(group, "map", dma.range().npages(), over_limit);
+	return pinned;
 }
 
 namespace {

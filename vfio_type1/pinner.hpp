@@ -11,10 +11,11 @@ namespace vfio {
 
 // Pins all of a dma range, which is the caller's alone, into its pins, and
 // charges the owner for what counts and is not charged yet. On error nothing
-// is pinned or charged.
+// is pinned or charged. group is one that it is for: the log names a device of
+// it if there is no memory.
 // Errors: EFAULT for memory that is not there or may not be written, ENOMEM
 // (also over RLIMIT_MEMLOCK), ENODEV if the process has gone, EINTR.
-Result<void> pin_range(DmaRange &dma);
+Result<void> pin_range(DmaRange &dma, iommu_group *group);
 
 // Unpins all of it. Accounting is the caller's.
 inline void unpin_range(DmaRange &dma)

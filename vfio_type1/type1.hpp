@@ -98,6 +98,12 @@ private:
 		return !domains_.empty();
 	}
 
+	// Requires hardware().
+	iommu_group *any_group() const __must_hold_shared(groups_lock_)
+	{
+		return domains_.front()->groups.front()->group;
+	}
+
 	unsigned int pgshift() const __must_hold_shared(groups_lock_)
 	{
 		return smallest_shift(pgsize_bitmap_);
@@ -206,7 +212,8 @@ private:
 	class Refund;
 	Result<DmaRange *> hold(Iova iova) __must_hold(lock_);
 	void let_go(DmaRange &dma) __must_hold(lock_);
-	static Result<u64> pin_and_charge(const DmaRange &dma, bool mapped, ExternalPages &pages);
+	static Result<u64> pin_and_charge(iommu_group *group, const DmaRange &dma, bool mapped,
+					  ExternalPages &pages);
 	static void undo_pin(const DmaRange &dma, u64 charge, const ExternalPages &pages);
 	int pin_page(iommu_group *group, Iova iova, u32 prot, u64 *handle) __no_lock_analysis;
 	int pin_page_far(iommu_group *group, Iova iova, u32 prot, u64 *handle, bool absent)
@@ -218,8 +225,9 @@ private:
 	Error put_held(DmaRange &dma, u64 page, Error error) __must_not_hold(lock_);
 	int pin_any(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles)
 		__must_not_hold(groups_lock_, lock_);
-	Result<void> pin_part(Iova iova, u64 npages, u32 prot, u64 *handles, u64 *words, u64 &done)
-		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+	Result<void> pin_part(iommu_group *group, Iova iova, u64 npages, u32 prot, u64 *handles,
+			      u64 *words, u64 &done) __must_hold_shared(groups_lock_)
+		__must_not_hold(lock_);
 	Result<void> pin_many(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles)
 		__must_not_hold(groups_lock_, lock_);
 	bool unpin_page(Iova iova) __must_not_hold(lock_);

@@ -226,6 +226,18 @@ int shim_group_reserved(struct iommu_group *group,
 				     const struct shim_reserved_region *region),
 			void *arg);
 
+#define SHIM_DEVICE_NAME 40
+
+/**
+ * shim_group_device_name() - the name of one of a group's devices
+ * @group: the group
+ * @name: where to put it, ended by a zero; empty if the group has no device
+ *
+ * Context: may sleep.
+ */
+void shim_group_device_name(struct iommu_group *group,
+			    char name[SHIM_DEVICE_NAME]);
+
 /**
  * shim_group_msi_isolated() - whether interrupts of a group are remapped
  * @group: the group

@@ -56,6 +56,27 @@ void shim_caller_put(const struct shim_caller *caller);
  */
 bool shim_caller_is(const struct shim_caller *caller);
 
+#define SHIM_TASK_NAME 16
+
+/**
+ * struct shim_task_info - what a line of the log says of a task
+ * @name: its name, ended by a zero
+ * @pid: its process ID
+ * @memlock: its RLIMIT_MEMLOCK in bytes, all ones if there is no limit
+ */
+struct shim_task_info {
+	char name[SHIM_TASK_NAME];
+	s32 pid;
+	u64 memlock;
+};
+
+/**
+ * shim_task_describe() - what a line of the log says of a task
+ * @task: a task with a reference
+ * @info: where to put it
+ */
+void shim_task_describe(struct task_struct *task, struct shim_task_info *info);
+
 /**
  * shim_mm_get_live() - keep the memory of an address space
  * @mm: a grabbed address space

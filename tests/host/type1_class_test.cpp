@@ -400,7 +400,7 @@ TEST_F(Type1Class, PinRangeOfADeadProcess)
 		dma.set_owner(owner_of_caller());
 	}
 	child.exit();
-	EXPECT_EQ(pin_range(dma).error(), Error(ENODEV));
+	EXPECT_EQ(pin_range(dma, nullptr).error(), Error(ENODEV));
 	EXPECT_EQ(mock::phys::all_pins(), 0u);
 	dma.set_owner({});
 }

@@ -96,6 +96,19 @@ TEST_F(Type1Workers, TheLimitIsExact)
 	EXPECT_EQ(c.unmap_all(), static_cast<s64>(kMany * kPage));
 }
 
+TEST_F(Type1Workers, TheLimitIsLoggedOnce)
+{
+	process.task.ipc_lock = false;
+	process.task.rlimit_pages = 5;
+	mock::take_log();
+	EXPECT_EQ(map(), -ENOMEM);
+	EXPECT_EQ(mock::take_log(),
+		  std::vector<std::string>{
+			  "device: task process (77) cannot map " + std::to_string(kMany) +
+			  " pages: over RLIMIT_MEMLOCK of 20480 bytes: error -12"});
+	expect_nothing_left();
+}
+
 TEST_F(Type1Workers, AFatalSignalEndsIt)
 {
 	process.task.fatal_signal = true;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 namespace mock {
 
@@ -269,6 +270,11 @@ int shim_group_reserved(iommu_group *group,
 		if (const int ret = visit(arg, &region))
 			return ret;
 	return 0;
+}
+
+void shim_group_device_name(iommu_group *, char name[SHIM_DEVICE_NAME])
+{
+	strcpy(name, "device");
 }
 
 bool shim_group_msi_isolated(iommu_group *group)

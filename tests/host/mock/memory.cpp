@@ -194,6 +194,13 @@ bool shim_caller_is(const shim_caller *caller)
 	       caller->leader == &current_process->task && caller->cred == current_cred();
 }
 
+void shim_task_describe(task_struct *task, shim_task_info *info)
+{
+	const u64 limit = task->rlimit_pages;
+
+	*info = {"process", 77, limit == ~u64{0} ? limit : limit * kPage};
+}
+
 bool shim_mm_get_live(mm_struct *mm)
 {
 	const std::lock_guard guard(mm->mutex);

@@ -86,6 +86,8 @@ struct mm_struct {
 	u64 locked_vm = 0;
 	std::atomic<s64> grabs = 0;
 	std::atomic<s64> users = 1;
+	// Pinning fails with ENOMEM.
+	std::atomic<bool> out_of_memory = false;
 	// The most pages that one call pins.
 	u64 pin_batch = ~u64{0};
 	// Protection keys keep the process itself from pinning from there on.

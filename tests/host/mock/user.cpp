@@ -73,7 +73,7 @@ long shim_pin_remote(mm_struct *mm, u64 uva, u64 npages, bool write, u64 *pages)
 		violation("pin in a dead address space");
 	if (npages == 0 || uva % kPage)
 		violation("pin of %llu pages at %#llx", npages, uva);
-	if (plan.hit(Fail::kPin))
+	if (plan.hit(Fail::kPin) || mm->out_of_memory)
 		return -ENOMEM;
 	for (; n < std::min(npages, mm->pin_batch); n++) {
 		Page page;

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// What the kernel log says when RLIMIT_MEMLOCK is in the way: one line that
+// names the device, the task, what was asked for and the limit. The kernel's
+// own modules have lines of their own.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "testdev.hpp"
+
+namespace stack {
+namespace {
+
+constexpr uint64_t kIova = 0x300000;
+
+// The kernel log from now on. Whoever inherits it may read it.
+class KernelLog {
+ public:
+  KernelLog() : fd_(open_path("/dev/kmsg", O_RDONLY | O_NONBLOCK)) {
+    lseek(fd_, 0, SEEK_END);
+  }
+
+  // How many new lines are this message.
+  int count(const std::string& message) {
+    int found = 0;
+    char record[8192];
+    for (;;) {
+      const ssize_t n = read(fd_, record, sizeof record);
+      if (n < 0 && errno == EPIPE) continue;  // some were overwritten
+      if (n <= 0) return found;
+      std::string line(record, static_cast<size_t>(n));
+      line = line.substr(line.find(';') + 1);
+      found += line.substr(0, line.find('\n')) == message;
+    }
+  }
+
+ private:
+  Fd fd_;
+};
+
+class LogMemlock : public OneEdu {
+ protected:
+  void SetUp() override {
+    SKIP_ON_STOCK("its lines are its own");
+    OneEdu::SetUp();
+  }
+
+  static std::string line(const std::string& device, const std::string& what,
+                          uint64_t limit) {
+    return "vfio_iommu_type1: " + device + ": task stack_test (" +
+           std::to_string(getpid()) + ") cannot " + what +
+           " pages: over RLIMIT_MEMLOCK of " + std::to_string(limit) +
+           " bytes: error -12";
+  }
+
+  // The call fails with ENOMEM and is logged in one line. What was logged just
+  // before may keep it out of the log: then it is done again later.
+  template <class Call>
+  void expect_logged(const std::string& expected, Call call) {
+    for (int tries = 0; tries < 15; tries++) {
+      EXPECT_ERR(ENOMEM, call());
+      if (const int found = log.count(expected)) {
+        EXPECT_EQ(found, 1) << expected;
+        return;
+      }
+      sleep(1);
+    }
+    ADD_FAILURE() << "not in the kernel log: " << expected;
+  }
+
+  KernelLog log;
+};
+
+TEST_F(LogMemlock, Mapping) {
+  const std::string device = s.pci().bdf;
+  in_child(
+      [&] {
+        Memory m(1600 * kPage);
+        expect_logged(line(device, "map 17", 16 * kPage), [&] {
+          return map_dma(s.container(), m.data(), kIova, 17 * kPage);
+        });
+        expect_logged(line(device, "map 1600", 16 * kPage), [&] {
+          return map_dma(s.container(), m.data(), kIova, m.size());
+        });
+      },
+      {.drop_user = true, .memlock = 16 * kPage});
+}
+
+TEST_F(LogMemlock, MappingOfOnePage) {
+  const std::string device = s.pci().bdf;
+  in_child(
+      [&] {
+        Memory m(kPage);
+        expect_logged(line(device, "map 1", 0), [&] {
+          return map_dma(s.container(), m.data(), kIova, kPage);
+        });
+      },
+      {.drop_user = true, .memlock = 0});
+}
+
+TEST_F(LogMemlock, Pins) {
+  Testdev dev;
+  ASSERT_TRUE(dev.ok());
+  TestdevSession emulated({&dev});
+  ASSERT_TRUE(emulated.ok());
+  in_child(
+      [&] {
+        Memory m(8 * kPage);
+        ASSERT_OK(map_dma(emulated.container(), m.data(), kIova, m.size()));
+        expect_logged(line(dev.name(), "pin 4", 2 * kPage),
+                      [&] { return pin(emulated.device(), kIova, 4); });
+        ASSERT_EQ(pin(emulated.device(), kIova, 2), 2);
+        expect_logged(line(dev.name(), "pin 1", 2 * kPage), [&] {
+          return pin(emulated.device(), kIova + 2 * kPage, 1);
+        });
+        // From a thread of the kernel: the task is the one that mapped.
+        expect_logged(line(dev.name(), "pin 3", 2 * kPage), [&] {
+          return pin(emulated.device(), kIova + 2 * kPage, 3, kRead,
+                     VFIO_TESTDEV_KTHREAD);
+        });
+        EXPECT_OK(unpin(emulated.device(), kIova, 2));
+        unmap_dma(emulated.container(), kIova, m.size());
+      },
+      {.drop_user = true, .memlock = 2 * kPage});
+}
+
+}  // namespace
+}  // namespace stack
