@@ -72,6 +72,16 @@ TEST_F(EmulatedDirty, APinForReadingCountsToo) {
   EXPECT_EQ(dirty(), "7") << "type1 does not tell the two apart";
 }
 
+// The driver never got the pages, so nobody can have written to them.
+TEST_F(EmulatedDirty, APinThatFailsMarksNothing) {
+  ASSERT_OK(mprotect(m.at(12 * kPage), kPage, PROT_NONE));
+  ASSERT_OK(dirty_start(s->container()));
+  EXPECT_ERR(EFAULT, pin_page(10, 4));
+  EXPECT_EQ(dirty(), "none");
+  ASSERT_EQ(pin_page(10, 2), 2);
+  EXPECT_EQ(dirty(), "10-11");
+}
+
 TEST_F(EmulatedDirty, DmaRwMarksWhatItWrites) {
   ASSERT_OK(dirty_start(s->container()));
   std::vector<uint8_t> data(2 * kPage + 2, 7);

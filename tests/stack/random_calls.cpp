@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <numeric>
 #include <string>
 
 namespace stack {
@@ -18,14 +19,16 @@ void read_random_options(int argc, char** argv) {
   };
   for (int i = 1; i < argc; i++) {
     value(argv[i], "--random-seed=", random_options.seed);
+    value(argv[i], "--random-seeds=", random_options.seeds);
     value(argv[i], "--random-steps=", random_options.steps);
   }
 }
 
 std::vector<uint64_t> random_seeds(uint64_t count) {
-  if (random_options.seed) return {*random_options.seed};
-  std::vector<uint64_t> seeds;
-  for (uint64_t seed = 1; seed <= count; seed++) seeds.push_back(seed);
+  if (random_options.seed) count = 1;
+  count = random_options.seeds.value_or(count);
+  std::vector<uint64_t> seeds(count);
+  std::iota(seeds.begin(), seeds.end(), random_options.seed.value_or(1));
   return seeds;
 }
 

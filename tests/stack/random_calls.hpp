@@ -12,18 +12,21 @@
 
 namespace stack {
 
-// --random-seed=N and --random-steps=N of the test program: one seed instead
-// of those that belong to the tests, each step then printed; and how many
-// steps a seed has.
+// Options of the test program: --random-seed=N, the first seed instead of those
+// that belong to the tests; --random-seeds=N, how many from it on (one, and
+// each of its steps is printed); --random-steps=N, how many steps a seed has.
 struct RandomOptions {
   std::optional<uint64_t> seed;
+  std::optional<uint64_t> seeds;
   std::optional<uint64_t> steps;
+
+  bool print_steps() const { return seed && seeds.value_or(1) == 1; }
 };
 extern RandomOptions random_options;
-// Takes the two options out of what GoogleTest has left of the arguments.
+// To be called before GoogleTest makes the tests of the seeds.
 void read_random_options(int argc, char** argv);
 
-// The seeds of a suite: those given, or the one of --random-seed.
+// The seeds of a suite: count from 1 on, or those of the options.
 std::vector<uint64_t> random_seeds(uint64_t count);
 
 class Random {

@@ -380,7 +380,12 @@ void World::device_step() {
                                               : 1 + random_.below(npages));
       const uint32_t prot = 1 + static_cast<uint32_t>(random_.below(3));
       say("pin"), say(iova), say(static_cast<uint64_t>(n)), say(prot);
-      say_result(pin(device->device, iova, n, prot, flags));
+      const long result = pin(device->device, iova, n, prot, flags);
+      say_result(result);
+      // 6.1 reports what it had pinned before such a call failed as dirty:
+      // these reports are not looked at.
+      GuardedBitmap all(kSlotCount * kSlot, nullptr);
+      if (result < 0) get_bitmap(container_, kSlots, all);
     }
   }
 }
@@ -425,7 +430,7 @@ void World::end_step(uint64_t number) {
     hash_ = (hash_ ^ static_cast<uint8_t>(c)) * 0x100000001b3;
   char key[32];
   snprintf(key, sizeof key, "step_%05lu", number);
-  if (random_options.seed)
+  if (random_options.print_steps())
     observe(key, line_);
   else if ((number + 1) % kChunk == 0)
     observe(key, hash_);
@@ -454,7 +459,7 @@ void World::run() {
     step();
     end_step(i);
   }
-  EXPECT_GT(good_, steps / 4) << "too few calls succeeded to say anything";
+  EXPECT_GT(good_, steps / 8) << "too few calls succeeded to say anything";
   observe("succeeded", good_);
 
   for (Member& member : members_) {
