@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0
+"""That tests/stack/run-vm, without a filter, runs each test in some machine, and each machine."""
+import fnmatch
+import glob
+import os
+import re
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+STACK = os.path.join(ROOT, "tests/stack")
+
+
+def read(name):
+    with open(os.path.join(STACK, name), encoding="utf-8") as file:
+        return file.read()
+
+
+def matches(name, filter_):
+    """As GoogleTest reads a filter: positive patterns, then behind a - negative ones."""
+    wanted, _, unwanted = filter_.partition("-")
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted.split(":")) and \
+        not any(fnmatch.fnmatchcase(name, pattern) for pattern in unwanted.split(":"))
+
+
+def runs():
+    """[(machine, filter)] of a run without arguments; "" is the machine of vm-args alone."""
+    script = read("run-vm")
+    found = re.findall(r'^    (?:STACK_CONFIG=(\S+) )?"\$0" "\$modules" \'([^\']+)\'', script, re.M)
+    if re.search(r'^    "\$here/noiommu-vm" "\$modules"', script, re.M):
+        found.append(("noiommu", re.search(r"gtest_filter=\$\{2:-([^}]+)\}", read("noiommu-vm"))[1]))
+    return found
+
+
+def tests():
+    """The names of all tests, with a parameter's in place of those of a suite that has some."""
+    names = set()
+    prefixes = {}
+    texts = [read(os.path.basename(path)) for path in glob.glob(os.path.join(STACK, "*.cpp"))]
+    for text in texts:
+        for prefix, suite in re.findall(r"INSTANTIATE_TEST_SUITE_P\(\s*(\w+),\s*(\w+)", text):
+            prefixes.setdefault(suite, []).append(prefix)
+    for text in texts:
+        for kind, suite, name in re.findall(r"\bTEST(_F|_P)?\(\s*(\w+),\s*(\w+)\)", text):
+            if kind == "_P":
+                names.update(f"{prefix}/{suite}.{name}/0" for prefix in prefixes[suite])
+            else:
+                names.add(f"{suite}.{name}")
+    return sorted(names)
+
+
+class StackFilters(unittest.TestCase):
+    def test_filters_are_read(self):
+        self.assertGreater(len(tests()), 300)
+        self.assertTrue(matches("A.b", "*:-C*:D*"))
+        self.assertFalse(matches("D.b", "*:-C*:D*"))
+        self.assertIn("", [machine for machine, _ in runs()])
+        self.assertIn("noiommu", [machine for machine, _ in runs()])
+
+    def test_each_test_runs_in_some_machine(self):
+        for name in tests():
+            with self.subTest(name):
+                self.assertTrue(any(matches(name, filter_) for _, filter_ in runs()))
+
+    def test_what_wants_another_machine_does_not_run_in_the_first(self):
+        first = next(filter_ for machine, filter_ in runs() if not machine)
+        for machine, filter_ in runs():
+            for name in tests():
+                if machine and matches(name, filter_):
+                    with self.subTest(name):
+                        self.assertFalse(matches(name, first))
+
+    def test_each_machine_is_used_and_finds_tests(self):
+        machines = {os.path.basename(path).partition(".")[2]
+                    for path in glob.glob(os.path.join(STACK, "vm-args.*"))}
+        # Every run on Debian's kernel has KVM.
+        self.assertEqual(machines - {"kvm"},
+                         {machine for machine, _ in runs()} - {"", "noiommu"})
+        for machine, filter_ in runs():
+            with self.subTest(machine or "vm-args"):
+                self.assertTrue(any(matches(name, filter_) for name in tests()))
+
+    def test_what_the_debug_kernel_lacks_are_tests(self):
+        lacks = ":".join(re.findall(r"^lacks=['\"](?:\$lacks:)?([^'\"]+)['\"]", read("run-debug"), re.M))
+        self.assertNotEqual(lacks, "")
+        for pattern in lacks.split(":"):
+            with self.subTest(pattern):
+                self.assertTrue(any(fnmatch.fnmatchcase(name, pattern) for name in tests()))
+
+
+if __name__ == "__main__":
+    unittest.main()
