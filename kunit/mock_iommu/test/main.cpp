@@ -284,8 +284,7 @@ TEST(holes_are_the_union)
 						    {0x40100000, 0xfedfffff},
 						    {0xfef00000, 0xffffffff}}));
 		container.detach(kB);
-		CHECK(container.ranges() ==
-		      Ranges({{0, 0xfedfffff}, {0xfef00000, 0xffffffff}}));
+		CHECK(container.ranges() == Ranges({{0, 0xfedfffff}, {0xfef00000, 0xffffffff}}));
 	});
 }
 
@@ -300,13 +299,13 @@ TEST(no_mapping_in_a_hole_of_any_iommu)
 		CHECK_EQ(container.unmap(kIova, memory.size()), memory.size());
 		const State before;
 		for (const uint64_t iova :
-		     {0xfee00000ULL, 0xfedff000ULL, 0x40000000ULL, 0x400ff000ULL, 0xf000ULL,
-		      0x0ULL, 0xfffff000ULL, 0x100000000ULL, (1ULL << 39) - kPage}) {
+		     {0xfee00000ULL, 0xfedff000ULL, 0x40000000ULL, 0x400ff000ULL, 0xf000ULL, 0x0ULL,
+		      0xfffff000ULL, 0x100000000ULL, (1ULL << 39) - kPage}) {
 			CHECK_EQ(container.map(memory, iova), EINVAL);
 			before.check_same();
 		}
-		for (const uint64_t iova : {0xfedfe000ULL, 0xfef00000ULL, 0x3fffe000ULL,
-					    0x10000ULL, 0xffffe000ULL}) {
+		for (const uint64_t iova :
+		     {0xfedfe000ULL, 0xfef00000ULL, 0x3fffe000ULL, 0x10000ULL, 0xffffe000ULL}) {
 			CHECK_EQ(container.map(memory, iova), 0);
 			for (const Device &device : {kA, kB, kC})
 				device.check_reaches(iova, memory);

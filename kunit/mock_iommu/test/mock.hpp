@@ -64,9 +64,9 @@ private:
 class Memory {
 public:
 	explicit Memory(uint64_t size, int flags = 0)
-		: size_(size), data_(static_cast<uint8_t *>(
-				       mmap(nullptr, size, PROT_READ | PROT_WRITE,
-					    MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0)))
+		: size_(size),
+		  data_(static_cast<uint8_t *>(mmap(nullptr, size, PROT_READ | PROT_WRITE,
+						    MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0)))
 	{
 		if (data_ == MAP_FAILED)
 			throw tap::Failure("mmap: " + std::string(strerror(errno)));

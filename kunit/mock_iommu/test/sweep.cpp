@@ -18,8 +18,8 @@ unsigned sweep(const char *name, const std::function<int()> &call,
 		const bool failed = fail_nth.disarm();
 		(error ? clean : undo)();
 		if (error && !errors.contains(error))
-			throw tap::Failure(std::string(name) + ": " + strerror(error) + " at point " +
-					   std::to_string(nth));
+			throw tap::Failure(std::string(name) + ": " + strerror(error) +
+					   " at point " + std::to_string(nth));
 		before.check_same();
 		if (!failed) {
 			CHECK_EQ(error, 0);
@@ -77,11 +77,12 @@ void sweep_map(const char *name, const Memory &memory, bool two_iommus)
 	if (two_iommus)
 		CHECK_EQ(s.container.attach(kB), 0);
 	s.set(memory);
-	CHECK(sweep(name, [&] { return s.map_call(); },
-		    [&] {
-			    check_mapped(kA, memory);
-			    CHECK_EQ(s.unmap_call(), 0);
-		    }) > 2);
+	CHECK(sweep(
+		      name, [&] { return s.map_call(); },
+		      [&] {
+			      check_mapped(kA, memory);
+			      CHECK_EQ(s.unmap_call(), 0);
+		      }) > 2);
 }
 
 } // namespace
@@ -89,24 +90,26 @@ void sweep_map(const char *name, const Memory &memory, bool two_iommus)
 TEST(sweep_open_a_container)
 {
 	int fd = -1;
-	CHECK(sweep("open /dev/vfio/vfio",
-		    [&] {
-			    fd = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-			    return result(fd);
-		    },
-		    [&] { close(fd); }) > 0);
+	CHECK(sweep(
+		      "open /dev/vfio/vfio",
+		      [&] {
+			      fd = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+			      return result(fd);
+		      },
+		      [&] { close(fd); }) > 0);
 }
 
 TEST(sweep_open_a_group)
 {
 	const std::string path = kA.group_path();
 	int fd = -1;
-	CHECK(sweep("open /dev/vfio/GROUP",
-		    [&] {
-			    fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
-			    return result(fd);
-		    },
-		    [&] { close(fd); }) > 0);
+	CHECK(sweep(
+		      "open /dev/vfio/GROUP",
+		      [&] {
+			      fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+			      return result(fd);
+		      },
+		      [&] { close(fd); }) > 0);
 }
 
 TEST(sweep_the_first_attach)
@@ -114,16 +117,18 @@ TEST(sweep_the_first_attach)
 	const Container container;
 	const Fd group = kA.open_group();
 	const int fd = container.fd();
-	CHECK(sweep("SET_CONTAINER of the first group",
-		    [&] { return result(ioctl(group.get(), VFIO_GROUP_SET_CONTAINER, &fd)); },
-		    [&] { CHECK_EQ(group.call(VFIO_GROUP_UNSET_CONTAINER, 0), 0); }) > 0);
+	CHECK(sweep(
+		      "SET_CONTAINER of the first group",
+		      [&] { return result(ioctl(group.get(), VFIO_GROUP_SET_CONTAINER, &fd)); },
+		      [&] { CHECK_EQ(group.call(VFIO_GROUP_UNSET_CONTAINER, 0), 0); }) > 0);
 	CHECK_EQ(group.call(VFIO_GROUP_SET_CONTAINER, &fd), 0);
-	CHECK(sweep("SET_IOMMU",
-		    [&] { return result(ioctl(fd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU)); },
-		    [&] {
-			    CHECK_EQ(group.call(VFIO_GROUP_UNSET_CONTAINER, 0), 0);
-			    CHECK_EQ(group.call(VFIO_GROUP_SET_CONTAINER, &fd), 0);
-		    }) > 0);
+	CHECK(sweep(
+		      "SET_IOMMU",
+		      [&] { return result(ioctl(fd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU)); },
+		      [&] {
+			      CHECK_EQ(group.call(VFIO_GROUP_UNSET_CONTAINER, 0), 0);
+			      CHECK_EQ(group.call(VFIO_GROUP_SET_CONTAINER, &fd), 0);
+		      }) > 0);
 }
 
 TEST(sweep_attach_of_a_second_iommu)
@@ -135,13 +140,14 @@ TEST(sweep_attach_of_a_second_iommu)
 	CHECK_EQ(s.container.map(two, kIova + kHuge), 0);
 	const Fd group = kB.open_group();
 	const int fd = s.container.fd();
-	CHECK(sweep("SET_CONTAINER of a second IOMMU, with mappings",
-		    [&] { return result(ioctl(group.get(), VFIO_GROUP_SET_CONTAINER, &fd)); },
-		    [&] {
-			    kB.check_reaches(kIova, one);
-			    kB.check_reaches(kIova + kHuge, two);
-			    CHECK_EQ(group.call(VFIO_GROUP_UNSET_CONTAINER, 0), 0);
-		    }) > 4);
+	CHECK(sweep(
+		      "SET_CONTAINER of a second IOMMU, with mappings",
+		      [&] { return result(ioctl(group.get(), VFIO_GROUP_SET_CONTAINER, &fd)); },
+		      [&] {
+			      kB.check_reaches(kIova, one);
+			      kB.check_reaches(kIova + kHuge, two);
+			      CHECK_EQ(group.call(VFIO_GROUP_UNSET_CONTAINER, 0), 0);
+		      }) > 4);
 }
 
 TEST(sweep_open_a_device)
@@ -152,12 +158,13 @@ TEST(sweep_open_a_device)
 	CHECK_EQ(group.call(VFIO_GROUP_SET_CONTAINER, &fd), 0);
 	CHECK_EQ(container.set_iommu(), 0);
 	int device = -1;
-	CHECK(sweep("GROUP_GET_DEVICE_FD",
-		    [&] {
-			    device = ioctl(group.get(), VFIO_GROUP_GET_DEVICE_FD, "vfio_mock0.0");
-			    return result(device);
-		    },
-		    [&] { close(device); }) > 0);
+	CHECK(sweep(
+		      "GROUP_GET_DEVICE_FD",
+		      [&] {
+			      device = ioctl(group.get(), VFIO_GROUP_GET_DEVICE_FD, "vfio_mock0.0");
+			      return result(device);
+		      },
+		      [&] { close(device); }) > 0);
 }
 
 TEST(sweep_map_one_page)
@@ -194,17 +201,18 @@ TEST(sweep_unmap)
 		kB.check_reaches_nothing(kIova, memory.size());
 		CHECK_EQ(s.map_call(), 0);
 	};
-	CHECK(sweep("UNMAP_DMA of 40 pages in two IOMMUs", [&] { return s.unmap_call(); },
-		    [&] {
-			    CHECK_EQ(s.unmap.size, memory.size());
-			    map_again();
-		    },
-		    [&] {
-			    /* Not asked for, or done and not told. */
-			    s.container.unmap(0, 0, VFIO_DMA_UNMAP_FLAG_ALL);
-			    map_again();
-		    },
-		    {EFAULT}) > 1);
+	CHECK(sweep(
+		      "UNMAP_DMA of 40 pages in two IOMMUs", [&] { return s.unmap_call(); },
+		      [&] {
+			      CHECK_EQ(s.unmap.size, memory.size());
+			      map_again();
+		      },
+		      [&] {
+			      /* Not asked for, or done and not told. */
+			      s.container.unmap(0, 0, VFIO_DMA_UNMAP_FLAG_ALL);
+			      map_again();
+		      },
+		      {EFAULT}) > 1);
 }
 
 TEST(sweep_info)
@@ -213,12 +221,13 @@ TEST(sweep_info)
 	CHECK_EQ(container.attach(kA), 0);
 	std::vector<uint8_t> all(4096);
 	auto *info = reinterpret_cast<vfio_iommu_type1_info *>(all.data());
-	CHECK(sweep("GET_INFO",
-		    [&] {
-			    info->argsz = static_cast<uint32_t>(all.size());
-			    return result(ioctl(container.fd(), VFIO_IOMMU_GET_INFO, info));
-		    },
-		    [] {}) > 2);
+	CHECK(sweep(
+		      "GET_INFO",
+		      [&] {
+			      info->argsz = static_cast<uint32_t>(all.size());
+			      return result(ioctl(container.fd(), VFIO_IOMMU_GET_INFO, info));
+		      },
+		      [] {}) > 2);
 }
 
 TEST(sweep_dirty_tracking)
@@ -233,9 +242,10 @@ TEST(sweep_dirty_tracking)
 	start.flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_START;
 	stop.flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP;
 	const int fd = s.container.fd();
-	CHECK(sweep("DIRTY_PAGES start",
-		    [&] { return result(ioctl(fd, VFIO_IOMMU_DIRTY_PAGES, &start)); },
-		    [&] { CHECK_EQ(result(ioctl(fd, VFIO_IOMMU_DIRTY_PAGES, &stop)), 0); }) > 0);
+	CHECK(sweep(
+		      "DIRTY_PAGES start",
+		      [&] { return result(ioctl(fd, VFIO_IOMMU_DIRTY_PAGES, &start)); },
+		      [&] { CHECK_EQ(result(ioctl(fd, VFIO_IOMMU_DIRTY_PAGES, &stop)), 0); }) > 0);
 
 	CHECK_EQ(result(ioctl(fd, VFIO_IOMMU_DIRTY_PAGES, &start)), 0);
 	alignas(8) uint8_t report[sizeof(vfio_iommu_type1_dirty_bitmap) +
@@ -250,7 +260,8 @@ TEST(sweep_dirty_tracking)
 	get->bitmap.pgsize = kPage;
 	get->bitmap.size = sizeof(bits);
 	get->bitmap.data = reinterpret_cast<__u64 *>(bits);
-	CHECK(sweep("DIRTY_PAGES bitmap of 600 pages",
-		    [&] { return result(ioctl(fd, VFIO_IOMMU_DIRTY_PAGES, report)); },
-		    [&] { CHECK_EQ(bits[0], ~uint64_t{0}); }) > 2);
+	CHECK(sweep(
+		      "DIRTY_PAGES bitmap of 600 pages",
+		      [&] { return result(ioctl(fd, VFIO_IOMMU_DIRTY_PAGES, report)); },
+		      [&] { CHECK_EQ(bits[0], ~uint64_t{0}); }) > 2);
 }

@@ -19,8 +19,8 @@ public:
 		if (fd_.get() < 0)
 			throw tap::Failure("no fail-nth: not the debug kernel?");
 		for (const char *what : {"failslab", "fail_page_alloc"})
-			for (const auto &[name, value] : {std::pair{"ignore-gfp-wait", "N"},
-							  std::pair{"verbose", "0"}})
+			for (const auto &[name, value] :
+			     {std::pair{"ignore-gfp-wait", "N"}, std::pair{"verbose", "0"}})
 				set(std::string("/sys/kernel/debug/") + what + "/" + name, value);
 		set("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
 		set("/sys/kernel/debug/fail_page_alloc/min-order", "0");
@@ -63,9 +63,10 @@ private:
  * it should, clean each that did not, or could not tell. Returns how many
  * points there were.
  */
-unsigned sweep(const char *name, const std::function<int()> &call,
-	       const std::function<void()> &undo, const std::function<void()> &clean = [] {},
-	       const std::set<int> &errors = {ENOMEM, EFAULT, EIO});
+unsigned sweep(
+	const char *name, const std::function<int()> &call, const std::function<void()> &undo,
+	const std::function<void()> &clean = [] {},
+	const std::set<int> &errors = {ENOMEM, EFAULT, EIO});
 
 inline int result(int ret)
 {

@@ -70,13 +70,14 @@ void sweep_pin(const char *name, int npages, uint32_t flags)
 	pin.npage = unpin.npage = npages;
 	pin.prot = VFIO_TESTDEV_PROT_READ | VFIO_TESTDEV_PROT_WRITE;
 	pin.flags = unpin.flags = flags;
-	CHECK(sweep(name, [&] { return emulated.call(VFIO_TESTDEV_PIN, pin); },
-		    [&] {
-			    CHECK_EQ(pin.ret, npages);
-			    CHECK_EQ(emulated.call(VFIO_TESTDEV_UNPIN, unpin), 0);
-		    },
-		    /* Pinned, but not told. */
-		    [&] { (void)emulated.call(VFIO_TESTDEV_UNPIN, unpin); }) > 1);
+	CHECK(sweep(
+		      name, [&] { return emulated.call(VFIO_TESTDEV_PIN, pin); },
+		      [&] {
+			      CHECK_EQ(pin.ret, npages);
+			      CHECK_EQ(emulated.call(VFIO_TESTDEV_UNPIN, unpin), 0);
+		      },
+		      /* Pinned, but not told. */
+		      [&] { (void)emulated.call(VFIO_TESTDEV_UNPIN, unpin); }) > 1);
 }
 
 } // namespace
@@ -86,12 +87,12 @@ TEST(sweep_register_a_device)
 	const Fd fd = control();
 	vfio_testdev_create config = {};
 
-	CHECK(sweep("register for an emulated IOMMU",
-		    [&] { return fd.call(VFIO_TESTDEV_CREATE, &config); },
-		    [&] { CHECK_EQ(fd.call(VFIO_TESTDEV_DESTROY, &config.id), 0); },
-		    [] {},
-		    /* The driver core's: no memory for a name, or before probing. */
-		    {ENOMEM, EFAULT, EINVAL, ENXIO}) > 10);
+	CHECK(sweep(
+		      "register for an emulated IOMMU",
+		      [&] { return fd.call(VFIO_TESTDEV_CREATE, &config); },
+		      [&] { CHECK_EQ(fd.call(VFIO_TESTDEV_DESTROY, &config.id), 0); }, [] {},
+		      /* The driver core's: no memory for a name, or before probing. */
+		      {ENOMEM, EFAULT, EINVAL, ENXIO}) > 10);
 }
 
 /* It cannot fail for want of memory; the copy of its argument can. */
@@ -101,8 +102,9 @@ TEST(sweep_unregister_a_device)
 	vfio_testdev_create config = {};
 
 	CHECK_EQ(fd.call(VFIO_TESTDEV_CREATE, &config), 0);
-	CHECK(sweep("unregister", [&] { return fd.call(VFIO_TESTDEV_DESTROY, &config.id); },
-		    [&] { CHECK_EQ(fd.call(VFIO_TESTDEV_CREATE, &config), 0); }) > 0);
+	CHECK(sweep(
+		      "unregister", [&] { return fd.call(VFIO_TESTDEV_DESTROY, &config.id); },
+		      [&] { CHECK_EQ(fd.call(VFIO_TESTDEV_CREATE, &config), 0); }) > 0);
 	CHECK_EQ(fd.call(VFIO_TESTDEV_DESTROY, &config.id), 0);
 }
 
@@ -126,14 +128,15 @@ TEST(sweep_unpin)
 	pin.npage = unpin.npage = 8;
 	pin.prot = VFIO_TESTDEV_PROT_READ;
 	CHECK_EQ(emulated.call(VFIO_TESTDEV_PIN, pin), 0);
-	CHECK(sweep("unpin of eight pages",
-		    [&] { return emulated.call(VFIO_TESTDEV_UNPIN, unpin); },
-		    [&] { CHECK_EQ(emulated.call(VFIO_TESTDEV_PIN, pin), 0); },
-		    [&] {
-			    /* Not asked for, or done and not told. */
-			    (void)emulated.call(VFIO_TESTDEV_UNPIN, unpin);
-			    CHECK_EQ(emulated.call(VFIO_TESTDEV_PIN, pin), 0);
-		    }) > 1);
+	CHECK(sweep(
+		      "unpin of eight pages",
+		      [&] { return emulated.call(VFIO_TESTDEV_UNPIN, unpin); },
+		      [&] { CHECK_EQ(emulated.call(VFIO_TESTDEV_PIN, pin), 0); },
+		      [&] {
+			      /* Not asked for, or done and not told. */
+			      (void)emulated.call(VFIO_TESTDEV_UNPIN, unpin);
+			      CHECK_EQ(emulated.call(VFIO_TESTDEV_PIN, pin), 0);
+		      }) > 1);
 }
 
 TEST(sweep_read_and_write)
@@ -146,14 +149,16 @@ TEST(sweep_read_and_write)
 	rw.data = reinterpret_cast<uint64_t>(data.data());
 	rw.size = static_cast<uint32_t>(data.size());
 	rw.write = 1;
-	CHECK(sweep("dma_rw, writing three pages",
-		    [&] { return emulated.call(VFIO_TESTDEV_DMA_RW, rw); },
-		    [&] {
-			    CHECK_EQ(memcmp(emulated.memory().data() + 100, data.data(),
-					    data.size()),
-				     0);
-		    }) > 1);
+	CHECK(sweep(
+		      "dma_rw, writing three pages",
+		      [&] { return emulated.call(VFIO_TESTDEV_DMA_RW, rw); },
+		      [&] {
+			      CHECK_EQ(memcmp(emulated.memory().data() + 100, data.data(),
+					      data.size()),
+				       0);
+		      }) > 1);
 	rw.write = 0;
-	CHECK(sweep("dma_rw, reading three pages",
-		    [&] { return emulated.call(VFIO_TESTDEV_DMA_RW, rw); }, [] {}) > 1);
+	CHECK(sweep(
+		      "dma_rw, reading three pages",
+		      [&] { return emulated.call(VFIO_TESTDEV_DMA_RW, rw); }, [] {}) > 1);
 }

@@ -42,8 +42,8 @@ void equal(const A &seen, const B &wanted, const char *seen_text, const char *wa
 	if (seen == wanted)
 		return;
 	std::ostringstream out;
-	out << file << ':' << line << ": " << seen_text << " is " << seen << ", not "
-	    << wanted_text << " = " << wanted;
+	out << file << ':' << line << ": " << seen_text << " is " << seen << ", not " << wanted_text
+	    << " = " << wanted;
 	throw Failure(out.str());
 }
 
@@ -69,9 +69,9 @@ inline int run_all()
 
 } // namespace tap
 
-#define TEST(name)                                                                             \
-	static void test_##name();                                                             \
-	static const tap::Registration registration_##name("Mock." #name, test_##name);        \
+#define TEST(name)                                                                      \
+	static void test_##name();                                                      \
+	static const tap::Registration registration_##name("Mock." #name, test_##name); \
 	static void test_##name()
 
 #define CHECK_EQ(seen, wanted) tap::equal(seen, wanted, #seen, #wanted, __FILE__, __LINE__)
