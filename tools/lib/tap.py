@@ -10,6 +10,7 @@ does not fit, a test that began and did not end, a skip without a reason, nothin
 import re
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+BADNESS = {PASSED: 0, SKIPPED: 1, FAILED: 2}
 
 
 class Report:
@@ -34,7 +35,12 @@ class Report:
         return sum(1 for test in self.tests if test[1] == outcome)
 
     def outcomes(self):
-        return {name: (outcome, reason) for name, outcome, reason in self.tests}
+        """By name. Of a test that ran more than once, in several machines, the worst."""
+        worst = {}
+        for name, outcome, reason in self.tests:
+            if name not in worst or BADNESS[outcome] > BADNESS[worst[name][0]]:
+                worst[name] = (outcome, reason)
+        return worst
 
     def problems(self):
         found = []

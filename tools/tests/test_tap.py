@@ -58,6 +58,12 @@ class Tap(unittest.TestCase):
         self.assertEqual(report.observed, {"A.a.x": ["1"], "A.b.x": ["2"]})
         self.assertEqual(report.problems(), [])
 
+    def test_of_two_runs_the_worst_counts(self):
+        report = tap.parse("not ok 1 - a\nok 2 - b # SKIP why\nok 3 - c\n"
+                           "ok 1 - a\nok 2 - b\nok 3 - c\n")
+        self.assertEqual({name: outcome for name, (outcome, _) in report.outcomes().items()},
+                         {"a": "failed", "b": "skipped", "c": "passed"})
+
     def test_words_that_begin_with_ok(self):
         self.assertEqual(tap.parse("okay then\nnot okay\n").tests, [])
 
