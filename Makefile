@@ -39,12 +39,12 @@ endif
 KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)
 
 .PHONY: all modules modules_install install uninstall clean help demo check \
-	examples samples testmods stack_test host-test
+	check-fresh check-fresh-all check-install examples samples testmods stack_test host-test
 
 all: modules
 
 # The + is for make -j, which does not see that KBUILD is a make.
-modules: | headers
+modules: | headers $(if $(filter install,$(MAKECMDGOALS)),may-install)
 	+$(KBUILD) modules
 ifeq ($(choice),target)
 	@mkdir -p build && echo '$(KDIR)' >$(built-for)
@@ -61,6 +61,11 @@ headers:
 # Into updates/ of the kernel in KDIR, beside the distribution's modules; depmod prefers it.
 modules_install: modules
 	+@tools/install modules '$(KDIR)'
+
+# Before the build, what would make it vain.
+.PHONY: may-install
+may-install: | headers
+	@tools/install check '$(KDIR)'
 
 install: modules
 	+@tools/install install '$(KDIR)'
@@ -98,7 +103,20 @@ demo:
 check:
 	tools/setup check
 	$(MAKE) -j$$(nproc) modules examples testmods stack_test
-	tools/check
+	tools/check $(LAYERS)
+
+# In a bare Debian 12, in a chroot: these need root.
+check-fresh:
+	tools/setup roots
+	tools/check-fresh demo
+
+check-fresh-all:
+	tools/setup roots
+	tools/check-fresh
+
+check-install:
+	tools/setup roots
+	tools/check-install
 
 clean:
 	-test -z "$(KDIR)" || $(KBUILD) clean
@@ -117,6 +135,8 @@ help:
 	@echo '  make demo         a userspace NVMe driver on our modules, in QEMU'
 	@echo '  make samples      mdev_copy.ko, a mediated device; samples/mdev_copy'
 	@echo '  make check        all tests: lint, host, whole stack in QEMU'
+	@echo '  make check-fresh    make demo in a bare Debian 12, as root; check-fresh-all: make check too'
+	@echo '  make check-install  installing, by make and by DKMS, in a bare Debian 12, as root'
 	@echo '  make install      into updates/ of the kernel of the last make, or KDIR, and depmod'
 	@echo '  make uninstall    the way back'
 	@echo '  make modules_install INSTALL_MOD_PATH=DIR'
