@@ -4,6 +4,7 @@
 // one: the mock stops the report before it copies a piece out.
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "type1_container.hpp"
 
@@ -32,7 +33,7 @@ protected:
 
 	// body() runs, as another thread of the process, before the nth copy to
 	// userspace from now on.
-	void before_copy(u64 nth, std::function<void()> body)
+	void before_copy(u64 nth, const std::function<void()> &body)
 	{
 		mock::before_copy_out(nth, [this, body] {
 			const mock::As as_process(&process);
@@ -214,6 +215,96 @@ TEST_F(Type1DirtyRace, NoMemoryForBitsInAReport)
 	ASSERT_EQ(c.get_dirty(0, kMany * kPage, bitmap), 0);
 	ASSERT_EQ(c.get_dirty(0, kMany * kPage, bitmap), 0);
 	EXPECT_EQ(bitmap[0] & 0x80, 0x80u) << "page 7 was written behind the report's back";
+}
+
+// A device is asked to unpin what is unmapped, with no lock held that would keep
+// mappings as they are. What comes in their place decides then.
+class Type1AskedAgain : public Type1DirtyRace {
+protected:
+	void SetUp() override
+	{
+		Type1DirtyRace::SetUp();
+		map(0, 64);
+		map(128, 1);
+		ASSERT_EQ(c.start_dirty(), 0);
+		ASSERT_EQ(device->pin(5 * kPage, 1), 1);
+		device->device.dma_unmap = [this, unpin = device->device.dma_unmap](u64 iova,
+										    u64 size) {
+			unpin(iova, size);
+			if (replace)
+				std::exchange(replace, nullptr)();
+		};
+	}
+
+	std::function<void()> replace;
+	Bitmap bitmap = Bitmap(3, 0);
+};
+
+TEST_F(Type1AskedAgain, LongerMappingIsNotSplit)
+{
+	for (const bool report : {false, true}) {
+		replace = [this] {
+			unmap(0, 64);
+			map(0, 100);
+		};
+		EXPECT_EQ(report ? c.unmap_dirty(0, 64 * kPage, bitmap) : c.unmap(0, 64 * kPage),
+			  -EINVAL);
+		EXPECT_EQ(bitmap, Bitmap(3, 0)) << "nothing is told of what stays";
+		ASSERT_EQ(device->pin(5 * kPage, 1), 1) << "it takes pins";
+		device->unpin_all();
+		unmap(0, 100);
+		map(0, 64);
+		ASSERT_EQ(device->pin(5 * kPage, 1), 1);
+	}
+}
+
+TEST_F(Type1AskedAgain, LongerMappingAtTheEndIsNotSplit)
+{
+	replace = [this] {
+		unmap(128, 1);
+		map(128, 65);
+	};
+	EXPECT_EQ(c.unmap_dirty(0, 192 * kPage, bitmap), -EINVAL);
+	ASSERT_EQ(device->pin(5 * kPage, 1), 1) << "the first one stays, and takes pins";
+	ASSERT_EQ(c.get_dirty(0, 64 * kPage, bitmap), 0);
+	EXPECT_EQ(bitmap[0], 0x20u);
+}
+
+TEST_F(Type1AskedAgain, OtherMappingsGoInItsPlace)
+{
+	replace = [this] {
+		unmap(0, 64);
+		map(2, 3);
+		map(60, 100);
+		dirty(3);
+		dirty(159);
+	};
+	ASSERT_EQ(c.unmap(128 * kPage, kPage), static_cast<s64>(kPage));
+	EXPECT_EQ(c.unmap_dirty(0, 192 * kPage, bitmap), static_cast<s64>(103 * kPage));
+	EXPECT_EQ(bitmap, (Bitmap{8, 0, u64{1} << 31}));
+}
+
+TEST_F(Type1AskedAgain, NothingIsLeft)
+{
+	replace = [this] {
+		unmap(0, 64);
+		unmap(128, 1);
+	};
+	EXPECT_EQ(c.unmap_dirty(0, 192 * kPage, bitmap), 0);
+	EXPECT_EQ(bitmap, Bitmap(3, 0));
+}
+
+// What comes is pinned in its turn, and the device is asked again.
+TEST_F(Type1AskedAgain, WhatComesIsPinned)
+{
+	replace = [this] {
+		unmap(0, 64);
+		map(10, 2);
+		ASSERT_EQ(device->pin(11 * kPage, 1), 1);
+	};
+	EXPECT_EQ(c.unmap_dirty(0, 192 * kPage, bitmap), static_cast<s64>(3 * kPage));
+	EXPECT_EQ(bitmap, (Bitmap{u64{1} << 11, 0, 0}));
+	EXPECT_TRUE(device->pinned.empty());
 }
 
 } // namespace
