@@ -30,16 +30,16 @@ int open_or_throw(const std::string& path) {
   return fd;
 }
 
-const std::string driver = "/sys/bus/pci/drivers/vfio-pci/";
+const std::string kDriver = "/sys/bus/pci/drivers/vfio-pci/";
 
 }  // namespace
 
 std::string Container::find_device(const std::string& number) {
   std::string bdf;
-  if (DIR* dir = opendir(driver.c_str())) {
+  if (DIR* dir = opendir(kDriver.c_str())) {
     while (const dirent* entry = readdir(dir))
       if (std::strchr(entry->d_name, ':') && (bdf.empty() || entry->d_name < bdf) &&
-          read_file(driver + entry->d_name + "/device").rfind(number, 0) == 0)
+          read_file(kDriver + entry->d_name + "/device").rfind(number, 0) == 0)
         bdf = entry->d_name;
     closedir(dir);
   }
@@ -50,7 +50,7 @@ std::string Container::find_device(const std::string& number) {
 std::string Container::group_of(const std::string& bdf) {
   char target[256];
   const ssize_t length =
-      readlink((driver + bdf + "/iommu_group").c_str(), target, sizeof(target) - 1);
+      readlink((kDriver + bdf + "/iommu_group").c_str(), target, sizeof(target) - 1);
   if (length < 0) throw_errno(bdf + " has no IOMMU group");
   const std::string path(target, static_cast<std::size_t>(length));
   return path.substr(path.rfind('/') + 1);
