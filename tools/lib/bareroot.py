@@ -176,6 +176,7 @@ class BareRoot:
         """A clone of this checkout's HEAD, as README's reader makes one."""
         target = self.inside(where)
         subprocess.run(["git", "-c", f"safe.directory={ROOT}", "-c", f"safe.directory={ROOT}/.git",
+                        "-c", "advice.detachedHead=false",
                         "clone", "--quiet", "--no-local", ROOT, target], check=True)
         if user != "root":
             self.run(f"chown -R {user}: {where}")
