@@ -130,9 +130,12 @@ bool TwoCpus::all_bytes(const Memory& memory, uint8_t value) {
 // Maps memory of its own, unmaps it, and has it to itself from then on.
 void TwoCpus::own_once(int owner, Random& random) {
   const uint64_t npages = 1 + random.below(random.one_in(4) ? kUsed : 8);
-  const uint64_t iova =
-      area(owner) +
-      (random.one_in(2) ? 0 : random.below(kUsed - npages + 1)) * kPage;
+  // The first time, so that it is seen at least once that the edu does reach
+  // what is mapped.
+  const bool first = owner == 0 && stores == 0;
+  const uint64_t at =
+      first || random.one_in(2) ? 0 : random.below(kUsed - npages + 1);
+  const uint64_t iova = area(owner) + at * kPage;
   FilePages pages(npages);
   ASSERT_TRUE(pages.ok());
   Memory& memory = pages.memory();
@@ -141,7 +144,7 @@ void TwoCpus::own_once(int owner, Random& random) {
   if (result) return;
 
   // The edu stores to the first page of the first owner again and again.
-  if (owner == 0 && iova == area(0) && random.one_in(8)) {
+  if (first || (owner == 0 && at == 0 && random.one_in(8))) {
     const auto reached = [&] { return *memory.at(0) == kStored; };
     for (int i = 0; i < 2000 && running() && !reached(); i++)
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
