@@ -36,19 +36,39 @@ Container::~Container()
 
 long Container::iommu_ioctl(u32 cmd, u64 arg)
 {
-	while (IoctlGate *gate = gate_.load()) {
-		gate->enter();
+	IoctlGate *gate = gate_.load();
 
-		// It may have closed meanwhile, even be another IOMMU's now.
-		const bool open = gate_.load() == gate;
-		const long result = open ? gate->iommu->ioctl(cmd, arg) : 0;
-
-		if (gate->leave()) [[unlikely]]
-			leave(*gate);
-		if (open) [[likely]]
-			return result;
+	if (!gate)
+		return -EINVAL;
+	gate->enter();
+	// It may have closed meanwhile, even be another IOMMU's now.
+	if (gate_.load() != gate) [[unlikely]] {
+		gate = enter_another(*gate);
+		if (!gate)
+			return -EINVAL;
 	}
-	return -EINVAL;
+
+	const long result = gate->iommu->ioctl(cmd, arg);
+
+	if (gate->leave()) [[unlikely]]
+		return gate->container.leave(*gate, result);
+	return result;
+}
+
+// For an ioctl that has entered a gate too late: the one that is open now.
+[[gnu::noinline]] IoctlGate *Container::enter_another(IoctlGate &late)
+{
+	IoctlGate *gate = &late;
+
+	do {
+		if (gate->leave())
+			leave(*gate, 0);
+		gate = gate_.load();
+		if (!gate)
+			break;
+		gate->enter();
+	} while (gate_.load() != gate);
+	return gate;
 }
 
 Result<IoctlGate *> Container::free_gate()
@@ -61,7 +81,7 @@ Result<IoctlGate *> Container::free_gate()
 				return &gate;
 	}
 
-	UniquePtr<IoctlGate> made = TRY(make<IoctlGate>());
+	UniquePtr<IoctlGate> made = TRY(make<IoctlGate>(*this));
 	const Guard guard(iommu_lock_);
 
 	gates_.push_front(*made);
@@ -80,13 +100,14 @@ IoctlGate *Container::close_gate()
 
 // The IOMMU goes if the gate is closed and nobody is inside. Without our
 // locks: the driver takes all mappings down.
-[[gnu::noinline]] void Container::leave(IoctlGate &gate)
+[[gnu::noinline]] long Container::leave(IoctlGate &gate, long result)
 {
 	RefPtr<ContainerIommu> leaving;
 	const Guard guard(iommu_lock_);
 
 	if (gate.take_empty())
 		leaving = move(gate.iommu);
+	return result;
 }
 
 const char *Container::module_for(u64 extension)
@@ -330,7 +351,7 @@ void Container::detach(Group &group)
 			closed = close_gate();
 	}
 	if (closed)
-		leave(*closed);
+		leave(*closed, 0);
 }
 
 } // namespace vfio

@@ -86,7 +86,9 @@ private:
 	Result<IoctlGate *> free_gate() __must_hold(groups_lock_) __must_not_hold(iommu_lock_);
 	// Returns the gate that is closed now, or nullptr.
 	IoctlGate *close_gate() __must_hold(groups_lock_) __must_not_hold(iommu_lock_);
-	void leave(IoctlGate &gate) __must_not_hold(groups_lock_, iommu_lock_);
+	IoctlGate *enter_another(IoctlGate &late) __must_not_hold(groups_lock_, iommu_lock_);
+	// Returns result, for the ioctl that was the last inside.
+	long leave(IoctlGate &gate, long result) __must_not_hold(groups_lock_, iommu_lock_);
 
 	// One round among the registered drivers. known: whether any supports
 	// the extension.

@@ -13,8 +13,14 @@
 
 namespace vfio {
 
+class Container;
+
 class IoctlGate : public ListNode<IoctlGate> {
 public:
+	explicit IoctlGate(Container &container) : container(container)
+	{
+	}
+
 	void enter()
 	{
 		inside_.add(1);
@@ -39,6 +45,9 @@ public:
 	{
 		return inside_.replace(kClosed, 0);
 	}
+
+	// So that an ioctl has the gate alone to remember.
+	Container &container;
 
 	// Changes under the container's iommu_lock_: it is put in before ioctls
 	// find the gate, and taken out when take_empty() says so.
