@@ -82,7 +82,7 @@ def need_root(tool):
     if os.geteuid():
         sys.exit(f"{tool}: makes a chroot, so it must run as root: sudo make {tool}")
     if not shutil.which("mmdebstrap"):
-        sys.exit(f"{tool}: mmdebstrap is not installed; run tools/setup {tool.partition('-')[2]}")
+        sys.exit(f"{tool}: mmdebstrap is not installed; run tools/setup roots")
 
 
 def say_what_is_tried():
