@@ -49,6 +49,7 @@ class IsolationDemo {
   bool unmapped();
   bool read_only();
   bool recovered();
+  static void let_fault_be_logged();
   bool report(const char* name, const vfio::DmaMapping& mapping, const GuardedMemory& memory,
               const Outcome& outcome);
 
