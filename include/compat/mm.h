@@ -46,27 +46,42 @@ static inline long compat_skip_anon(struct page **pages, long from, long pinned)
 	return from;
 }
 
+/*
+ * Pins pages of the huge page at @start that the process may not write, the one
+ * kind that cannot be forced. A fault can unshare it, but also end for another
+ * reason with nothing done, so what is pinned tells whether it has.
+ */
+static inline long compat_pin_unshared_huge(struct vm_area_struct *vma,
+					    unsigned long start, long npages,
+					    struct page **pages)
+{
+	const unsigned int fault = FAULT_FLAG_UNSHARE | FAULT_FLAG_REMOTE;
+	unsigned long end = ALIGN(start + 1, vma_kernel_pagesize(vma));
+	long ret;
+
+	npages = min_t(long, npages, (end - start) >> PAGE_SHIFT);
+	for (;;) {
+		ret = fixup_user_fault(vma->vm_mm, start, fault, NULL);
+		if (ret)
+			return ret;
+		ret = compat_pin_user_pages_remote(vma->vm_mm, start, npages,
+						   FOLL_LONGTERM, pages);
+		if (ret <= 0 || PageAnon(pages[0]))
+			return ret;
+		unpin_user_pages(pages, ret);
+	}
+}
+
 /* Pins at least the page at @start, writable as a debugger would make it. */
 static inline long compat_pin_unshared(struct vm_area_struct *vma,
 				       unsigned long start, long npages,
 				       struct page **pages)
 {
-	unsigned int flags = FOLL_LONGTERM;
-	unsigned long end = vma->vm_end;
-	int ret;
+	const unsigned int flags = FOLL_LONGTERM | FOLL_WRITE | FOLL_FORCE;
 
-	if (is_vm_hugetlb_page(vma) && !(vma->vm_flags & VM_WRITE)) {
-		/* The one kind that cannot be forced can be unshared. */
-		ret = fixup_user_fault(vma->vm_mm, start,
-				       FAULT_FLAG_UNSHARE | FAULT_FLAG_REMOTE,
-				       NULL);
-		if (ret)
-			return ret;
-		end = ALIGN(start + 1, vma_kernel_pagesize(vma));
-	} else {
-		flags |= FOLL_WRITE | FOLL_FORCE;
-	}
-	npages = min_t(long, npages, (end - start) >> PAGE_SHIFT);
+	if (is_vm_hugetlb_page(vma) && !(vma->vm_flags & VM_WRITE))
+		return compat_pin_unshared_huge(vma, start, npages, pages);
+	npages = min_t(long, npages, (vma->vm_end - start) >> PAGE_SHIFT);
 	return compat_pin_user_pages_remote(vma->vm_mm, start, npages, flags,
 					    pages);
 }

@@ -6,8 +6,11 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <string>
+#include <thread>
 
 #include "testdev.hpp"
 
@@ -254,6 +257,49 @@ TEST_F(Type1Private, PinnedAtAttach) {
   }
   device.reset();
   ASSERT_OK(unset_container(group));
+}
+
+// In the machine with two CPUs: another thread drops the pages, so that they
+// are the file's anew, between any two steps of a pin. What is pinned is the
+// process's own all the same.
+TEST(TwoCpusPrivate, DroppedWhileTheyArePinned) {
+  constexpr auto kTime = std::chrono::seconds(5);
+  for (unsigned flags : {0u, unsigned{MFD_HUGETLB}}) {
+    Testdev dev;
+    ASSERT_TRUE(dev.ok());
+    TestdevSession s({&dev});
+    ASSERT_TRUE(s.ok());
+    Memory file;
+    Memory m = file_private(file, PROT_READ, kHuge, flags);
+    ASSERT_TRUE(m.ok());
+    ASSERT_OK(map_dma(s.container(), m.data(), kIova, m.size(), kMapRead));
+    const uint64_t of_file = pfn_of(file.data());
+    std::atomic<bool> done{false};
+    std::atomic<uint64_t> dropped{0};
+    std::thread dropper([&] {
+      while (!done) {
+        EXPECT_EQ(madvise(m.data(), m.size(), MADV_DONTNEED), 0);
+        dropped++;
+      }
+    });
+    uint64_t pinned = 0, stale = 0;
+    for (const auto end = std::chrono::steady_clock::now() + kTime;
+         std::chrono::steady_clock::now() < end; pinned++) {
+      std::vector<uint64_t> pfns;
+      const long result = pin(s.device(), kIova, 1, kRead, 0, &pfns);
+      EXPECT_EQ(result, 1);
+      if (result != 1) break;
+      stale += pfns[0] == of_file;
+      EXPECT_OK(unpin(s.device(), kIova, 1));
+    }
+    done = true;
+    dropper.join();
+    note(std::to_string(pinned) + " pins, " + std::to_string(dropped) +
+         " times dropped");
+    EXPECT_GT(pinned, 0u);
+    EXPECT_GT(dropped, 0u);
+    EXPECT_EQ(stale, 0u) << "pins of the file's page, of " << pinned;
+  }
 }
 
 }  // namespace
