@@ -145,7 +145,8 @@ u32 shim_worker_cannot_take(void)
 {
 	return compat_has_mempolicy(current) * SHIM_CALLER_MEMPOLICY |
 	       task_is_realtime(current) * SHIM_CALLER_REALTIME |
-	       compat_has_hugetlb_group(current) * SHIM_CALLER_HUGETLB_GROUP;
+	       compat_has_hugetlb_group(current) * SHIM_CALLER_HUGETLB_GROUP |
+	       !!(current->flags & PF_MEMALLOC_NOIO) * SHIM_CALLER_NOIO;
 }
 
 bool shim_killed(void)

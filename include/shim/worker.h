@@ -55,6 +55,8 @@ u32 shim_caller_cpus(void);
 #define SHIM_CALLER_REALTIME 2
 /* The control group that the caller's new hugetlb pages are charged to. */
 #define SHIM_CALLER_HUGETLB_GROUP 4
+/* Memory for the caller must not wait for disks: PR_SET_IO_FLUSHER, say. */
+#define SHIM_CALLER_NOIO 8
 
 /**
  * shim_worker_cannot_take() - what the caller has and a worker would not

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -255,6 +256,14 @@ TEST_F(NumaWorkers, NoneForARealTimeCaller) {
   in_child([&] {
     const sched_param one{1};
     ASSERT_EQ(sched_setscheduler(0, SCHED_FIFO, &one), 0);
+    EXPECT_TRUE(seen_while_mapping().empty());
+  });
+}
+
+// A caller that disks depend on: memory for it must not wait for them.
+TEST_F(NumaWorkers, NoneForAnIoFlusher) {
+  in_child([&] {
+    ASSERT_EQ(prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0), 0);
     EXPECT_TRUE(seen_while_mapping().empty());
   });
 }
