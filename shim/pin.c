@@ -98,7 +98,7 @@ static u64 marks_of_pfn(unsigned long pfn)
 	return pfn_valid(pfn) ? marks_of(pfn_to_page(pfn)) : SHIM_PIN_RESERVED;
 }
 
-/* Whether a pfn has a page is the same in all of a pageblock. */
+/* In a pageblock all pfns have a struct page, or none has. */
 static unsigned long pfn_after(unsigned long pfn)
 {
 	return pfn_valid(pfn) ? pfn + 1 : ALIGN(pfn + 1, pageblock_nr_pages);

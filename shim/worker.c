@@ -25,12 +25,12 @@ struct shim_worker {
 	struct completion done;
 	void (*run)(void *arg);
 	void *arg;
-	/* The caller's, which the thread itself takes on. */
+	/* Taken from the caller; the thread applies them to itself. */
 	const struct cred *cred;
 	struct cgroup_subsys_state *io_group;
 	nodemask_t mems;
 	int ioprio;
-	/* Where the caller's memory is local to. */
+	/* Those of the caller's node that the caller may run on. */
 	struct cpumask cpus;
 };
 
@@ -46,7 +46,7 @@ static int worker_main(void *arg)
 	struct mem_cgroup *before = set_active_memcg(group);
 	const struct cred *cred;
 
-	/* By its own rights, which the caller's credentials take away. */
+	/* Needs rights that the caller's credentials may not have. */
 	set_task_ioprio(current, worker->ioprio);
 	cred = override_creds(worker->cred);
 	set_mems_allowed(worker->mems);
@@ -62,7 +62,7 @@ static int worker_main(void *arg)
 	return 0;
 }
 
-/* What the caller is scheduled by, and may use the CPUs and disks for. */
+/* Puts a worker into the caller's cgroups, on its CPUs, in its policy. */
 static int worker_join_caller(struct shim_worker *worker)
 {
 	struct sched_attr attr = {

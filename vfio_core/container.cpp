@@ -41,7 +41,8 @@ long Container::iommu_ioctl(u32 cmd, u64 arg)
 	if (!gate)
 		return -EINVAL;
 	gate->enter();
-	// It may have closed meanwhile, even be another IOMMU's now.
+	// The gate may have been closed before we entered it. If it is the
+	// container's gate again, it has the container's next IOMMU.
 	if (gate_.load() != gate) [[unlikely]] {
 		gate = enter_another(*gate);
 		if (!gate)
@@ -55,7 +56,8 @@ long Container::iommu_ioctl(u32 cmd, u64 arg)
 	return result;
 }
 
-// For an ioctl that has entered a gate too late: the one that is open now.
+// Called by an ioctl that has entered a gate, late, after it was closed. Leaves
+// it, and returns the container's gate of now, entered; or nullptr.
 [[gnu::noinline]] IoctlGate *Container::enter_another(IoctlGate &late)
 {
 	IoctlGate *gate = &late;
@@ -98,8 +100,9 @@ IoctlGate *Container::close_gate()
 	return gate;
 }
 
-// The IOMMU goes if the gate is closed and nobody is inside. Without our
-// locks: the driver takes all mappings down.
+// Drops the IOMMU if the gate is closed and no ioctl is inside. leaving is
+// destroyed after the guard: the driver takes all mappings down, without our
+// locks.
 [[gnu::noinline]] long Container::leave(IoctlGate &gate, long result)
 {
 	RefPtr<ContainerIommu> leaving;
@@ -122,7 +125,7 @@ const char *Container::module_for(u64 extension)
 	}
 }
 
-// A type that some IOMMUs can and others cannot.
+// Whether only some IOMMUs support a type that a driver knows.
 static bool depends_on_iommu(u64 type)
 {
 	return type == VFIO_TYPE1_NESTING_IOMMU;
@@ -164,7 +167,8 @@ bool Container::hardware() const
 	return try_type(extension);
 }
 
-// Whether SET_IOMMU would succeed: by doing what it does, and undoing it.
+// Does what SET_IOMMU does and undoes it: opens an IOMMU of this type, attaches
+// all groups, and detaches them.
 Result<long> Container::try_type(u64 type)
 {
 	bool known = false;

@@ -11,12 +11,12 @@
 //
 // Locks: a group's lock, then groups_lock_, then the driver registry's lock or
 // iommu_lock_. Which IOMMU there is changes only under both groups_lock_ and
-// iommu_lock_. Ioctls that are the driver's take neither: an attach may wait,
-// with groups_lock_ held, for what another ioctl gives
-// (VFIO_DMA_MAP_FLAG_VADDR). They are counted instead, by the IOMMU's gate. The
-// gate of an IOMMU that the last group left is closed: no ioctl finds it from
-// then on, and the IOMMU goes when none is inside, at the hands of the last.
-// Gates are few: one, and one more for each IOMMU that a stopped ioctl keeps.
+// iommu_lock_. Ioctls that go to the IOMMU driver take neither: an attach may
+// wait, with groups_lock_ held, for another ioctl (VFIO_DMA_MAP_FLAG_VADDR).
+// Instead the IOMMU's gate counts them. When the last group leaves, the gate is
+// closed: no further ioctl finds it, and the last ioctl that leaves it drops the
+// IOMMU. A container has one gate, and one more for each earlier IOMMU that an
+// ioctl is still inside.
 #pragma once
 
 #include "handles.hpp"
@@ -39,24 +39,24 @@ public:
 		return refs_;
 	}
 
-	// Gives a value or a negative errno.
+	// Returns a value or a negative errno.
 	long ioctl(u32 cmd, u64 arg);
 
-	// What CHECK_EXTENSION gives: an error of the driver's, or a value,
-	// which is 0 if nothing supports the extension. A type that not every
-	// IOMMU can is supported if set_iommu() would succeed with it now.
+	// What CHECK_EXTENSION returns: an error of the driver, or a value,
+	// which is 0 if nothing supports the extension. For a type that only
+	// some IOMMUs support, it is 1 if set_iommu() would succeed now.
 	Result<long> check_extension(u64 extension);
 
-	// Errors: EINVAL without groups or if it was done, ENODEV if no driver
-	// supports the extension or it is a type for IOMMUs and there is none
-	// behind the groups, those of the driver that does.
+	// Errors: EINVAL without groups or if it was done; ENODEV if no driver
+	// supports the extension, or if the type needs an IOMMU and no group
+	// has one; those of the driver that supports it.
 	Result<void> set_iommu(u64 extension);
 
 	// The container's file was closed.
 	void close();
 
 	// Takes a group in: owns its DMA, attaches it. The caller holds the
-	// group's lock and gives it a reference to the container then.
+	// group's lock and then gives the group a reference to the container.
 	// Errors: EPERM to mix no-IOMMU groups with others or to use one
 	// without CAP_SYS_RAWIO; those of claiming and of the driver.
 	Result<void> attach(Group &group);
@@ -82,20 +82,24 @@ private:
 	bool hardware() const __must_hold_shared(groups_lock_);
 
 	long iommu_ioctl(u32 cmd, u64 arg);
-	// Errors: ENOMEM.
+	// Returns a gate without an IOMMU, a new one if need be. Errors: ENOMEM.
 	Result<IoctlGate *> free_gate() __must_hold(groups_lock_) __must_not_hold(iommu_lock_);
-	// Returns the gate that is closed now, or nullptr.
+	// Closes the gate of the container's IOMMU. Returns it, or nullptr if
+	// there was no IOMMU; the caller then calls leave() without our locks.
 	IoctlGate *close_gate() __must_hold(groups_lock_) __must_not_hold(iommu_lock_);
 	IoctlGate *enter_another(IoctlGate &late) __must_not_hold(groups_lock_, iommu_lock_);
-	// Returns result, for the ioctl that was the last inside.
+	// Drops the IOMMU if no ioctl is inside. Called after close_gate(), and
+	// by the last ioctl in a closed gate; returns result, which is the
+	// ioctl's.
 	long leave(IoctlGate &gate, long result) __must_not_hold(groups_lock_, iommu_lock_);
 
-	// One round among the registered drivers. known: whether any supports
-	// the extension.
+	// These ask the registered drivers once. known is set to whether any
+	// supports the extension: if so, loading a module changes nothing.
 	Result<long> ask_drivers(u64 extension) __must_hold_shared(groups_lock_);
+	// Returns 1 if set_iommu() would succeed with the type now, else 0.
 	Result<long> try_type(u64 type);
 	Result<void> try_set_iommu(u64 extension, bool *known);
-	// A driver's IOMMU with all groups attached.
+	// Opens an IOMMU of a driver and attaches all groups to it.
 	Result<RefPtr<ContainerIommu>> open_iommu(u64 extension, bool *known)
 		__must_hold(groups_lock_);
 	Result<void> attach_all(const ContainerIommu &iommu) __must_hold(groups_lock_);
@@ -110,8 +114,8 @@ private:
 
 	Mutex iommu_lock_{iommu_lock_class_};
 	List<IoctlGate> gates_ __guarded_by(iommu_lock_);
-	// That of the IOMMU that the container has. Ioctls read it without a
-	// lock; it is written under groups_lock_ and iommu_lock_.
+	// The gate of the IOMMU that the container has, or nullptr. Ioctls read
+	// it without a lock; it is written under groups_lock_ and iommu_lock_.
 	Atomic<IoctlGate *> gate_{nullptr};
 
 	RefCount refs_;

@@ -98,7 +98,7 @@ void Device::unregister()
 	bool interruptible = true;
 	bool unused = false;
 
-	// From now on nobody opens it anew: the users can only become fewer.
+	// From now on no search finds the device, so that users only leave.
 	membership_->remove_device(*this);
 	put_user();
 	unused = shim_device_try_wait(handle_);

@@ -8,7 +8,7 @@
 // A device can be opened while it is registered. users_ counts its files and
 // searches, and the registration itself; unregistering first takes the device
 // out of its group, so that no search finds it any more, then drops that one
-// and waits for the others. It is zero as long as the device is not registered.
+// and waits for the others. users_ is zero while the device is not registered.
 //
 // Invariants, whenever the set's lock is free:
 // - open_count_ is how many files it has, each of which has a user of its
@@ -119,14 +119,14 @@ public:
 		return pin_target_;
 	}
 
-	// Why it cannot pin: EINVAL if it is not open, its driver has no
-	// dma_unmap, or for no pages, E2BIG for fewer or for more than a page
-	// holds pointers to, ENOTTY.
+	// Why the device cannot pin: EINVAL if it is not open, if its driver
+	// has no dma_unmap, or if npages is 0; E2BIG if npages is negative or
+	// above VFIO_PIN_PAGES_MAX_ENTRIES; ENOTTY if the IOMMU driver cannot.
 	Error pin_error(int npages, page **pages) const;
 	void warn_of_unpin(int npages) const;
 
-	// Errors: EINVAL if not open or for no bytes, ENOTTY, what the IOMMU
-	// driver gives.
+	// Errors: EINVAL if not open or for no bytes, ENOTTY, those of the IOMMU
+	// driver.
 	Result<void> dma_rw(Iova iova, void *buffer, size_t size, bool write);
 
 private:
@@ -134,7 +134,9 @@ private:
 
 	Result<void> open_once();
 	void close_once();
-	Result<void> first_open(KvmRef &unused) __must_hold(set_->lock());
+	// Each passes a reference to the virtual machine out that the caller
+	// drops after the set's lock; first_open() does so if it fails.
+	Result<void> first_open(KvmRef &to_drop) __must_hold(set_->lock());
 	KvmRef last_close() __must_hold(set_->lock());
 	KvmRef end_open() __must_hold(set_->lock());
 	void set_open_count(u32 count) __must_hold(set_->lock());
@@ -154,7 +156,7 @@ private:
 	u32 open_count_ __guarded_by(set_->lock()) = 0;
 	// Borrowed from the group while open.
 	ContainerIommu *iommu_ = nullptr;
-	// Nowhere if the driver has no dma_unmap.
+	// Where the device pins; empty if it is closed or has no dma_unmap.
 	shim_pin_target pin_target_ = {};
 	// The virtual machine that the driver sees while open.
 	KvmRef kvm_ __guarded_by(set_->lock());

@@ -52,31 +52,32 @@ void Device::close_file()
 
 Result<void> Device::open_once()
 {
-	// Goes without our locks: it may be the last of its machine.
-	KvmRef unused;
+	// Dropped after the guard, without our locks: the last reference
+	// destroys the virtual machine.
+	KvmRef to_drop;
 	DeviceSetGuard guard(set_->lock());
 
 	if (open_count_ == 0)
-		return first_open(unused);
+		return first_open(to_drop);
 	set_open_count(open_count_ + 1);
 	return {};
 }
 
 void Device::close_once()
 {
-	// As in open_once().
-	KvmRef last;
+	// Dropped after the guard, as in open_once().
+	KvmRef to_drop;
 	DeviceSetGuard guard(set_->lock());
 
 	if (!check_open())
 		return;
 	if (open_count_ == 1)
-		last = last_close();
+		to_drop = last_close();
 	else
 		set_open_count(open_count_ - 1);
 }
 
-Result<void> Device::first_open(KvmRef &unused)
+Result<void> Device::first_open(KvmRef &to_drop)
 {
 	Group &group = *membership_.get();
 	Guard guard(group.lock());
@@ -84,13 +85,14 @@ Result<void> Device::first_open(KvmRef &unused)
 	// The container stays with the group, and its IOMMU with the container,
 	// as long as the group has the user that this file is.
 	iommu_ = group.iommu_locked().get();
-	// Only a driver that can be told to let go may pin.
+	// Only a driver that can be told to unpin may pin.
 	if (has(SHIM_DEVICE_DMA_UNMAP))
 		pin_target_ = iommu_->pin_target(group.kernel_group());
 
-	// Drivers see themselves as open, and may pin, while they open. So they
-	// may hear of unmaps before their open_device has begun. The machine is
-	// there for them until their close_device has returned.
+	// A driver may pin in its open_device, so the device counts as open and
+	// the IOMMU driver knows it before. Its dma_unmap may therefore be called
+	// before its open_device. The virtual machine stays until the driver's
+	// close_device has returned.
 	set_open_count(1);
 	kvm_ = group.share_kvm();
 	shim_device_set_kvm(handle_, kvm_.get());
@@ -99,7 +101,7 @@ Result<void> Device::first_open(KvmRef &unused)
 		const int opened = shim_device_open(handle_);
 
 		if (opened < 0) {
-			unused = end_open();
+			to_drop = end_open();
 			return Error::from_negative(opened);
 		}
 	}
@@ -115,8 +117,8 @@ KvmRef Device::last_close()
 	return end_open();
 }
 
-// Undoes what first_open() does around the driver. The caller drops what is
-// returned without our locks.
+// Undoes what first_open() does before it calls the driver. Returns the
+// reference to the virtual machine, which the caller drops without our locks.
 KvmRef Device::end_open()
 {
 	iommu_->device_closed(handle_);

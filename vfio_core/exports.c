@@ -214,13 +214,12 @@ EXPORT_SYMBOL_GPL(vfio_file_enforced_coherent);
 /**
  * vfio_file_set_kvm() - say which virtual machine a group's devices serve
  * @file: any file; nothing is done for other than a group's
- * @kvm: the machine, or NULL before it goes. The driver of a device that is
- *	 opened meanwhile finds it in the device, which holds a reference to it
- *	 until it is closed.
+ * @kvm: the machine, or NULL before it is destroyed. A device that is opened in
+ *	 between holds a reference to it until it is closed, and its driver
+ *	 finds it in the device's kvm.
  *
- * Context: may sleep. kvm->lock may be held, which drivers take while their
- * devices are opened and closed; the same goes for the other vfio_file_
- * functions.
+ * Context: may sleep. As with all vfio_file_ functions, the caller may hold
+ * kvm->lock, which drivers take while their devices are opened and closed.
  */
 void vfio_file_set_kvm(struct file *file, struct kvm *kvm)
 {
@@ -249,10 +248,10 @@ EXPORT_SYMBOL_GPL(vfio_file_has_dev);
  * @id: its id
  * @version: its version
  *
- * Context: may sleep.
- * The chain grows by a multiple of eight bytes, so that each capability begins
- * aligned where the chain does.
+ * The chain grows by a multiple of eight bytes, so that each capability is
+ * aligned to eight bytes if the chain is.
  *
+ * Context: may sleep.
  * Return: the capability, zero behind its header; or ERR_PTR of -ENOMEM, or of
  * -EINVAL for an impossible @size. The chain is freed and empty after an error.
  */
@@ -323,13 +322,14 @@ EXPORT_SYMBOL(vfio_set_irqs_validate_and_prepare);
  * @prot: IOMMU_READ and IOMMU_WRITE or-ed
  * @pages: room for @npage
  *
- * The driver must unpin what its dma_unmap() is told of. It may pin from its
- * open_device() until its close_device() returns, and dma_unmap() may be called
- * as soon and as long.
+ * The driver must unpin what its dma_unmap() is told of. It may pin from the
+ * start of its open_device() until its close_device() returns. dma_unmap() may
+ * be called in the same time, and shortly before open_device() is.
  *
  * Context: may sleep.
- * Return: @npage; -EINVAL, also for a driver without dma_unmap(); -E2BIG for too many, -ENOTTY if the IOMMU driver
- * cannot, or its error; nothing is pinned then.
+ * Return: @npage; or -EINVAL, also for a driver without dma_unmap(), -E2BIG for
+ * too many, -ENOTTY if the IOMMU driver cannot pin, or its error. Nothing is
+ * pinned after an error.
  */
 int vfio_pin_pages(struct vfio_device *device, dma_addr_t iova, int npage,
 		   int prot, struct page **pages)

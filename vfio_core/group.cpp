@@ -259,7 +259,8 @@ void Group::set_kvm(kvm *kvm)
 	kvm_ = kvm;
 }
 
-// Who set the machine takes it back with kvm_lock_ before it goes.
+// KVM calls set_kvm(nullptr), which takes kvm_lock_, before it frees a machine,
+// so that its memory is there while we hold the lock.
 KvmRef Group::share_kvm()
 {
 	const Guard guard(kvm_lock_);

@@ -12,10 +12,10 @@
 //
 // Locks: the group list's lock, a device set's lock, then lock_, then the
 // container's. devices_lock_ is innermost; a driver's match is called with it.
-// So is kvm_lock_, for what KVM tells the group and asks it: KVM does so with
-// kvm->lock held, and drivers take that in their open_device and close_device,
-// with lock_ held around them. What KVM asks for changes under lock_ and
-// kvm_lock_, and may be read under either.
+// kvm_lock_ is innermost too, and guards what KVM sets and reads. KVM calls with
+// kvm->lock held, which drivers take in their open_device and close_device, where
+// lock_ is held: so KVM's calls must not take lock_. container_ and iommu_group_
+// change under both lock_ and kvm_lock_, and may be read under either.
 #pragma once
 
 #include "container.hpp"
@@ -102,16 +102,17 @@ public:
 
 	RefPtr<ContainerIommu> iommu_locked() __must_hold(lock_);
 
-	// The virtual machine that its devices serve, unless it is going.
+	// The virtual machine that the group's devices serve; empty if there is
+	// none, or if it is being destroyed.
 	KvmRef share_kvm();
 
-	// For KVM. None takes lock_.
+	// Called by KVM, which may hold kvm->lock: none of them takes lock_.
 
 	IommuGroupRef share_iommu_group() __must_not_hold(kvm_lock_);
 	void set_kvm(kvm *kvm) __must_not_hold(kvm_lock_);
 
-	// Whether all DMA of it snoops caches, so that the user need not be let
-	// at instructions that flush them.
+	// Whether all DMA of the group snoops caches, so that its user needs no
+	// instructions that flush them.
 	bool enforced_coherent() __must_not_hold(kvm_lock_);
 
 	// The DMA of a group behind an IOMMU; nothing to do for others.
@@ -126,10 +127,10 @@ private:
 	Result<long> get_device_fd(UserVa arg);
 
 	void leave_container() __must_hold(lock_);
-	// Errors: ENODEV; what a driver's match gives.
+	// Errors: ENODEV; those of a driver's match.
 	Result<DeviceRef> find_device(char *name);
 
-	// container_, for those who hold kvm_lock_ alone.
+	// Reads container_ under kvm_lock_ alone; its annotation names lock_.
 	RefPtr<Container> container_for_kvm() const __must_hold(kvm_lock_) __no_lock_analysis
 	{
 		return container_;
@@ -151,7 +152,7 @@ private:
 	file *file_ __guarded_by(lock_) = nullptr;
 
 	Mutex kvm_lock_{kvm_lock_class_};
-	// Borrowed; who set it takes it back in time.
+	// Borrowed: KVM calls set_kvm(nullptr) before it frees the machine.
 	kvm *kvm_ __guarded_by(kvm_lock_) = nullptr;
 
 	Mutex devices_lock_{devices_lock_class_};

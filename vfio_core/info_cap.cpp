@@ -9,11 +9,12 @@ namespace vfio {
 
 constexpr size_t kHeaderSize = sizeof(vfio_info_cap_header);
 
-// Each capability takes a multiple of this, so that the next begins aligned for
-// the 64-bit fields that it may have.
+// Each capability is padded to a multiple of this, so that the next one is aligned
+// for its 64-bit fields.
 constexpr size_t kAlignment = sizeof(u64);
 
-// The buffer and the offsets in it are the driver's.
+// Headers are copied: the driver has the buffer too, and may have put a header
+// where it is not aligned.
 vfio_info_cap_header InfoChain::header_at(size_t offset) const
 {
 	vfio_info_cap_header header;

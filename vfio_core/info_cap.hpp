@@ -22,9 +22,9 @@ public:
 	{
 	}
 
-	// A capability of so many bytes, zero but for its header, and zeros up
-	// to a multiple of eight, where the next begins.
-	// Errors: ENOMEM, EINVAL if it does not hold its header.
+	// Adds a capability of size bytes, zero except for its header, and pads
+	// it with zeros to a multiple of eight bytes, where the next begins.
+	// Errors: ENOMEM, EINVAL if size is below the header's or too large.
 	Result<vfio_info_cap_header *> add(size_t size, u16 id, u16 version);
 
 	// A copy of a capability, but for its next. Errors: as above.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// IoctlGate: where ioctls of a container go in to its IOMMU. A gate counts
-// those inside, and so keeps its IOMMU for them when the container has lost
-// it. The gate outlives its IOMMU, as long as the container, so that an ioctl
-// may count itself in at a gate that has just closed, see that, and turn back.
+// IoctlGate: counts the ioctls of a container that are inside its IOMMU driver.
+// The gate keeps its IOMMU as long as ioctls are inside, even if the container
+// has lost that IOMMU. Gates live as long as the container: an ioctl may enter a
+// gate that has just been closed, see that, and leave again.
 //
-// A gate without an IOMMU is free for the next that the container gets.
+// A gate without an IOMMU is used again for the container's next IOMMU.
 #pragma once
 
 #include "iommu_driver.hpp"
@@ -26,31 +26,32 @@ public:
 		inside_.add(1);
 	}
 
-	// True if that was the last inside a closed gate; the caller then asks
-	// whether it is empty.
+	// Returns true if no ioctl is inside any more and the gate is closed;
+	// the caller then calls take_empty() under the container's iommu_lock_.
 	bool leave()
 	{
 		return inside_.add(-1) == kClosed;
 	}
 
-	// The container has lost the IOMMU; nobody finds the gate any more.
+	// The container has lost the IOMMU, and ioctls do not find the gate any
+	// more. Those that found it before may still enter.
 	void close()
 	{
 		inside_.set_bits(kClosed);
 	}
 
-	// Whether it is closed and nobody is inside. Says so to one caller only,
-	// who then takes the IOMMU out.
+	// Returns true if the gate is closed and no ioctl is inside, and only to
+	// one caller, who then takes the IOMMU out.
 	bool take_empty()
 	{
 		return inside_.replace(kClosed, 0);
 	}
 
-	// So that an ioctl has the gate alone to remember.
+	// Here so that an ioctl need remember only the gate.
 	Container &container;
 
-	// Changes under the container's iommu_lock_: it is put in before ioctls
-	// find the gate, and taken out when take_empty() says so.
+	// Changes under the container's iommu_lock_: set before ioctls can find
+	// the gate, and taken out after take_empty() has returned true.
 	RefPtr<ContainerIommu> iommu;
 
 private:

@@ -12,8 +12,9 @@ class KvmRef {
 public:
 	KvmRef() = default;
 
-	// Nothing for nullptr and for a machine that is being destroyed. The
-	// caller keeps the memory of the machine until this returns.
+	// Returns an empty KvmRef for nullptr and for a machine that is being
+	// destroyed. The caller sees to it that the machine's memory is not
+	// freed before this returns.
 	static KvmRef try_get(kvm *kvm)
 	{
 		KvmRef ref;

@@ -5,8 +5,8 @@
 #include "shim/kvm.h"
 
 /*
- * As <linux/kvm_host.h> declares them, which a kernel without KVM cannot
- * include. Each is called through symbol_get().
+ * Declared as in <linux/kvm_host.h>, which cannot be included where the kernel
+ * has no KVM. Each is called through symbol_get().
  */
 bool kvm_get_kvm_safe(struct kvm *kvm);
 void kvm_put_kvm(struct kvm *kvm);
@@ -19,7 +19,7 @@ bool shim_kvm_get(struct kvm *kvm)
 	if (!get)
 		return false;
 	got = get(kvm);
-	/* A reference that was got keeps the module by this one. */
+	/* With a machine, this reference to the module is kept until the put. */
 	if (!got)
 		symbol_put(kvm_get_kvm_safe);
 	return got;

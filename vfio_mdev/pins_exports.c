@@ -58,9 +58,9 @@ EXPORT_SYMBOL_GPL(mdev_pins_destroy);
  * @prot: IOMMU_READ, IOMMU_WRITE or both. More than before for a page that is
  *	  pinned is allowed if its mapping allows it
  *
- * The device is open: from open_device on (under the kernel's own vfio.ko of 6.1
- * when that has returned), no more after close_device. A page that is pinned
- * already is counted only. Locks that dma_unmap takes may not be held: as in
+ * May be called from open_device on (under the kernel's own vfio.ko of 6.1 only
+ * after open_device has returned) until close_device returns. For a page that is
+ * pinned already only the count is raised. Locks that dma_unmap takes may not be held: as in
  * vfio_pin_pages(), this may wait until an unmap is over.
  *
  * Context: may sleep.
@@ -71,7 +71,7 @@ EXPORT_SYMBOL_GPL(mdev_pins_destroy);
  * -EPERM if a mapping does not allow @prot;
  * -EOVERFLOW if a page is pinned 4194303 times already;
  * -EIO if @dma_dev has no address for a page;
- * -ENOMEM, and what else vfio_pin_pages() gives.
+ * -ENOMEM, and other errors of vfio_pin_pages().
  */
 int mdev_pins_pin(struct mdev_pins *pins, u64 iova, u64 npages, int prot)
 {

@@ -23,8 +23,8 @@ Type1 &core(type1 *handle)
 	case VFIO_UNMAP_ALL:
 		return 1;
 	case VFIO_TYPE1_NESTING_IOMMU:
-		// vfio.ko asks about no container in particular before it tries
-		// with the groups of one.
+		// Without a container the driver only says that it knows the
+		// type; vfio.ko then tries it with the container's groups.
 		return !type1 || type1->can_nest();
 	case VFIO_UPDATE_VADDR:
 		return type1 && type1->can_update_vaddr();

@@ -73,10 +73,11 @@ Result<void> Type1::get_dirty(const vfio_iommu_type1_dirty_bitmap_get &request)
 	return {};
 }
 
-// Puts what is dirty, from the first of left on, into a piece of the report,
-// or into ones, and takes it as reported. left becomes what remains; false if
-// nothing does. Between two pieces others may map and unmap, and a piece is as
-// of its own moment. Errors: EINVAL if tracking has stopped, EINTR.
+// Collects one piece of the report: the dirty pages from left.first on go into
+// report, or whole words of which all bits are set into ones, and count as
+// reported. Sets left to what remains; returns false if nothing does. Others may
+// map and unmap between two pieces: each shows the state when it is collected.
+// Errors: EINVAL if tracking has been stopped, EINTR.
 Result<bool> Type1::collect(DirtyReport &report, IovaRange &left, IovaRange *ones)
 {
 	const Guard guard(lock_);
@@ -84,8 +85,8 @@ Result<bool> Type1::collect(DirtyReport &report, IovaRange &left, IovaRange *one
 	if (!dirty_tracking_)
 		return Error(EINVAL);
 	for (DmaRange *dma = dmas_.first_in(left); dma; dma = next_in(*dma, left)) {
-		// Since the last piece a mapping may have come that reaches out of
-		// what is left, on either side.
+		// A mapping that was made since the last piece may begin before
+		// left, or end behind it.
 		IovaRange part{max(left.first, dma->range().first),
 			       min(left.last, dma->range().last)};
 
@@ -135,8 +136,9 @@ void Type1::mark_again(IovaRange range)
 		dma->mark_all_dirty();
 }
 
-// What goes with mappings that are the caller's, listed as victims; all of them
-// stay if it fails. Errors: EFAULT, EINVAL if tracking has stopped.
+// Reports what is dirty in victims, mappings that the caller is about to unmap;
+// they are busy, so that nobody else changes them. After an error the caller
+// keeps them all. Errors: EFAULT, EINVAL if tracking has been stopped.
 Result<void> Type1::report_victims(const List<DmaRange> &victims, DirtyReport &report, bool all)
 {
 	const DmaRange *dma = victims.front();
@@ -148,8 +150,8 @@ Result<void> Type1::report_victims(const List<DmaRange> &victims, DirtyReport &r
 		{
 			const Guard guard(lock_);
 
-			// The bits of a mapping are guarded even while it is busy:
-			// who stops the tracking frees them.
+			// lock_ guards the dirty bits even of a busy mapping:
+			// stop_dirty() frees them.
 			if (!dirty_tracking_)
 				return Error(EINVAL);
 			dma = collect_victims(victims, dma, report, left, all, &ones);
@@ -161,10 +163,11 @@ Result<void> Type1::report_victims(const List<DmaRange> &victims, DirtyReport &r
 	return {};
 }
 
-// Puts what is dirty of dma, of which left is not reported yet, and of those
-// behind it into a piece of the report, or into ones. Returns the mapping that
-// the next piece begins with, left being what is left of it; nullptr if this
-// was the last piece.
+// Collects one piece of the report of victims: the dirty pages of dma that lie in
+// left, then those of the mappings after it. Whole words of which all bits are
+// set go into ones, and end the piece. Returns the mapping with which the next
+// piece begins, and sets left to what remains of it; returns nullptr after the
+// last piece.
 const DmaRange *Type1::collect_victims(const List<DmaRange> &victims, const DmaRange *dma,
 				       DirtyReport &report, IovaRange &left, bool all,
 				       IovaRange *ones)

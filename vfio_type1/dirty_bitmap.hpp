@@ -12,9 +12,9 @@ namespace vfio {
 class DirtyBitmap : Pinned {
 public:
 	static constexpr u64 kBitsPerWord = 64;
-	// The UAPI's limits. Of the pages of one mapping: what a signed 32-bit
-	// count can reach. Of a bitmap that is asked for: its words, which have
-	// room for one page more.
+	// The UAPI's limits. kMaxBits: pages of one mapping, the largest signed
+	// 32-bit number. kMaxBytes: the bitmap of a request; its last word has
+	// room for one page more than kMaxBits.
 	static constexpr u64 kMaxBits = 0x7fff'ffff;
 	static constexpr u64 kMaxBytes = (kMaxBits + 1) / 8;
 

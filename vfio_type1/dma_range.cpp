@@ -139,7 +139,8 @@ void DmaRange::mark_dirty(IovaRange part, unsigned int pgshift)
 		mark_all_dirty();
 }
 
-// What is reported of the middle alone stays dirty: too much, not too little.
+// Cuts part off all_dirty_part_. A part in its middle cannot be cut off and is
+// reported again: too much, not too little.
 void DmaRange::clear_all_dirty(IovaRange part)
 {
 	IovaRange &dirty = all_dirty_part_;

@@ -321,8 +321,9 @@ private:
 	u64 count_external(IovaRange part) const;
 	void clear_all_dirty(IovaRange part);
 
-	// Whether there is a part all of whose pages count as dirty. Reports go
-	// upwards and piece by piece, and cut off what they have told.
+	// Whether all pages of all_dirty_part_ count as dirty, whatever the bits
+	// say. Reports proceed upwards, piece by piece, and each cuts off what
+	// it has reported.
 	bool all_dirty_ = false;
 	// What pins may not ask for: bits of prot, and kLeaving.
 	u32 refused_;

@@ -46,9 +46,9 @@ IovaRange Domain::aperture() const
 
 namespace {
 
-// The smallest block that has a range: a power of two bytes, at a multiple of
-// it. IOMMUs flush such blocks, and some drivers flush the wrong one if they
-// are asked for another range.
+// Returns the smallest block that contains a range. The size of a block is a
+// power of two, and it is aligned to its size. IOMMUs flush such blocks, and some
+// drivers flush the wrong one if they are asked for a range that is none.
 constexpr IovaRange block_around(IovaRange range)
 {
 	const u64 differ = range.first.value ^ range.last.value;
@@ -64,9 +64,9 @@ static_assert(block_around({{kU64Max - 0xfff}, {kU64Max}}) ==
 	      IovaRange{{kU64Max - 0xfff}, {kU64Max}});
 static_assert(block_around(kAllIova) == kAllIova);
 
-// Unmaps ranges in the order of their addresses, and ends with a flush: when
-// it has gone no device reaches what was mapped there. It is one flush, but for
-// ranges that lie in more than one block of SHIM_MAX_FLUSH bytes.
+// Unmaps ranges, which the caller passes in ascending order, and flushes at the
+// latest in its destructor: afterwards no device reaches what was mapped there.
+// There is one flush for each block of SHIM_MAX_FLUSH bytes that has ranges.
 class Unmapper : Pinned {
 public:
 	explicit Unmapper(iommu_domain *domain) : domain_(domain)

@@ -88,8 +88,8 @@ public:
 	// Unmaps a whole dma range; no device reaches it afterwards.
 	void unmap(const DmaRange &dma);
 
-	// The same for a list of dma ranges that is in the order of their
-	// addresses, with one flush of the IOMMU.
+	// Does the same for a list of dma ranges in ascending order, with one
+	// flush of the IOMMU unless they are terabytes apart (SHIM_MAX_FLUSH).
 	void unmap_all(const List<DmaRange> &dmas);
 
 	GroupList groups;

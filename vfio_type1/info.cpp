@@ -9,14 +9,14 @@ namespace vfio {
 namespace {
 
 // The chain, in a buffer of its own, before it is known whether it fits the
-// caller's. Offsets count from the start of the info structure. A capability
-// begins at a multiple of eight, as its 64-bit fields want it.
+// caller's. Offsets count from the start of the info structure. Each
+// capability begins at a multiple of eight bytes, for its 64-bit fields.
 class CapChain : Pinned {
 public:
 	static constexpr size_t kStart = sizeof(vfio_iommu_type1_info);
 	static_assert(kStart % sizeof(u64) == 0);
 
-	// What a capability of so many bytes takes.
+	// Bytes that a capability of this size takes in the chain, with padding.
 	static constexpr size_t room_for(size_t size)
 	{
 		return (size + sizeof(u64) - 1) & ~(sizeof(u64) - 1);
@@ -53,7 +53,7 @@ public:
 		append(&capability, sizeof(capability));
 	}
 
-	// More bytes of the last capability, and zeros up to the next one.
+	// Adds bytes to the last capability, padded to a multiple of eight.
 	void append(const void *data, size_t size)
 	{
 		const size_t padded = room_for(size);

@@ -142,7 +142,7 @@ Result<void> Type1::restore_vaddr(IovaRange range, UserVa uva)
 
 	const Result<void> changed = dma->change_owner(owner, uva);
 	if (changed.error() == Error(ENOMEM))
-		owner->report_lack(any_group(), "keep", dma->charged(), true);
+		owner->log_enomem(any_group(), "keep", dma->charged(), true);
 	TRY(changed);
 	last_owner_ = vfio::move(owner);
 	dma->vaddr_invalid = false;

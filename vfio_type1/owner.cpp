@@ -31,7 +31,7 @@ Result<void> Owner::charge(u64 npages) const
 		shim_mm_account(process_.mm, process_.leader, npages, no_limit_));
 }
 
-void Owner::report_lack(iommu_group *group, const char *doing, u64 npages, bool over_limit) const
+void Owner::log_enomem(iommu_group *group, const char *doing, u64 npages, bool over_limit) const
 {
 	char device[SHIM_DEVICE_NAME];
 	shim_task_info task;

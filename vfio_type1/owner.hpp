@@ -67,10 +67,11 @@ public:
 			uncharge_other(npages);
 	}
 
-	// Logs why pages were not to be had: the owner is over his limit, or
-	// there is no memory. group is one of those that they were for, doing
-	// what a caller asked for.
-	void report_lack(iommu_group *group, const char *doing, u64 npages, bool over_limit) const;
+	// Logs that npages pages could not be had, and why: over_limit means
+	// that the owner is over RLIMIT_MEMLOCK, else there is no memory. group
+	// is one that the pages were for. doing is the verb of the message, "map"
+	// for example.
+	void log_enomem(iommu_group *group, const char *doing, u64 npages, bool over_limit) const;
 
 private:
 	static Result<void> make_of_caller(RefPtr<Owner> &known);

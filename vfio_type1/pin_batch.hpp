@@ -20,9 +20,9 @@ inline PinRun run_of(u64 pfn_and_marks, u64 npages)
 	return {pfn, npages, PinKind::kCounted};
 }
 
-// Pins from the caller's own address space, or from another. Protection keys,
-// which are about what a thread's own instructions reach, are not asked: where
-// they keep the short way out, the other one goes.
+// Pins from the caller's own address space, or from another one. Protection keys
+// do not count, as they restrict only a thread's own loads and stores: where one
+// makes shim_pin_own() fail, shim_pin_remote() pins, which looks at no keys.
 inline long pin_in(mm_struct *mm, u64 uva, u64 npages, bool dirty, u64 *handles)
 {
 	if (mm == shim_current_mm()) [[likely]] {
@@ -34,12 +34,13 @@ inline long pin_in(mm_struct *mm, u64 uva, u64 npages, bool dirty, u64 *handles)
 	return shim_pin_remote(mm, uva, npages, dirty, handles);
 }
 
-// The mmap lock is held while the page table of so many pages is read.
+// The most pages that are looked up while the mmap lock is held once.
 constexpr u64 kMostBorrowed = (u64{1} << 30) / kPageSize;
 
-// What is at uva if it is no page to pin, but a device's memory perhaps: as much
-// of npages as is in one piece.
-// Errors: what pinning gave; EFAULT for memory that could be pinned.
+// Looks up what could not be pinned at uva, a device's memory for example.
+// Returns the contiguous run that begins there, of npages at most.
+// Errors: error, which is what pinning returned, if there is no such memory;
+// EFAULT for memory that could be pinned.
 inline Result<PinRun> borrow(mm_struct *mm, u64 uva, u64 npages, bool dirty, long error)
 {
 	u64 pfn = 0;
@@ -68,8 +69,8 @@ public:
 				shim_unpin(run.first().value, run.npages(), dirty_);
 	}
 
-	// Pins up to npages from uva on, when it is empty; what is in one piece
-	// without struct pages may be more than there is room for.
+	// Pins up to npages from uva on; the batch is empty. A run without
+	// struct pages may be longer than what the array has room for.
 	Result<void> fill(UserVa uva, u64 npages)
 	{
 		const long got =

@@ -48,8 +48,8 @@ void Type1::let_go(DmaRange &dma)
 }
 
 // Pins pages of a mapping that is held and charges its owner, unless a hardware
-// domain has them, for which they are charged already. Gives the charge.
-// Errors: as pinning and charging give; nothing is done then.
+// domain has them, for which they are charged already. Returns how many
+// pages it has charged. Errors: those of pinning and charging, with nothing done.
 Result<u64> Type1::pin_and_charge(iommu_group *group, const DmaRange &dma, bool mapped,
 				  ExternalPages &pages)
 {
@@ -64,7 +64,7 @@ Result<u64> Type1::pin_and_charge(iommu_group *group, const DmaRange &dma, bool 
 	if (pinned)
 		unpin_external(dma, pages);
 	if (result.error() == Error(ENOMEM))
-		dma.owner().report_lack(group, "pin", pages.npages, pinned);
+		dma.owner().log_enomem(group, "pin", pages.npages, pinned);
 	return result.error();
 }
 
@@ -122,7 +122,7 @@ Result<void> Type1::pin_part(iommu_group *group, Iova iova, u64 npages, u32 prot
 		if (added.error() == Error(EEXIST))
 			continue;
 		if (added.error() == Error(ENOMEM))
-			dma.owner().report_lack(group, "pin", absent, false);
+			dma.owner().log_enomem(group, "pin", absent, false);
 		return added;
 	}
 	return {};
@@ -218,7 +218,7 @@ inline Result<void> Type1::pin_held(DmaRange &dma, bool mapped, Iova iova, u64 *
 		return put_held(dma, kPinNone, Error(EAGAIN));
 	}
 
-	// The long way also says in the log why not.
+	// pin_any() then tries again, and logs why if it fails, too.
 	if (!owner.charge(!mapped).ok()) [[unlikely]]
 		return put_held(dma, page, Error(EAGAIN));
 	{

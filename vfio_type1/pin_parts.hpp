@@ -16,7 +16,7 @@ class Batch;
 void unpin_runs(PinRuns &runs, bool dirty);
 
 // What the parts of a dma range, pinned at one time, tell each other: the
-// first error, on which all stop, and whether charging gave it.
+// first error, on which all stop, and whether charging failed for the limit.
 class Outcome : Pinned {
 public:
 	void fail(Error error)
@@ -27,14 +27,14 @@ public:
 					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 	}
 
-	// The owner may not be charged for more.
+	// The owner could not be charged: RLIMIT_MEMLOCK.
 	void fail_over_limit()
 	{
 		over_limit_.store(true);
 		fail(Error(ENOMEM));
 	}
 
-	// Of an ENOMEM, when all parts have stopped.
+	// Whether an ENOMEM is of RLIMIT_MEMLOCK; known when all have stopped.
 	bool over_limit() const
 	{
 		return over_limit_.load();
@@ -122,7 +122,7 @@ public:
 	// thread.
 	void pin(mm_struct *mm);
 
-	// Whether the owner may not be charged for all of it.
+	// Whether pin() has failed because the owner is over RLIMIT_MEMLOCK.
 	bool over_limit() const
 	{
 		return outcome_.over_limit();

@@ -12,8 +12,8 @@ namespace {
 // A thread more is worth its while for so many pages.
 constexpr u64 kPagesAWorker = (u64{128} << 20) / kPageSize;
 
-// What a worker could not take over from its caller keeps the caller from having
-// workers: pages would come from elsewhere, or be charged to others.
+// A caller that has something which a worker cannot take over gets no workers:
+// their pages would come from other nodes, or be charged to other groups.
 u32 workers_for(u64 npages)
 {
 	const u64 most = npages / kPagesAWorker;
@@ -26,8 +26,9 @@ u32 workers_for(u64 npages)
 		min<u64>(most, min(asked ? asked : shim_caller_cpus(), kMaxWorkers)));
 }
 
-// The usual page of a mapping that has no other. False if it is another, or
-// cannot be pinned or charged like this; nothing is done then.
+// Pins and charges a mapping of one page in the usual case. Returns false, with
+// nothing done, if the page is not an ordinary one of the caller's, or cannot be
+// pinned or charged.
 bool pin_single(DmaRange &dma)
 {
 	const bool dirty = dma.writable();
@@ -52,7 +53,7 @@ bool pin_single(DmaRange &dma)
 	return true;
 }
 
-// over_limit says of ENOMEM that the owner was over the limit.
+// over_limit is set to whether an ENOMEM means that the owner is over the limit.
 Result<void> pin_all(DmaRange &dma, mm_struct *mm, bool &over_limit)
 {
 	const u64 npages = dma.range().npages();
@@ -94,7 +95,7 @@ Result<void> pin_range(DmaRange &dma, iommu_group *group)
 	unpin_range(dma);
 	dma.uncharge_to(charged_before);
 	if (pinned.error() == Error(ENOMEM))
-		dma.owner().report_lack(group, "map", dma.range().npages(), over_limit);
+		dma.owner().log_enomem(group, "map", dma.range().npages(), over_limit);
 	return pinned;
 }
 
@@ -105,8 +106,8 @@ u64 word_of(const PinRun &run)
 	return run.first().value | static_cast<u64>(run.kind()) << kPinKindShift;
 }
 
-// Pages that are not ordinary, in the array that shim_page_pfns() gave: as pfns
-// with their kinds. Gives how many count.
+// Puts the kind of each page beside its pfn, in words that shim_page_pfns() has
+// filled. Returns how many pages are charged.
 u64 tell_kinds(u64 *words, u64 npages)
 {
 	u64 counted = 0;
@@ -120,7 +121,7 @@ u64 tell_kinds(u64 *words, u64 npages)
 	return counted;
 }
 
-// A page that cannot be pinned, for which pinning gave an error.
+// Looks up a page that could not be pinned; error is what pinning returned.
 Result<void> borrow_external(mm_struct *mm, u64 uva, bool dirty, long error, u64 *handle, u64 *word)
 {
 	const PinRun run = TRY(borrow(mm, uva, 1, dirty, error));

@@ -11,8 +11,8 @@ namespace vfio {
 
 // Pins all of a dma range, which is the caller's alone, into its pins, and
 // charges the owner for what counts and is not charged yet. On error nothing
-// is pinned or charged. group is one that it is for: the log names a device of
-// it if there is no memory.
+// is pinned or charged. group is one that the pages are for: if there is no
+// memory, the log names one of its devices.
 // Errors: EFAULT for memory that is not there or may not be written, ENOMEM
 // (also over RLIMIT_MEMLOCK), ENODEV if the process has gone, EINTR.
 Result<void> pin_range(DmaRange &dma, iommu_group *group);

@@ -68,7 +68,7 @@ public:
 
 	// The ioctls, their structures copied in and their flags known.
 	Result<void> map_dma(const vfio_iommu_type1_dma_map &map);
-	// Gives the bytes that were unmapped. bitmap is for
+	// Returns the bytes that were unmapped. bitmap is for
 	// VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP, or nullptr.
 	Result<u64> unmap_dma(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap *bitmap);
 	Result<void> start_dirty();
@@ -80,7 +80,7 @@ public:
 	void detach_group(iommu_group *group);
 	Result<iommu_domain *> domain_of(iommu_group *group);
 
-	// Writes handles of the pages (shim/pin.h). Gives npages or a negative
+	// Writes handles of the pages (shim/pin.h). Returns npages or a negative
 	// errno.
 	int pin_pages(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles);
 	void unpin_pages(Iova iova, u32 npages);
@@ -98,7 +98,7 @@ private:
 		return !domains_.empty();
 	}
 
-	// Requires hardware().
+	// A group behind an IOMMU, for the log. Requires hardware().
 	iommu_group *any_group() const __must_hold_shared(groups_lock_)
 	{
 		return domains_.front()->groups.front()->group;

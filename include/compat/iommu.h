@@ -37,16 +37,16 @@ static inline ssize_t compat_iommu_map_sg(struct iommu_domain *domain,
 }
 
 /*
- * Gathers of what is unmapped. Drivers flush whenever the pieces of a gather
- * are not adjacent or differ in the size of their pages. Those of x86 (VT-d,
- * AMD's, virtio's, Hyper-V's) leave that, or lose nothing by it, in queued
- * mode, and look only at the range when the gather is synced: so there one
- * sync of a block around all of it does. Drivers elsewhere may queue
- * invalidations while they unmap, by the size of the pages (Arm), and are left
- * to gather in their own way.
+ * Gathers what is unmapped for one flush. Drivers flush early whenever the next
+ * piece is not adjacent to the others or has pages of another size. The drivers
+ * of x86 (VT-d, AMD, virtio, Hyper-V) do not do so in queued mode, or it does no
+ * harm there, and a sync looks only at the gather's range: so on x86 the unmaps
+ * are queued, and one sync flushes a block around all of them. Drivers of other
+ * architectures may queue invalidations while they unmap, by the size of the
+ * pages (Arm), and gather in their own way.
  *
- * It is not ended by iommu_flush_iotlb_all(): VT-d's driver before 6.10 leaves
- * out the TLBs of devices there, if the IOMMU is in caching mode.
+ * iommu_flush_iotlb_all() cannot stand for the sync: before 6.10 VT-d's driver
+ * leaves out devices' own TLBs there, if the IOMMU is in caching mode.
  */
 static inline void compat_gather_init(struct iommu_iotlb_gather *gather)
 {

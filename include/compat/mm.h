@@ -25,20 +25,22 @@ static inline long compat_pin_user_pages_remote(struct mm_struct *mm,
 /*
  * A long-term pin for reading is to be of memory that the process keeps: where
  * its next write would give it another page, the pin breaks copy-on-write. The
- * kernel does so for all pages from 6.2 on; before that for anonymous ones, and
- * the zero page, pages of a private mapping's file and their like stay behind
- * with whoever pinned them.
+ * kernel does so for all pages from 6.2 on. Before 6.2 it does so for anonymous
+ * pages only: of the zero page and of the file pages of a private mapping the
+ * pin keeps the old page when the process gets a new one.
  *
- * compat_unshare_pinned() mends what pin_user_pages_fast() or
- * pin_user_pages_remote() has pinned by @flags for reading, @pinned pages from
- * @start on, or not pinned if @pinned is an error. It returns how many stay
- * pinned, from the first on; what comes next is for the caller to pin and mend
- * anew. Shared mappings are left as they are, and not written to. Memory that
- * userfaultfd write-protects cannot be mended: -EFAULT. The caller of
- * compat_unshare_pinned_locked() holds the mmap lock for reading.
+ * compat_unshare_pinned() is called after pin_user_pages_fast() or
+ * pin_user_pages_remote() with @flags. @pinned is what that returned: how many
+ * pages are pinned from @start on, or an error, which is returned as it is. The
+ * function unpins pages that the process would not keep, and pins those that it
+ * gets instead. It returns how many pages are pinned now, from the first on; the
+ * caller calls both functions again for the rest. Shared mappings are left as
+ * they are, and not written to. Memory that userfaultfd write-protects cannot be
+ * unshared: -EFAULT. The caller of compat_unshare_pinned_locked() holds the mmap
+ * lock for reading.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
-/* The first of pages from @from on that the kernel has not unshared itself. */
+/* Returns the first index from @from on of a page that is not anonymous. */
 static inline long compat_skip_anon(struct page **pages, long from, long pinned)
 {
 	while (from < pinned && PageAnon(pages[from]))
@@ -47,9 +49,9 @@ static inline long compat_skip_anon(struct page **pages, long from, long pinned)
 }
 
 /*
- * Pins pages of the huge page at @start that the process may not write, the one
- * kind that cannot be forced. A fault can unshare it, but also end for another
- * reason with nothing done, so what is pinned tells whether it has.
+ * Pins pages of the hugetlb page at @start, which the process may not write. This
+ * is the one kind of memory for which FOLL_FORCE fails. A fault can unshare the
+ * page, but may also end with nothing done: the pinned page shows whether it did.
  */
 static inline long compat_pin_unshared_huge(struct vm_area_struct *vma,
 					    unsigned long start, long npages,
@@ -72,7 +74,10 @@ static inline long compat_pin_unshared_huge(struct vm_area_struct *vma,
 	}
 }
 
-/* Pins at least the page at @start, writable as a debugger would make it. */
+/*
+ * Pins pages from @start on, at least one. FOLL_FORCE breaks copy-on-write even
+ * where the process may not write, as it does for a debugger.
+ */
 static inline long compat_pin_unshared(struct vm_area_struct *vma,
 				       unsigned long start, long npages,
 				       struct page **pages)
@@ -117,7 +122,7 @@ static inline long compat_unshare_pinned(struct mm_struct *mm,
 					 unsigned int flags,
 					 struct page **pages)
 {
-	/* Mostly there is nothing to do, and no lock to take. */
+	/* Most often all are anonymous, and no lock is needed. */
 	if ((flags & FOLL_WRITE) ||
 	    compat_skip_anon(pages, 0, pinned) >= pinned)
 		return pinned;
@@ -145,13 +150,13 @@ static inline long compat_unshare_pinned(struct mm_struct *mm,
 #endif
 
 /*
- * What a VM_PFNMAP mapping has from @address on: the pfn there, and how many
- * pages, up to @npages, which are all in the mapping, are in one piece from it.
- * Before 6.12 it is found in the PTEs of one page of the page table, under their
- * lock; from 6.12 on follow_pfnmap_start() tells, one page at a time before 6.15
- * and as far as a frame goes since. Called with the mmap lock held for reading.
- * Returns -EFAULT for what may not be written, another errno for what is not
- * there yet.
+ * Looks up a VM_PFNMAP mapping at @address: stores the pfn, and returns how many
+ * pages from there on are contiguous, @npages at most; all of these must lie in
+ * the mapping. Before 6.12 this reads PTEs in one page of the page table, under
+ * its lock. From 6.12 on it calls follow_pfnmap_start(), for one page at a time
+ * before 6.15, and for all that one entry of the page table maps since. The
+ * caller holds the mmap lock for reading. Returns -EFAULT if @write is set and
+ * the page is read-only, another errno if no page is there yet.
  */
 static inline long compat_follow_pfnmap_once(struct vm_area_struct *vma,
 					     unsigned long address, long npages,
@@ -199,10 +204,10 @@ static inline long compat_follow_pfnmap_once(struct vm_area_struct *vma,
 }
 
 /*
- * The same through mappings that follow on one another, and what is not there
- * yet is faulted in, during which the mmap lock may be dropped and taken again.
- * Returns how many pages are in one piece, or what keeps the first from being
- * mapped: -EFAULT, or what the fault gave.
+ * Does the same across adjacent mappings, and faults in pages that are not there
+ * yet, for which the mmap lock may be dropped and taken again. Returns how many
+ * pages are contiguous; or, if there is no first page, -EFAULT or the error of
+ * the fault.
  */
 static inline long compat_follow_pfnmap(struct mm_struct *mm,
 					unsigned long start, long npages,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a task has in kernels that are configured for it. */
+/* Attributes of a task that only some configurations of the kernel have. */
 #ifndef COMPAT_TASK_H
 #define COMPAT_TASK_H
 

@@ -45,7 +45,7 @@ struct shim_gather {
 #define SHIM_MAX_RUNS SHIM_SCATTERLISTS_A_PAGE
 
 /*
- * Bytes that shim_domain_flush() takes at once. VT-d's driver in 6.1 counts
+ * The most bytes that one shim_domain_flush() takes. VT-d's driver in 6.1 counts
  * the pages of a flush in 32 bits, and rounds them up to a power of two.
  */
 #define SHIM_MAX_FLUSH (1ULL << 42)
@@ -73,12 +73,12 @@ void shim_domain_free(struct iommu_domain *domain);
  * shim_domain_enable_nesting() - ask for a two-stage domain
  * @domain: a domain that nothing is attached to
  *
- * Return: 0 or a negative errno; kernels without it give -ENODEV.
+ * Return: 0 or a negative errno; -ENODEV in kernels without it.
  */
 int shim_domain_enable_nesting(struct iommu_domain *domain);
 
 /**
- * shim_domain_can_nest() - whether the domain's IOMMU has two-stage domains
+ * shim_domain_can_nest() - whether the domain's IOMMU supports nesting
  * @domain: the domain
  */
 bool shim_domain_can_nest(const struct iommu_domain *domain);
@@ -144,8 +144,8 @@ void shim_gather_init(struct shim_gather *gather);
  * shim_domain_unmap() - unmap a range, and leave the flush for later
  * @domain: the domain
  * @iova: first I/O address
- * @size: bytes; on the bounds of what was mapped, or at multiples of
- *        SHIM_MAX_FLUSH, which no page of an IOMMU reaches over
+ * @size: bytes; both ends of the range are ends of what was mapped, or multiples
+ *        of SHIM_MAX_FLUSH, which no page of an IOMMU crosses
  * @gather: collects what the flush needs
  *
  * Devices may go on reaching the memory until shim_domain_flush().
@@ -160,12 +160,12 @@ u64 shim_domain_unmap(struct iommu_domain *domain, u64 iova, u64 size,
  * shim_domain_flush() - make unmapped ranges unreachable
  * @domain: the domain
  * @gather: what was unmapped; to be initialised anew before it is used again
- * @first: first address of a block that has all of it
+ * @first: first address of a block that contains all that was unmapped
  * @last: last address of the block
  *
- * The block is of a power of two bytes, at a multiple of that, and is
- * SHIM_MAX_FLUSH at most. The IOMMU's own TLB and those of devices (ATS) forget
- * it: when this returns, no device can reach what was mapped there.
+ * The size of the block is a power of two, SHIM_MAX_FLUSH at most, and the block
+ * is aligned to its size. It is invalidated in the IOMMU's TLB and in devices'
+ * own TLBs (ATS): when this returns, no device can reach what was mapped there.
  *
  * Context: may sleep.
  */
@@ -226,6 +226,7 @@ int shim_group_reserved(struct iommu_group *group,
 				     const struct shim_reserved_region *region),
 			void *arg);
 
+/* Room for a device's name; a longer one is cut. */
 #define SHIM_DEVICE_NAME 40
 
 /**

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * References to virtual machines of KVM, which may be a module: vfio.ko works
- * without it, and has its functions only as long as a machine exists.
+ * References to virtual machines of KVM. KVM may be a module: vfio.ko works
+ * without it, and keeps it loaded only while it holds such a reference.
  */
 #ifndef SHIM_KVM_H
 #define SHIM_KVM_H
@@ -13,7 +13,7 @@ struct kvm;
 SHIM_BEGIN
 
 /**
- * shim_kvm_get() - keep a virtual machine, and KVM's module
+ * shim_kvm_get() - take a reference to a virtual machine, and KVM's module
  * @kvm: the machine; its memory stays until this returns
  *
  * Context: may sleep.

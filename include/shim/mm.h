@@ -71,7 +71,7 @@ struct shim_task_info {
 };
 
 /**
- * shim_task_describe() - what a line of the log says of a task
+ * shim_task_describe() - collect what a line of the log says of a task
  * @task: a task with a reference
  * @info: where to put it
  */

@@ -29,13 +29,12 @@ SHIM_BEGIN
  * @write: whether they will be written
  * @pages: room for @npages handles
  *
- * What is pinned is what the process has from now on, whatever it writes:
- * copy-on-write is broken now, for reading too. Shared memory is not made dirty
- * by that.
+ * Copy-on-write is broken now, for reading too, so that the pages stay the
+ * process's own when it writes to them later. This makes no shared memory dirty.
  *
  * Context: may sleep, takes the mmap lock.
  * Return: how many were pinned, from the first on, at least one; or -EFAULT,
- * -ENOMEM, -EINTR and what else faulting can give.
+ * -ENOMEM, -EINTR and other errors of faulting.
  */
 long shim_pin_own(u64 uva, u64 npages, bool write, u64 *pages);
 
@@ -57,7 +56,7 @@ long shim_pin_remote(struct mm_struct *mm, u64 uva, u64 npages, bool write,
  * shim_page_run() - the contiguous pages at the front of an array
  * @pages: handles of pinned pages
  * @count: how many, at least one
- * @pfn: where to put the first's pfn, with the marks that all of them have
+ * @pfn: where to put the pfn of the first page, with the marks of all of them
  *
  * Context: any.
  * Return: how many pages are contiguous and have the same marks, at least one.
@@ -90,15 +89,15 @@ u64 shim_page_pfn(u64 page);
  * @uva: page aligned user address
  * @npages: how many at most, at least one
  * @write: whether they will be written
- * @pfn: where to put the first's pfn, with the marks that all of them have
+ * @pfn: where to put the pfn of the first page, with the marks of all of them
  *
  * For VM_PFNMAP mappings: a device's BAR, say. Faults pages in if need be;
  * takes no reference. The mmap lock is held for all of it.
  *
  * Context: may sleep, takes the mmap lock.
  * Return: how many pages are contiguous and have the same marks, from the first
- * on; or -EFAULT if there is no such mapping at @uva or it is read-only, or what
- * else faulting can give.
+ * on; or -EFAULT if there is no such mapping at @uva or it is read-only, or
+ * another error of faulting.
  */
 long shim_follow_pfns(struct mm_struct *mm, u64 uva, u64 npages, bool write,
 		      u64 *pfn);

@@ -37,7 +37,7 @@ enum {
 	SHIM_DEVICE_LOGGING = 1 << 11,
 	/* Its bus driver does power management. */
 	SHIM_DEVICE_PM = 1 << 12,
-	/* It is told of unmaps, and so may pin. */
+	/* Its driver is told of unmaps, and so may pin. */
 	SHIM_DEVICE_DMA_UNMAP = 1 << 13,
 };
 

@@ -16,12 +16,13 @@ SHIM_BEGIN
  * @run: the function
  * @arg: its argument
  *
- * It has the caller's credentials, scheduling policy, nice value, I/O priority
- * and I/O control group, and the memory nodes that the caller's cpuset allows;
- * it runs on those CPUs of the node where the caller is that the caller may run
- * on. Its memory is charged to the control group of the address space, its time
- * to the caller's groups of cgroup v1; with v2 there is no way to. No signal
- * reaches it. What else it does not have shim_worker_cannot_take() tells.
+ * The worker has the caller's credentials, scheduling policy, nice value, I/O
+ * priority and I/O control group, and the memory nodes that the caller's cpuset
+ * allows. Of the CPUs that the caller may run on, it runs on those of the node
+ * where the caller is now. Its memory is charged to the control group of the
+ * address space, its time to the caller's groups of cgroup v1; v2 has no way for
+ * that. No signal reaches it. shim_worker_cannot_take() tells what the worker
+ * would lack.
  *
  * Context: a process; may sleep.
  * Return: the worker, or NULL if there is no memory or no thread.
@@ -49,11 +50,11 @@ void shim_worker_join(struct shim_worker *worker);
 /** shim_caller_cpus() - how many CPUs a worker of the caller may run on */
 u32 shim_caller_cpus(void);
 
-/* The caller's set_mempolicy(), which its threads alone can have. */
+/* The caller has a memory policy of its own, by set_mempolicy(). */
 #define SHIM_CALLER_MEMPOLICY 1
 /* The caller is scheduled by a real-time policy or a deadline. */
 #define SHIM_CALLER_REALTIME 2
-/* The control group that the caller's new hugetlb pages are charged to. */
+/* The caller's new hugetlb pages are charged to a group other than root. */
 #define SHIM_CALLER_HUGETLB_GROUP 4
 /* Memory for the caller must not wait for disks: PR_SET_IO_FLUSHER, say. */
 #define SHIM_CALLER_NOIO 8

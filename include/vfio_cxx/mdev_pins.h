@@ -25,8 +25,8 @@
  *	stop_using_all();
  *	mdev_pins_drop(pins, 0, U64_MAX);
  *
- * They may be destroyed when the device is closed, by its remove() or release()
- * say, and must be there when it is opened: dma_unmap may be called before
+ * They may be destroyed while the device is closed, in its remove() or release()
+ * for example, and must exist before it is opened: dma_unmap may be called before
  * open_device is.
  *
  * All functions may sleep and be called by several threads at a time, from
