@@ -4,7 +4,7 @@
 # the file of that name beside this one; `make -C $KDIR M=$PWD modules` does
 # the same without it. `make help` lists the targets.
 
-# The kernel's build takes no such path. Without this line it fails further on, in many.
+# The kernel's build cannot handle such a path; without this check it fails later, in many lines.
 ifneq ($(words $(CURDIR))$(findstring :,$(CURDIR)),1)
 $(error the kernel's build cannot work in a path with a space or a colon: move "$(CURDIR)")
 endif
@@ -14,7 +14,7 @@ endif
 for-people := all modules modules_install install uninstall clean help
 choice := $(if $(filter-out $(for-people),$(MAKECMDGOALS)),kdir,target)
 
-# What was last built for people; install and uninstall alone take it up.
+# Names the kernel of the last build for people; only install and uninstall read it.
 built-for := build/built-for
 ifeq ($(KDIR)$(filter-out modules_install install uninstall clean,$(or $(MAKECMDGOALS),all)),)
 last := $(shell cat $(built-for) 2>/dev/null)
@@ -31,7 +31,7 @@ endif
 # DKMS passes KERNELRELEASE; the kernel's build knows it.
 MAKEOVERRIDES := $(filter-out KDIR=% KERNELRELEASE=%,$(MAKEOVERRIDES))
 
-# Who has no home has the cache here.
+# Without a writable home directory the cache is in the tree.
 ifeq ($(XDG_CACHE_HOME)$(shell test -w "$$HOME" && echo home),)
 export XDG_CACHE_HOME := $(CURDIR)/.cache
 endif
@@ -50,19 +50,19 @@ ifeq ($(choice),target)
 	@mkdir -p build && echo '$(KDIR)' >$(built-for)
 endif
 
-# Says what is wrong where nothing can be built; and for which kernel, if not the running one,
-# and without what.
+# Fails with the reason if nothing can be built. Else says which kernel is built for, if it is not
+# the running one, and which modules are left out.
 .PHONY: headers
 headers:
 	@$(kernel-env) $(choice) >/dev/null
-	@test -w . || { echo "no right to write in $(CURDIR), where the modules are built" >&2; exit 1; }
+	@test -w . || { echo "cannot write to $(CURDIR), where the modules are built" >&2; exit 1; }
 	@KDIR='$(KDIR)' tools/kernel-env modules | sed -n 's/^without \(.*\)/This kernel has no \1, so ours is left out./p'
 
 # Into updates/ of the kernel in KDIR, beside the distribution's modules; depmod prefers it.
 modules_install: modules
 	+@tools/install modules '$(KDIR)'
 
-# Before the build, what would make it vain.
+# Fails before the build if its result could not be installed.
 .PHONY: may-install
 may-install: | headers
 	@tools/install check '$(KDIR)'
@@ -138,7 +138,7 @@ help:
 	@echo '  make check-fresh    make demo in a bare Debian 12, as root; check-fresh-all: make check too'
 	@echo '  make check-install  installing, by make and by DKMS, in a bare Debian 12, as root'
 	@echo '  make install      into updates/ of the kernel of the last make, or KDIR, and depmod'
-	@echo '  make uninstall    the way back'
+	@echo '  make uninstall    remove them again: modprobe takes the distribution'\''s'
 	@echo '  make modules_install INSTALL_MOD_PATH=DIR'
 	@echo '  make host-test    the C++ core on this machine, with sanitizers'
 	@echo '  make lint         all lint; each lint-* runs alone:'

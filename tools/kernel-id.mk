@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Kbuild rules, for the Kbuild file of a module after its list of objects: all are built anew when
-# the kernel is another one than last time. Kbuild goes by times and command lines, and those are
-# the same for two flavours of one package: the objects of the one would be linked for the other.
+# Kbuild rules that rebuild all objects of a module if the kernel is another one than last time. The
+# Kbuild file of the module includes them after its list of objects. Kbuild itself compares times and
+# command lines, which are the same for two flavours of one package: it would link the objects of
+# one flavour for the other.
 
 kernel-id := $(abspath $(objtree)) $(shell cat Module.symvers include/config/auto.conf | cksum)
 
-# NAME.mod.o is compiled where no file of ours is read.
+# No rule of ours can name NAME.mod.o, which Kbuild compiles later: it is removed.
 quiet_cmd_kernel_id =
       cmd_kernel_id = rm -f $(obj)/*.mod.o; echo '$(kernel-id)' >$@
 

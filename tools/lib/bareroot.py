@@ -55,7 +55,7 @@ def cache():
 
 
 def machine_apt():
-    """What this machine's apt is set up with, and every other needs to reach the same archive."""
+    """The options of this machine's apt that the bare root's needs, too, to reach the archive."""
     dump = subprocess.run(["apt-config", "dump", "--no-empty"], check=True, text=True,
                           stdout=subprocess.PIPE).stdout.splitlines()
     return [line for line in dump
@@ -127,7 +127,7 @@ def link_debs(source, target):
 
 class BareRoot:
     def __init__(self):
-        # One that was killed could not remove its own.
+        # Roots of runs that were killed are still there.
         for left in os.listdir(cache()):
             if (found := re.fullmatch(r"root-(\d+)-.*", left)) and not os.path.exists(f"/proc/{found[1]}"):
                 remove(os.path.join(cache(), left))

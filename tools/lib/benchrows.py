@@ -106,7 +106,7 @@ def results(stock, ours, bars):
     for section in SECTIONS:
         found = []
         as_stock = bars == "stock" and section.title == INSTRUCTIONS
-        # A TLB that is never told to forget is a fault and no saving.
+        # No invalidation of a device's TLB at all is a fault, not a saving.
         least = 1 if section is DEVICE_TLBS else 0
         for row in section.rows:
             if row.key not in ours or row.key not in stock:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Reads what test programs print: TAP, GoogleTest's own format, Python's unittest -v.
 
-A guest that fell silent is run once more by tools/vm, which says "# again:"; what a program's TAP
-had by then, from its "TAP version" on, does not count.
+tools/vm runs a guest that fell silent once more, and prints "# again:" before; what the first run
+printed, from its "TAP version" on, does not count.
 
 parse() gives a Report; problems() says what is wrong with it beyond failed tests: a plan that
 does not fit, a test that began and did not end, a skip without a reason, nothing run at all.
