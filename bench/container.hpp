@@ -14,8 +14,10 @@ class Container {
   // Of the first PCI device that vfio-pci drives, or the one that has a TLB of its own. Throws what
   // fails.
   Container();
-  // Of the first such device with that number, in hexadecimal as sysfs has it, and its name.
+  // Returns the PCI address of the first device that vfio-pci drives and whose device ID, in
+  // hexadecimal as in sysfs, begins with number.
   static std::string find_device(const std::string& number);
+  // Returns the number of the IOMMU group of the device at that PCI address.
   static std::string group_of(const std::string& name);
   // Of the group of that number.
   explicit Container(const std::string& group);

@@ -168,7 +168,7 @@ Memory::Memory(Layout layout, std::size_t size) : layout_(layout), size_(size) {
   runs_ = count_runs();
   const std::size_t npages = size / kPage;
   const std::size_t huge = huge_bytes();
-  // Some are neighbours by chance, and of few pages a few.
+  // Some pages are neighbours by chance; in small memories these are up to four.
   const bool as_wanted = layout == Layout::kScattered    ? huge == 0 && runs_ + 4 > npages * 49 / 50
                          : layout == Layout::kContiguous ? huge == 0 && runs_ <= size / kHugePage
                          : layout == Layout::kThp        ? huge == size

@@ -290,8 +290,8 @@ static void mock_iotlb_sync(struct iommu_domain *domain,
 }
 
 /*
- * As that of VT-d in 6.1, in caching mode: it leaves out the TLBs of devices,
- * so that nothing is out of reach by it.
+ * As VT-d's driver of 6.1 does in caching mode, this leaves out devices' own
+ * TLBs: devices still reach what was unmapped.
  */
 static void mock_flush_iotlb_all(struct iommu_domain *domain)
 {

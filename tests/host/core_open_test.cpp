@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// What surrounds a driver's open_device and close_device: the IOMMU knows the
-// device, the virtual machine is held, nobody opens it that is going. And what
-// ioctls that take long keep of a container.
+// What holds around a driver's open_device and close_device: the IOMMU driver
+// knows the device, the virtual machine is held, and nobody opens a device that is
+// being unregistered. Also: how long ioctls keep a container's IOMMU.
 #include <algorithm>
 #include <array>
 
@@ -125,7 +125,7 @@ TEST_F(CoreOpen, AMachineIsHeldWhileOpen)
 	EXPECT_EQ(machine.refs, 0);
 	EXPECT_EQ(device->kvm_set, nullptr);
 
-	// One that is being destroyed is none.
+	// A machine that is being destroyed is not taken.
 	vfio_core_file_set_kvm(group_file, &machine);
 	const int third = open_device(group);
 	ASSERT_GE(third, 0);
@@ -279,7 +279,7 @@ TEST_F(CoreOpen, NestingIsWhatSetIommuDoes)
 		mock::close(each);
 }
 
-// Devices that no IOMMU confines have none that could nest.
+// Without a group behind an IOMMU nothing could nest.
 TEST_F(CoreOpen, NestingNeedsAnIommu)
 {
 	::device plain{"emulated", nullptr, true};

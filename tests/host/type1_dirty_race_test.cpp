@@ -115,8 +115,8 @@ TEST_F(Type1DirtyRace, NeighboursInTheLastOnesPlace)
 	EXPECT_EQ(c.unmap_all(), static_cast<s64>(2401 * kPage));
 }
 
-// It begins before what is left of the request, and ends behind it. What was
-// not asked of it is told the next time.
+// The new mapping begins before the part still to be reported, and ends behind
+// it. Its other pages are reported the next time.
 TEST_F(Type1DirtyRace, BisectedMappingIsToldOfTheRestAlone)
 {
 	Bitmap bitmap(3, 0), whole(5, 0);
@@ -170,8 +170,8 @@ TEST_F(Type1DirtyRace, TrackingStops)
 	EXPECT_EQ(c.unmap_all(), static_cast<s64>(65 * kPage)) << "nothing was unmapped";
 }
 
-// Two reports of one mapping. One fails after it took the bits of the first
-// piece as told; the other must not take as told what it has not.
+// Two reports of one mapping. One fails after it has cleared the bits of the first
+// piece; the other must clear no bits that it does not report.
 TEST_F(Type1DirtyRace, ReportThatFailsBesideAnother)
 {
 	constexpr u64 kPiece = 8 * kPage; // bits in a page
@@ -217,8 +217,8 @@ TEST_F(Type1DirtyRace, NoMemoryForBitsInAReport)
 	EXPECT_EQ(bitmap[0] & 0x80, 0x80u) << "page 7 was written behind the report's back";
 }
 
-// A device is asked to unpin what is unmapped, with no lock held that would keep
-// mappings as they are. What comes in their place decides then.
+// A device is asked to unpin what is being unmapped, with no lock held that would
+// keep the mappings as they are. Afterwards the unmap looks at them anew.
 class Type1AskedAgain : public Type1DirtyRace {
 protected:
 	void SetUp() override
@@ -294,7 +294,7 @@ TEST_F(Type1AskedAgain, NothingIsLeft)
 	EXPECT_EQ(bitmap, Bitmap(3, 0));
 }
 
-// What comes is pinned in its turn, and the device is asked again.
+// The new mapping is pinned, too, and the device is asked again.
 TEST_F(Type1AskedAgain, WhatComesIsPinned)
 {
 	replace = [this] {

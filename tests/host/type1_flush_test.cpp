@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Flushes of the IOMMU: what is unpinned was flushed before, which the mock
-// judges by the block that each flush is for; and how many there are.
+// Flushes of the IOMMU: pages are flushed before they are unpinned, for which the
+// mock looks at the block of each flush; and how many flushes there are.
 #include "type1_container.hpp"
 
 namespace {
@@ -52,7 +52,7 @@ TEST_F(Type1Flush, OneOfAnUnmap)
 	EXPECT_EQ(flushes(), 3u) << "whatever the number of mappings";
 }
 
-// What is far apart is not one block that a driver could count the pages of.
+// Mappings that are far apart are not in one block of SHIM_MAX_FLUSH bytes.
 TEST_F(Type1Flush, OneForEachFarBlock)
 {
 	ASSERT_EQ(c.map(0, uva(0), kPage), 0);

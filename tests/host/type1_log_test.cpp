@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// What the log says of pages that were not to be had: for whom, how many, and
-// which of the two causes it was.
+// What the log says when pages cannot be mapped or pinned: for whom, how many, and
+// which cause, RLIMIT_MEMLOCK or memory.
 #include "type1_container.hpp"
 
 namespace {

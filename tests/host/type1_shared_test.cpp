@@ -3,9 +3,9 @@
 // Threads that do random things to one container, and what must hold in any
 // order: after an unmap returned none of its pages is pinned; nothing is
 // written outside a bitmap, and no bit set where nothing is ever mapped; a
-// call fails only for what the others, or calls that are made to fail, can be
-// the reason; in the end nothing is pinned or charged. The mock sees a page
-// unpinned that some domain still maps. No warning is expected: the device
+// call fails only with an error that the other threads, or an injected failure,
+// can cause; in the end nothing is pinned or charged. The mock reports a page
+// that is unpinned while some domain still maps it. No warning is expected: the device
 // does what the kernel asks of drivers.
 //
 // Runs with ASan and with TSan. HOST_TEST_SEED gives the threads' choices
@@ -250,7 +250,7 @@ void Type1Shared::own(u64 owner, Rng rng)
 			unmapped = c->unmap(area(owner), kArea * kPage);
 			judge("unmap of an area", unmapped);
 		}
-		// EFAULT may have come when all was done but telling how much.
+		// EFAULT may mean that all is unmapped, but the size was not copied.
 		failed = failing() && unmapped < 0;
 		while (unmapped < 0) {
 			unmapped = c->unmap(iova, npages * kPage);
@@ -259,7 +259,7 @@ void Type1Shared::own(u64 owner, Rng rng)
 		}
 		expect(unmapped == static_cast<s64>(npages * kPage) || (failed && !unmapped),
 		       "not unmapped as mapped");
-		// What the device is unpinning itself goes before that call returns.
+		// The device may be about to unpin by itself: wait for that.
 		driver->finish_calls();
 		for (u64 i = 0; i < npages; i++)
 			expect(mock::phys::pins(kPfn + page + i) == 0,
@@ -344,7 +344,7 @@ void Type1Shared::drive(Rng rng)
 	}
 }
 
-// Of another make, so that it brings a domain of its own.
+// The group is behind another kind of IOMMU, so that it gets its own domain.
 void Type1Shared::join_and_leave(Rng rng)
 {
 	const mock::As as_process(&process);

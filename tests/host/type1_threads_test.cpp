@@ -160,7 +160,8 @@ TEST_F(Type1Threads, OneContainer)
 	c.reset();
 }
 
-// This binary has no ASan, so that it sees a core that hides from it.
+// This binary is built without ASan: a core that frees only under ASan, and keeps
+// memory otherwise, fails here.
 TEST_F(Type1Threads, WhatIsUnmappedIsFreed)
 {
 	iommu_group group(&hardware);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What open_device() and close_device() do more if a test asks for it: pin, as
+ * What open_device() and close_device() do in addition if a test asks: pin, as
  * drivers do that set up a ring there, and take the lock of the virtual
  * machine, as drivers do that register with it.
  */
@@ -13,7 +13,7 @@
 
 #define PATIENCE_MS 5000
 
-/* Only tries, so that a deadlock ends. */
+/* Gives up after PATIENCE_MS, so that a deadlock ends. */
 static int take_kvm_lock(struct testdev *td)
 {
 #if IS_ENABLED(CONFIG_KVM)

@@ -61,12 +61,12 @@ struct vfio_testdev_open_errno {
 	__s32 open_errno; /* negative errno, 0: opens succeed again */
 };
 
-/* What open_device() does more, and close_device() where that makes sense. */
+/* What open_device() and close_device() do in addition. */
 enum {
 	VFIO_TESTDEV_ACT_PIN = 1, /* open pins npage pages of iova */
 	/*
-	 * Both wait for delay_ms, then take and let go kvm->lock; open fails
-	 * with -ETIMEDOUT if it cannot have it for five seconds.
+	 * Open and close wait for delay_ms, then take and release kvm->lock.
+	 * Open fails with -ETIMEDOUT if it does not get the lock in 5 seconds.
 	 */
 	VFIO_TESTDEV_ACT_KVM_LOCK = 2,
 };

@@ -81,9 +81,8 @@ struct Extension {
 };
 
 // Without an IOMMU, UPDATE_VADDR and DMA_CC cannot be told. The emulated VT-d
-// has no snoop control, so coherency is not enforced, and no domain of two
-// stages for NESTING. Numbers 11 and 12 mean
-// nothing to any 6.1 driver.
+// has no snoop control, so coherency is not enforced, and no two-stage domains
+// for NESTING. Numbers 11 and 12 mean nothing to any 6.1 driver.
 const Extension kExtensions[] = {
     {1, "TYPE1", 1, 1},        {2, "SPAPR_TCE", 0, 0},
     {3, "TYPE1v2", 1, 1},      {4, "DMA_CC", 0, 0},

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // A device with a TLB of its own (ATS) behind an IOMMU in caching mode, as in a
-// guest: whatever is unpinned is out of the IOMMU's TLB first, and out of the
-// device's. In the machines of vm-args.ats and vm-args.ats-amd.
+// guest: before memory is unpinned, it is flushed from the IOMMU's TLB and from
+// the device's. For the machines of vm-args.ats and vm-args.ats-amd.
 #include <algorithm>
 
 #include "invalidations.hpp"
@@ -39,7 +39,7 @@ class DeviceTlb : public testing::Test {
     });
   }
 
-  // For each flush of the IOMMU's TLB one of the device's, and one at least.
+  // There is a flush of the IOMMU's TLB, and with each a flush of the device's.
   static void expect_reached(const Invalidations& found) {
     EXPECT_GE(found.iotlb, 1u);
     EXPECT_EQ(found.device_tlb, found.iotlb);
@@ -103,7 +103,8 @@ TEST_F(DeviceTlb, UnmapWithADirtyBitmap) {
   }));
 }
 
-// The other group's device has left, and nothing is out of step by that.
+// Both TLBs are flushed alike while another group's device, without a TLB, is
+// behind the same IOMMU, and after it has left.
 TEST_F(DeviceTlb, UnmapBesideAnotherGroup) {
   REQUIRE_EDUS(1);
   const PciDevice edu = edus()[0];
@@ -118,8 +119,8 @@ TEST_F(DeviceTlb, UnmapBesideAnotherGroup) {
   expect_reached(unmap(0, 0, 2 * kPage, VFIO_DMA_UNMAP_FLAG_ALL));
 }
 
-// What arrives in memory. Not behind AMD's IOMMU: that of QEMU 7.2 takes a
-// device behind a port for another, and translates nothing for it.
+// What the device writes to memory. Not behind AMD's IOMMU: that of QEMU 7.2
+// takes a device behind a port for another one, and does not translate for it.
 using DeviceTlbDma = DeviceTlb;
 
 size_t bytes_set(const uint8_t* page) {

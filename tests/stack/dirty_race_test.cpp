@@ -127,8 +127,8 @@ TEST_F(DirtyRace, ManyMappingsTakeTheLastOnesPlace) {
     ASSERT_EQ(word(bits, i), kCanaryWord) << i << ", behind the bitmap";
 }
 
-// A mapping that begins before what is left of the request is told from there
-// on only: the words before it have been written.
+// Of a mapping that begins before the part still to be reported only that part
+// is reported: the words before it have been written.
 TEST_F(DirtyRace, AMappingThatBeginsEarlierTakesTheLastOnesPlace) {
   SKIP_ON_STOCK(kWhy);
   constexpr uint64_t kLast = 2 * kBits;
@@ -172,7 +172,7 @@ TEST_F(DirtyRace, TrackingStopsInAReport) {
       << "the rest was not told";
 }
 
-// UNMAP with a bitmap: what goes is the caller's alone meanwhile.
+// UNMAP with a bitmap: others wait for the mappings that are being unmapped.
 TEST_F(DirtyRace, UnmapKeepsOthersOut) {
   SKIP_ON_STOCK(kWhy);
   constexpr uint64_t kLast = 2 * kBits;
@@ -198,8 +198,8 @@ TEST_F(DirtyRace, UnmapKeepsOthersOut) {
   unmap(kLast, 320);
 }
 
-// The bits of a device that pins are memory of the kernel's, which goes when
-// tracking stops.
+// The dirty bits of pages that a device has pinned are in memory that the
+// kernel frees when tracking stops.
 class DirtyRaceOfPins : public OneTestdev {};
 
 TEST_F(DirtyRaceOfPins, TrackingStopsInAnUnmap) {

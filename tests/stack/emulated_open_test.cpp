@@ -67,7 +67,8 @@ TEST_F(EmulatedOpen, WhatIsNotMappedCannotBePinned) {
   EXPECT_EQ(pin(s->device(), kIova, 1), 1);
 }
 
-// Nothing is left of the device in the IOMMU, which would call it.
+// When the open fails, the IOMMU driver forgets the device, and does not call
+// its dma_unmap later.
 TEST_F(EmulatedOpen, FailsAfterThePin) {
   pin_at_open(4);
   dev->fail_open(EIO);
@@ -83,7 +84,7 @@ TEST_F(EmulatedOpen, FailsAfterThePin) {
   EXPECT_EQ(locked_pages(), before + 4);
 }
 
-// Its driver could not be told to let go, whoever else could.
+// A driver without dma_unmap could not be told to unpin, though the other can.
 TEST(EmulatedOpenKinds, DeviceWithoutDmaUnmapCannotPinBesideOneThatHas) {
   Testdev full, quiet({.kind = VFIO_TESTDEV_NO_UNMAP});
   ASSERT_TRUE(full.ok() && quiet.ok());
@@ -101,7 +102,7 @@ TEST(EmulatedOpenKinds, DeviceWithoutDmaUnmapCannotPinBesideOneThatHas) {
   char byte = 0;
   EXPECT_OK(dma_read(s.device(1), kIova, &byte, 1)) << "copying needs no pin";
   EXPECT_EQ(byte, 5);
-  // What a wrong module let it pin goes before the unmap, which would not end.
+  // If a faulty module has let it pin, the unmap would not end: close it first.
   s.device_fd(1).reset();
   EXPECT_EQ(unmap_dma(s.container(), kIova, m.size()).size, m.size());
   EXPECT_EQ(locked_pages(), before);

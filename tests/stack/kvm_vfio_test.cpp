@@ -249,7 +249,7 @@ class KvmVfioLock : public KvmVfio {
     act.delay_ms = 1000;
     dev.act(act);
   }
-  // Until the driver is about to take the lock for the nth time.
+  // Waits until the driver is about to take the lock for the nth time.
   void await(uint32_t waits) {
     for (int i = 0; i < 1000 && dev.stats().waits < waits; i++) usleep(10000);
     EXPECT_EQ(dev.stats().waits, waits);

@@ -53,8 +53,8 @@ class LogMemlock : public OneEdu {
            " bytes: error -12";
   }
 
-  // The call fails with ENOMEM and is logged in one line. What was logged just
-  // before may keep it out of the log: then it is done again later.
+  // The call fails with ENOMEM and is logged in one line. The kernel limits how
+  // many lines are logged, so a call that is not logged is repeated later.
   template <class Call>
   void expect_logged(const std::string& expected, Call call) {
     for (int tries = 0; tries < 15; tries++) {

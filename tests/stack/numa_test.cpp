@@ -26,7 +26,7 @@ namespace {
 
 constexpr uint64_t kIova = 0x100000000;
 constexpr uint64_t kMiB = 1 << 20;
-// As large as two threads pin together.
+// So large that two threads pin it.
 constexpr uint64_t kSize = 256 * kMiB;
 
 long set_policy(int mode, unsigned long nodes) {
@@ -43,7 +43,8 @@ long run_on(unsigned cpu) {
   return sched_setaffinity(0, sizeof set, &set) < 0 ? -errno : 0;
 }
 
-// How many pages of the memory are on each node; elsewhere: not there.
+// How many pages of the memory are on each node; elsewhere counts those that
+// are on neither, or not present.
 struct Placement {
   uint64_t on[2] = {}, elsewhere = 0;
   std::set<int> errors;  // why some are elsewhere
@@ -244,7 +245,8 @@ TEST_F(NumaWorkers, TakeTheCallersPlaceAndPriority) {
       });
 }
 
-// Nobody pins for a caller whose ways a thread could not take over.
+// No thread pins for a caller with a memory policy, which it could not take
+// over.
 TEST_F(NumaWorkers, NoneForACallerWithAPolicy) {
   in_child([&] {
     ASSERT_OK(set_policy(MPOL_INTERLEAVE, 3));

@@ -64,12 +64,12 @@ class GuardedBitmap {
   std::vector<uint64_t> memory_;
 };
 
-// GET_BITMAP of the bitmap's pages from iova on; size and pgsize of the bitmap
-// may be given otherwise than right. Returns the ioctl's result.
+// GET_BITMAP of the bitmap's pages from iova on. A test may pass a wrong page
+// size, or a wrong size of the bitmap. Returns the ioctl's result.
 long get_bitmap(int container, uint64_t iova, GuardedBitmap& bitmap,
                 uint64_t pgsize = kPage,
                 std::optional<uint64_t> bytes = std::nullopt);
-// UNMAP_DMA with GET_DIRTY_BITMAP of the same.
+// UNMAP_DMA with GET_DIRTY_BITMAP of the same pages.
 Unmapped unmap_bitmap(int container, uint64_t iova, GuardedBitmap& bitmap,
                       uint64_t pgsize = kPage);
 

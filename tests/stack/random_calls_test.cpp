@@ -32,11 +32,12 @@ constexpr uint64_t kSteps = 300;
 constexpr uint64_t kChunk = 25;   // steps that are observed together
 constexpr uint64_t kLimit = 220;  // pages that may be locked
 
-// Where mappings lie. Slots of 64 pages, for dirty pages; pages in any place;
-// and around what x86's interrupts and the VT-d of QEMU leave of IOVAs.
+// Where mappings lie: in slots of 64 pages, for dirty bitmaps; at any page of
+// an area; and at the edges of the valid IOVAs (x86's interrupt window, and the
+// end of the aperture of QEMU's VT-d).
 constexpr uint64_t kSlots = 0x10000000, kSlotCount = 6, kSlot = 64;
 constexpr uint64_t kDense = 0x20000000, kDensePages = 40;
-// (Below its end: with what lies behind it 6.1 takes a group, and fails later.)
+// None lies behind the aperture: 6.1 would let a group join, and fail later.
 constexpr uint64_t kEdges[] = {0, 0xfee00000 - 4 * kPage,
                                0xfef00000 - 2 * kPage,
                                (1ull << 39) - 20 * kPage};
@@ -87,7 +88,7 @@ class World {
   void info_step();
   void do_unmap(uint64_t iova, uint64_t size, uint32_t flags);
   void forget(uint64_t first, uint64_t size);
-  // Where most often something is mapped.
+  // Returns IOVA and pages of a range, most often of a mapping.
   std::pair<uint64_t, uint64_t> any_range();
   std::pair<uint64_t, uint64_t> slot_range();
   void see_bitmap(const GuardedBitmap& bitmap);
@@ -324,7 +325,7 @@ void World::dirty_step() {
   }
 }
 
-// Some group but the first, which keeps the IOMMU, comes or goes.
+// A group joins or leaves; not the first, which keeps the container's IOMMU.
 void World::group_step() {
   Member& member = members_[1 + random_.below(members_.size() - 1)];
   if (!member.attached) {

@@ -36,7 +36,7 @@ class Testdev {
   std::string node() const;
   vfio_testdev_stats stats() const;
   void fail_open(int error);  // positive errno, 0: no more
-  // What the driver does more when it is opened from now on, and closed.
+  // What the driver does in addition at each open and close from now on.
   void act(vfio_testdev_act what);
   long destroy();  // may block; the destructor then does nothing
 

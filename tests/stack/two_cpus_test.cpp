@@ -7,7 +7,7 @@
 //   nothing is ever mapped;
 // - when UNMAP has returned, no pin is left on its pages, and no device, the
 //   edu's DMA or an emulated one's write, changes them any more;
-// - each call fails, if at all, for a reason that the others can be;
+// - a call fails only with an error that the other threads can cause;
 // - in the end what is pinned and charged is what it was.
 // The same holds on the distribution's modules.
 #include <fcntl.h>
@@ -29,9 +29,9 @@ namespace {
 constexpr uint64_t kSeeds = 3;
 constexpr auto kTime = std::chrono::seconds(5);
 
-// Areas of IOVAs, each of kArea pages: one that belongs to each owner thread,
-// then one for which two threads fight. Behind the first half of each nothing
-// is ever mapped.
+// Areas of IOVAs, each of kArea pages: one for each owner thread, then one in
+// which two threads replace each other's mappings. In the second half of each
+// area nothing is ever mapped.
 constexpr uint64_t kIova = 0x20000000;
 constexpr int kOwners = 2;
 constexpr uint64_t kArea = 128, kUsed = kArea / 2;
@@ -127,7 +127,7 @@ bool TwoCpus::all_bytes(const Memory& memory, uint8_t value) {
                      [value](uint8_t byte) { return byte == value; });
 }
 
-// Maps memory of its own, unmaps it, and has it to itself from then on.
+// Maps memory of its own and unmaps it; from then on nobody else may write it.
 void TwoCpus::own_once(int owner, Random& random) {
   const uint64_t npages = 1 + random.below(random.one_in(4) ? kUsed : 8);
   // The first time, so that it is seen at least once that the edu does reach
@@ -229,7 +229,7 @@ void TwoCpus::track(Random random) {
             start ? dirty_start(container()) : dirty_stop(container()));
       continue;
     }
-    // From an area on, so that no mapping is cut at the front.
+    // Begins where an area does, so that no mapping is split at the front.
     const uint64_t from = random.below(kAreas);
     const uint64_t npages = random.one_in(2)
                                 ? (1 + random.below(kAreas - from)) * kArea -
@@ -346,7 +346,7 @@ TEST_P(TwoCpusRandom, ShareAContainer) {
   EXPECT_EQ(outstanding_pins(), pins_before);
 }
 
-// That the seal, by which the threads look for pins, sees one.
+// Checks that F_SEAL_WRITE, by which the threads look for pins, notices one.
 TEST_F(TwoCpus, ASealSeesAPin) {
   FilePages pages(3);
   ASSERT_TRUE(pages.ok());

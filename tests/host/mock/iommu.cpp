@@ -173,7 +173,8 @@ int shim_domain_map_runs(iommu_domain *domain, u64 iova, const shim_pin_run *run
 	return 0;
 }
 
-// In a gather that must be initialised anew; else it counts.
+// storage[0] of a gather counts its unmaps, and is this once it has been flushed:
+// then it must be initialised again.
 constexpr u64 kNoGather = u64{1} << 32;
 
 // Takes the PTEs out. Devices reach the pages until the flush.
@@ -209,7 +210,7 @@ void shim_gather_init(shim_gather *gather)
 	gather->storage[0] = 0;
 }
 
-// Only what lies in the block is gone then.
+// Devices reach only what lies in the block no more.
 void shim_domain_flush(iommu_domain *domain, shim_gather *gather, u64 first, u64 last)
 {
 	const std::lock_guard guard(domain->mutex);

@@ -90,7 +90,7 @@ struct mm_struct {
 	std::atomic<bool> out_of_memory = false;
 	// The most pages that one call pins.
 	u64 pin_batch = ~u64{0};
-	// Protection keys keep the process itself from pinning from there on.
+	// From this address on shim_pin_own() fails, as behind a protection key.
 	u64 closed_from = ~u64{0};
 	// How often memory without struct pages was looked up.
 	std::atomic<u64> follows = 0;
@@ -154,8 +154,8 @@ private:
 	const u64 address_;
 };
 
-// Before the nth copy to userspace from now on, which waits for it, body() runs
-// in a thread of its own: what others do to the core at that moment.
+// The nth copy to userspace from now on first runs body() in another thread and
+// waits for it: so a test decides what others do to the core at that moment.
 void before_copy_out(u64 nth, std::function<void()> body);
 
 // A struct page, as drivers get it.

@@ -218,7 +218,7 @@ void mock::before_copy_out(u64 nth, std::function<void()> body)
 	copies_until_meanwhile = nth;
 }
 
-// Others may come here while body() runs, which counts no more then.
+// body() may copy to userspace, too: the count is 0 then, so that it runs once.
 static void run_meanwhile()
 {
 	if (copies_until_meanwhile == 0 || --copies_until_meanwhile != 0)
