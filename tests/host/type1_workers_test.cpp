@@ -138,7 +138,8 @@ TEST_F(Type1Workers, WithoutThreadsTheCallerDoesAll)
 
 TEST_F(Type1Workers, NoneForACallerWhoCannotBeStoodInFor)
 {
-	for (u32 has : {SHIM_CALLER_MEMPOLICY, SHIM_CALLER_REALTIME, SHIM_CALLER_HUGETLB_GROUP}) {
+	for (u32 has : {SHIM_CALLER_MEMPOLICY, SHIM_CALLER_REALTIME, SHIM_CALLER_HUGETLB_GROUP,
+			SHIM_CALLER_NOIO}) {
 		process.task.worker_cannot_take = has;
 		mock::plan.fail(mock::Fail::kWorker, 1);
 		EXPECT_EQ(map(), 0);

@@ -4,7 +4,9 @@
 // it afterwards is what devices read. 6.1 pins what is there (the zero page, a
 // page of the file), and the first write moves the process to another page.
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include <atomic>
 #include <chrono>
@@ -257,6 +259,41 @@ TEST_F(Type1Private, PinnedAtAttach) {
   }
   device.reset();
   ASSERT_OK(unset_container(group));
+}
+
+// Nobody may copy a page for the process that it wants to be asked for first.
+// Pages that are its own already need no copy.
+TEST_F(Type1Private, WriteProtectedByUserfaultfd) {
+  Memory m = looked_at(Memory(8 * kPage));
+  for (uint64_t page : {0, 1, 2, 3}) *m.at(page * kPage) = 1;
+  Fd fd(static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK)));
+  const uffdio_range all = {reinterpret_cast<uint64_t>(m.data()), m.size()};
+  uffdio_api api = {
+      .api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP, .ioctls = 0};
+  uffdio_register watched = {
+      .range = all, .mode = UFFDIO_REGISTER_MODE_WP, .ioctls = 0};
+  uffdio_writeprotect protect = {.range = all,
+                                 .mode = UFFDIO_WRITEPROTECT_MODE_WP};
+  ASSERT_OK(call(fd, UFFDIO_API, &api));
+  ASSERT_OK(call(fd, UFFDIO_REGISTER, &watched));
+  ASSERT_OK(call(fd, UFFDIO_WRITEPROTECT, &protect));
+  const uint64_t locked = locked_pages();
+  const int64_t pins = outstanding_pins();
+
+  for (uint64_t first : {0, 4})
+    EXPECT_ERR(EFAULT, map_dma(s.container(), m.at(first * kPage), kIova,
+                               (8 - first) * kPage, VFIO_DMA_MAP_FLAG_READ));
+  EXPECT_EQ(locked_pages(), locked);
+  EXPECT_EQ(outstanding_pins(), pins);
+  ASSERT_OK(map_dma(s.container(), m.data(), kIova, 4 * kPage,
+                    VFIO_DMA_MAP_FLAG_READ));
+  EXPECT_EQ(unmap_dma(s.container(), kIova, 4 * kPage).size, 4 * kPage);
+
+  protect.mode = 0;
+  ASSERT_OK(call(fd, UFFDIO_WRITEPROTECT, &protect));
+  ASSERT_OK(map_dma(s.container(), m.data(), kIova, m.size(),
+                    VFIO_DMA_MAP_FLAG_READ));
+  EXPECT_EQ(locked_pages(), locked + 8);
 }
 
 // In the machine with two CPUs: another thread drops the pages, so that they
