@@ -32,7 +32,7 @@ namespace vfio {
 class Device : public vfio_core_device, public ListNode<InGroup>, public ListNode<InSet> {
 public:
 	// Gives a zeroed vfio_device its object and lets the driver fill in its
-	// part. Errors: ENOMEM, ENOSPC, what the driver gives.
+	// part. Errors: ENOMEM, ENOSPC, errors of the driver.
 	static Result<void> init(vfio_device *handle, device *dev, const vfio_device_ops *ops);
 
 	Device(vfio_device *handle, int index) : handle_(handle), index_(index)
@@ -74,7 +74,7 @@ public:
 	void unregister();
 
 	// Whether userspace means it by a name; name may be written to.
-	// Errors: what the driver's match gives.
+	// Errors: those of the driver's match.
 	Result<bool> matches(char *name) const;
 
 	// Whether it is in a group. For those who hold the group.
@@ -85,7 +85,7 @@ public:
 
 	// Its files. open_file() expects a user, whom the file takes over if it
 	// is made. Errors: EINVAL without an IOMMU, EPERM, ENODEV if its driver
-	// is being unloaded, what the driver's open gives, ENFILE, ENOMEM.
+	// is being unloaded, errors of the driver's open, ENFILE, ENOMEM.
 	Result<FileRef> open_file();
 	void close_file();
 

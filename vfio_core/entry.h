@@ -3,7 +3,7 @@
  * What the C side of vfio.ko calls in the core: the operations of its three
  * kinds of files, and what its exported functions do.
  *
- * An unsuccessful call gives a negative errno and has done nothing, unless it
+ * An unsuccessful call returns a negative errno and has done nothing, unless it
  * says otherwise. All may sleep unless they say otherwise.
  */
 #ifndef VFIO_CORE_ENTRY_H
@@ -189,7 +189,7 @@ void vfio_core_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops);
  * @ops: its driver
  * @device: where to put it
  *
- * Return: 0, -EINVAL, -ENOMEM, -ENOSPC, what the driver's init gave.
+ * Return: 0, -EINVAL, -ENOMEM, -ENOSPC, what the driver's init returned.
  */
 int vfio_core_device_alloc(size_t size, struct device *dev,
 			   const struct vfio_device_ops *ops,
@@ -201,7 +201,7 @@ int vfio_core_device_alloc(size_t size, struct device *dev,
  * @dev: the bus's device
  * @ops: its driver
  *
- * Return: 0, -ENOMEM, -ENOSPC, what the driver's init gave.
+ * Return: 0, -ENOMEM, -ENOSPC, what the driver's init returned.
  */
 int vfio_core_device_init(struct vfio_device *device, struct device *dev,
 			  const struct vfio_device_ops *ops);

@@ -31,7 +31,7 @@ static struct vfio_core_device *core_of(const struct vfio_device *device)
  *
  * Context: may sleep; calls @ops->init.
  * Return: the device; ERR_PTR of -ENOMEM, -ENOSPC, -EINVAL for a @size that is
- * too small, or what init gave.
+ * too small, or what init returned.
  */
 struct vfio_device *_vfio_alloc_device(size_t size, struct device *dev,
 				       const struct vfio_device_ops *ops)
@@ -61,7 +61,7 @@ int vfio_init_device(struct vfio_device *device, struct device *dev,
 EXPORT_SYMBOL_GPL(vfio_init_device);
 
 /**
- * vfio_free_device() - free what _vfio_alloc_device() gave
+ * vfio_free_device() - free what _vfio_alloc_device() returned
  * @device: the device; called by the driver's release()
  *
  * Context: may sleep.

@@ -137,7 +137,7 @@ public:
 		return refs_;
 	}
 
-	// Gives a value or a negative errno.
+	// Returns a value or a negative errno.
 	long ioctl(u32 cmd, u64 arg) const
 	{
 		return shim_iommu_driver_ioctl(ops(), data_, cmd, arg);

@@ -3,7 +3,7 @@
  * What the C side of mdev.ko calls in the core: the files of parents, types
  * and mediated devices, and what its exported functions do.
  *
- * An unsuccessful call gives a negative errno and has done nothing, unless it
+ * An unsuccessful call returns a negative errno and has done nothing, unless it
  * says otherwise. All may sleep unless they say otherwise.
  */
 #ifndef MDEV_ENTRY_H
@@ -29,7 +29,7 @@ struct mdev_core_pin_run {
 	u32 count;
 };
 
-/* Gives 0 to go on. */
+/* Called for each run; returns 0 to go on. */
 typedef int mdev_core_pin_visit(const struct mdev_core_pin_run *run, void *arg);
 
 SHIM_BEGIN
@@ -99,7 +99,7 @@ void mdev_core_put_parent(struct mdev_core_parent *parent);
  *
  * Return: @size, -EINVAL for no UUID, -EEXIST if there is a device of it,
  * -EUSERS if no more can be made, -ENODEV if @parent is not registered, -ENOMEM,
- * or what the driver gives.
+ * or errors of the driver.
  */
 long mdev_core_create(struct mdev_core_parent *parent, struct mdev_type *type,
 		      const char *text, size_t size);
@@ -223,7 +223,7 @@ bool mdev_core_pins_find(struct mdev_pins *pins, u64 iova,
  * @visit: called for each run
  * @arg: its argument
  *
- * Return: what the last call of @visit gave, or 0.
+ * Return: what the last call of @visit returned, or 0.
  */
 int mdev_core_pins_for_each(struct mdev_pins *pins, u64 iova, u64 last,
 			    mdev_core_pin_visit *visit, void *arg);

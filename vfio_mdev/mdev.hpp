@@ -21,7 +21,8 @@ public:
 	enum class Life { kCreating, kActive, kRemoved };
 
 	// Makes one and gives it to the parent's driver. Errors: ENODEV if the
-	// parent is not registered, EEXIST, EUSERS, ENOMEM, what the driver gives.
+	// parent is not registered, EEXIST, EUSERS, ENOMEM, errors of the
+	// driver.
 	static Result<void> create(MdevParent &parent, mdev_type *type, const Uuid &uuid);
 
 	Mdev(MdevParent &parent, const Uuid &uuid)

@@ -67,11 +67,11 @@ public:
 	// Of a page that is pinned.
 	PinnedRun at(const SlotRecord &record, u32 place) const;
 
-	// Tells of pages [lo, lo + n), as far as out has room; gives how many
+	// Tells of pages [lo, lo + n), as far as out has room; returns how many
 	// it went through.
 	u32 list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) const;
 
-	// Pins once more what is pinned from lo on, of n; gives how many and
+	// Pins once more what is pinned from lo on, of n; returns how many and
 	// writes what they are. Errors: EOVERFLOW, ENOMEM.
 	Result<u32> again(SlotRecord &record, u32 lo, u32 n, u64 *pages);
 
@@ -156,7 +156,7 @@ public:
 	Result<void> insert(SlotRecord &record, const PinPiece &piece);
 
 	// Unpins [lo, lo + n) once, and tells of the pages that are not pinned
-	// any more; as far as gone has room. Gives how many places it went
+	// any more; as far as gone has room. Returns how many places it went
 	// through.
 	template <class Gone> u32 unpin(SlotRecord &record, u32 lo, u32 n, Gone &gone);
 

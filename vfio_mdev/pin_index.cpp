@@ -158,7 +158,7 @@ Result<void> PinIndex::insert_piece(u64 slot, const PinPiece &piece)
 	return inserted;
 }
 
-// piece_at(done, lo, n) gives the piece that follows done pages.
+// piece_at(done, lo, n) returns the piece that follows done pages.
 template <class F> Result<void> PinIndex::insert_slots(u64 first, u64 npages, F piece_at)
 {
 	for (u64 done = 0; done < npages;) {

@@ -69,7 +69,7 @@ public:
 	}
 
 	// Pins once more what is pinned from first on, up to npages or the
-	// first page that is not; gives how many, and writes what they are to
+	// first page that is not; returns how many, and writes what they are to
 	// pages. Errors: EOVERFLOW if one is pinned too often, ENOMEM; nothing
 	// is pinned then.
 	Result<u64> pin_again(u64 first, u64 npages, u64 *pages)
@@ -90,8 +90,8 @@ public:
 	// One page, which is what devices mostly pin and unpin, and mostly near
 	// the last one.
 
-	// Pins it once more; gives what it is, kPinNone if it is not pinned, or
-	// kPinStill, with nothing done, if pin_again() has to do it.
+	// Pins it once more; returns what it is, kPinNone if it is not pinned,
+	// or kPinStill, with nothing done, if pin_again() has to do it.
 	u64 try_pin_again(u64 offset)
 	{
 		return near_.holds(offset) ? PinForms::again_in_word(near_.word(offset)) :
@@ -117,8 +117,8 @@ public:
 		return {};
 	}
 
-	// Unpins it once, if it is pinned; gives what it was if it is not pinned
-	// any more, else kPinNone.
+	// Unpins it once, if it is pinned; returns what it was if it is not
+	// pinned any more, else kPinNone.
 	u64 unpin_one(u64 offset)
 	{
 		return is_near(offset) ? unpin_near(offset) : unpin_far(offset);
@@ -154,12 +154,14 @@ public:
 
 	// Unpins each page of npages from first on once, if it is pinned, and
 	// appends those to gone that are not pinned any more. Stops when gone
-	// has no more room; gives how many it went through. Gone is PinnedRuns
-	// or PinnedPages; or DroppedRuns, which takes all pins of a page.
+	// has no more room; returns how many it went through. Gone is
+	// PinnedRuns or PinnedPages; or DroppedRuns, which takes all pins of a
+	// page.
 	template <class Gone> u64 unpin(u64 first, u64 npages, Gone &gone);
 
 	// Appends what is pinned in [first, last] to out. Stops when that has
-	// no more room; gives the offset where to go on, past last at the end.
+	// no more room; returns the offset where to go on, past last at the
+	// end.
 	u64 list(u64 first, u64 last, PinnedRuns &out) const;
 
 	// Calls visit(run) for what is pinned in [first, last], in order. The

@@ -126,7 +126,7 @@ void Pins::wait_for_earlier(const Call &drop)
 
 /* Unpinning. */
 
-// Takes some of the pages off the index; gives how far it got.
+// Takes some of the pages off the index; returns how far it got.
 template <class Gone> u64 Pins::take_locked(u64 first, u64 npages, Gone &gone, u64 &taken)
 {
 	u64 done = 0;

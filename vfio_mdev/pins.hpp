@@ -55,22 +55,22 @@ public:
 
 	// Pins each page once more; all or none. Errors: EINVAL for what is no
 	// range, or was dropped meanwhile; EOVERFLOW for a count, ENOMEM, EIO
-	// if there is no DMA address for a page, what VFIO gives.
+	// if there is no DMA address for a page, errors of VFIO.
 	Result<void> pin(Iova iova, u64 npages, u32 prot);
 
-	// Unpins once what is pinned of these pages; gives how many were.
+	// Unpins once what is pinned of these pages; returns how many were.
 	u64 unpin(Iova iova, u64 npages);
 
 	// Unpins what is pinned in the range, however often, and what is about
-	// to be; gives how many pages were.
+	// to be; returns how many pages were.
 	u64 drop(Iova iova, u64 size);
 
 	// The pages from iova on that follow each other, as far as a slot of
 	// the index goes. False if iova is not pinned.
 	bool find(Iova iova, mdev_core_pin_run &run) const;
 
-	// Visits what is pinned in [iova, last], in order, until a visit gives
-	// anything but 0, and gives that. The lock is held shared.
+	// Visits what is pinned in [iova, last], in order, until a visit
+	// returns anything but 0, and returns that. The lock is held shared.
 	int for_each(Iova iova, Iova last, int (*visit)(const mdev_core_pin_run *run, void *arg),
 		     void *arg) const;
 

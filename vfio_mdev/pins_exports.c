@@ -175,7 +175,7 @@ EXPORT_SYMBOL_GPL(mdev_pins_find);
  * @arg: its argument
  *
  * Context: may sleep.
- * Return: 0, or what @visit gave if that was something else, with which it
+ * Return: 0, or what @visit returned if that was something else, with which it
  * ends.
  */
 int mdev_pins_for_each(struct mdev_pins *pins, u64 iova, u64 last,

@@ -50,7 +50,7 @@ long type1_ioctl(struct type1 *type1, u32 cmd, u64 arg);
  *
  * Return: 0; -EBUSY while addresses are being updated, -EINVAL for a group
  * that is there or whose IOVAs conflict with mappings, -EPERM without
- * interrupt remapping, -EIO without a domain, -ENOMEM, what pinning gives.
+ * interrupt remapping, -EIO without a domain, -ENOMEM, errors of pinning.
  */
 int type1_attach_group(struct type1 *type1, struct iommu_group *group,
 		       bool emulated);

@@ -20,7 +20,7 @@ public:
 	DirtyReport(IovaRange range, unsigned int pgshift, UserVa bitmap);
 	~DirtyReport();
 
-	// Puts as much of part into the piece as there is room for, and gives
+	// Puts as much of part into the piece as there is room for, and stores
 	// the last address that is in. all: every bit, whatever the dma range
 	// knows. False if the piece must be written first.
 	bool add(const DmaRange &dma, IovaRange part, bool all, Iova *last)

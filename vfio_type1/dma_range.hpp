@@ -115,7 +115,7 @@ public:
 	}
 
 	// Lets owner, who maps the same memory at uva, be charged for it from
-	// now on. Errors: as charging gives; the old owner stays then.
+	// now on. Errors: those of charging; the old owner stays then.
 	Result<void> change_owner(const RefPtr<Owner> &owner, UserVa uva);
 
 	// Charges the owner for pages of this range. Errors: ENOMEM, EINTR.
@@ -128,7 +128,7 @@ public:
 	}
 
 	// The same, but the owner is uncharged by the caller, for as many pages
-	// as this gives.
+	// as this returns.
 	u64 forget_charge_to(u64 npages)
 	{
 		return vfio::exchange(charged_, npages) - npages;
@@ -141,7 +141,7 @@ public:
 	}
 
 	// The caller uncharges the owner for npages external pages, or fewer:
-	// as many as this gives.
+	// as many as this returns.
 	u64 note_uncharge(u64 npages)
 	{
 		npages = min(npages, charged_);
@@ -197,8 +197,8 @@ public:
 		return true;
 	}
 
-	// Unpins it once; gives what it was if it is not pinned any more, else
-	// kPinNone.
+	// Unpins it once; returns what it was if it is not pinned any more,
+	// else kPinNone.
 	u64 unpin_external_page(Iova iova)
 	{
 		if (!external_)
@@ -213,7 +213,7 @@ public:
 	Result<void> add_external(const ExternalPages &pages);
 
 	// Unpins pages once. Those that went, as far as gone has room, are the
-	// caller's; gives how many it went through.
+	// caller's; returns how many it went through.
 	template <class Gone> u64 unpin_external(Iova iova, u64 npages, Gone &gone)
 	{
 		if (!external_)

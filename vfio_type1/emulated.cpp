@@ -6,7 +6,7 @@
 
 namespace vfio {
 
-// As much as one mapping has; gives the bytes copied.
+// As much as one mapping has; returns the bytes copied.
 Result<size_t> Type1::dma_rw_part(Iova iova, u8 *data, size_t size, bool write)
 {
 	Guard guard(lock_);

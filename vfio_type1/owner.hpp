@@ -18,7 +18,8 @@ namespace vfio {
 
 class Owner : Pinned {
 public:
-	// Makes known the owner that the calling process is, unless it is that.
+	// Sets known to the owner of the calling process, unless it is that owner
+	// already.
 	// Errors: ENODEV in a kthread, ENOMEM.
 	static Result<void> of_caller(RefPtr<Owner> &known)
 	{

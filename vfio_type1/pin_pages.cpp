@@ -18,7 +18,8 @@ u64 *handles_of(page **pages)
 	return reinterpret_cast<u64 *>(pages);
 }
 
-// A page of another process. Gives 1, or none if it has gone as well.
+// Pins a page of another process. Returns 1, an error, or 0 if the process has
+// gone.
 [[gnu::noinline]] long pin_one_of(mm_struct *mm, u64 uva, bool dirty, u64 *handle)
 {
 	const LiveMm live(mm);

@@ -94,7 +94,7 @@ public:
 private:
 	Result<void> pin_batches();
 
-	// Moves a batch, whose first page is for iova, into the record; gives
+	// Moves a batch, whose first page is for iova, into the record; returns
 	// how many pages the owner is to be charged for. What is pinned from
 	// outside is charged.
 	Result<u64> record(Batch &batch, Iova &iova);

@@ -122,7 +122,8 @@ public:
 		return head_ || empty() ? nullptr : &first_;
 	}
 
-	// Calls visit(array of runs, count) in order, until it gives an error.
+	// Calls visit(array of runs, count) in order, until it returns an
+	// error.
 	template <class F> Result<void> try_each_array(F visit) const
 	{
 		if (empty())

@@ -69,7 +69,7 @@ DmaRange *Type1::next_in(const DmaRange &dma, IovaRange range) const
 }
 
 // The usual request, for one mapping as it was made, idle and without dirty
-// bits; gives the bytes, or 0 and nothing done if it is anything else.
+// bits; returns the bytes, or 0 and nothing done if it is anything else.
 u64 Type1::unmap_single(const vfio_iommu_type1_dma_unmap &unmap)
 {
 	const ReadGuard groups(groups_lock_);
@@ -182,8 +182,8 @@ Result<bool> Type1::try_unmap(const vfio_iommu_type1_dma_unmap &unmap, const vfi
 	return true;
 }
 
-// Lists the mappings of the range once nobody maps, unmaps or uses them; gives
-// the first that devices have pinned, or nullptr. Errors: EINTR.
+// Lists the mappings of the range once nobody maps, unmaps or uses them;
+// returns the first that devices have pinned, or nullptr. Errors: EINTR.
 Result<DmaRange *> Type1::list_idle(IovaRange range, List<DmaRange> &dmas)
 {
 	DmaRange *pinned = nullptr;
@@ -260,7 +260,7 @@ void Type1::put_back(List<DmaRange> &victims)
 	settled();
 }
 
-// Unmaps and forgets what is the caller's; gives the bytes.
+// Unmaps and forgets what is the caller's; returns the bytes.
 u64 Type1::remove(List<DmaRange> &victims)
 {
 	u64 unmapped = 0;

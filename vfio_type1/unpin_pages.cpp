@@ -45,7 +45,7 @@ private:
 	u64 npages_ = 0;
 };
 
-// Unpins up to npages from iova on that are in one mapping; gives how many it
+// Unpins up to npages from iova on that are in one mapping; returns how many it
 // went through, none if no mapping is there or what goes must be marked dirty.
 u64 Type1::unpin_part(Iova iova, u64 npages, Refund &refund)
 {

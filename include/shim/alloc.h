@@ -38,7 +38,7 @@ void *shim_alloc_object_certainly(size_t size);
 
 /**
  * shim_free_many() - free several pieces that shim_alloc() or
- * shim_alloc_object() gave
+ * shim_alloc_object() returned
  * @count: how many
  * @memory: the pieces, none of them NULL
  *
@@ -47,7 +47,7 @@ void *shim_alloc_object_certainly(size_t size);
 void shim_free_many(size_t count, void **memory);
 
 /**
- * shim_free() - free what shim_alloc() or shim_alloc_object() gave
+ * shim_free() - free what shim_alloc() or shim_alloc_object() returned
  * @memory: the memory, or NULL
  *
  * Context: any but NMI.
@@ -64,7 +64,7 @@ void shim_free(void *memory);
 void *shim_valloc(size_t size);
 
 /**
- * shim_vfree() - free what shim_valloc() gave
+ * shim_vfree() - free what shim_valloc() returned
  * @memory: the memory, or NULL
  *
  * Context: may sleep.
@@ -80,7 +80,7 @@ void shim_vfree(void *memory);
 void *shim_alloc_page(void);
 
 /**
- * shim_free_page() - free what shim_alloc_page() gave
+ * shim_free_page() - free what shim_alloc_page() returned
  * @page: the page, or NULL
  */
 void shim_free_page(void *page);

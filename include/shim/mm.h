@@ -46,13 +46,13 @@ void shim_caller_get(struct shim_caller *caller);
 
 /**
  * shim_caller_put() - undo shim_caller_get()
- * @caller: what it gave
+ * @caller: what it returned
  */
 void shim_caller_put(const struct shim_caller *caller);
 
 /**
  * shim_caller_is() - whether the calling process, with its credentials, is it
- * @caller: what shim_caller_get() gave
+ * @caller: what shim_caller_get() returned
  */
 bool shim_caller_is(const struct shim_caller *caller);
 

@@ -4,7 +4,7 @@
  *
  * Pinning gives page handles, which are what drivers know pages by: an array of
  * them is one of struct page pointers. shim_page_run() turns those of contiguous
- * memory into a run, that is, a first pfn and a count; shim_page_pfns() gives
+ * memory into a run, that is, a first pfn and a count; shim_page_pfns() returns
  * the pfn of each. Upper bits of a pfn mark what is not ordinary memory; what to
  * do about it is the core's business.
  */

@@ -44,7 +44,7 @@ u8 *shim_page_map(struct page *page);
 
 /**
  * shim_page_unmap() - undo shim_page_map()
- * @address: what it gave
+ * @address: what it returned
  */
 void shim_page_unmap(u8 *address);
 

@@ -70,7 +70,7 @@ size_t shim_device_min_size(void);
 struct vfio_device *shim_device_alloc(size_t size);
 
 /**
- * shim_device_free() - free what shim_device_alloc() gave
+ * shim_device_free() - free what shim_device_alloc() returned
  * @device: the device
  *
  * Context: may sleep.

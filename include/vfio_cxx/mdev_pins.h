@@ -80,7 +80,7 @@ u64 mdev_pins_drop(struct mdev_pins *pins, u64 iova, u64 length);
 /* What is pinned from iova on. */
 bool mdev_pins_find(struct mdev_pins *pins, u64 iova, struct mdev_pin_run *run);
 
-/* All of [iova, last] in order, until visit() gives not 0, which is returned. */
+/* Visits [iova, last] in order; returns the first non-zero value of visit(). */
 int mdev_pins_for_each(struct mdev_pins *pins, u64 iova, u64 last,
 		       int (*visit)(const struct mdev_pin_run *run, void *arg),
 		       void *arg);

@@ -25,7 +25,7 @@ public:
 		__atomic_store_n(&value_, value, __ATOMIC_SEQ_CST);
 	}
 
-	// Gives the value before.
+	// Returns the value before.
 	T exchange(T value)
 	{
 		return __atomic_exchange_n(&value_, value, __ATOMIC_SEQ_CST);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // Ownership. make<T>() is the only way to the heap: it takes memory through
-// the shim and gives an error if there is none. UniquePtr owns an object,
+// the shim and returns an error if there is none. UniquePtr owns an object,
 // RefPtr shares one that counts its references itself (RefCounted), T &
 // borrows.
 #pragma once

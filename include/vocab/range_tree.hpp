@@ -2,7 +2,7 @@
 //
 // RangeTree: an intrusive, balanced (AVL) tree of ranges that do not overlap,
 // in the order of their addresses. T derives from RangeNode<T> and has a
-// method range() that gives its Range<A>, constant while it is in the tree.
+// method range() that returns its Range<A>, constant while it is in the tree.
 //
 // Insert, erase and every search are O(log n); nothing allocates. Heights of
 // the two sides of any node differ by at most one.
@@ -301,8 +301,8 @@ private:
 		}
 	}
 
-	// Lifts what is too deep on one side of node; gives what stands in its
-	// place then.
+	// Lifts what is too deep on one side of node; returns what stands in
+	// its place then.
 	Node *straighten(Node &node, Side deep)
 	{
 		Node *child = node.child_[deep];
