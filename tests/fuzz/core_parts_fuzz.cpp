@@ -73,10 +73,14 @@ class PartsFuzz : public fuzz::Input<HostTest> {
 		size_t at = 0;
 		for (size_t i = 0; i < model.size(); i++) {
 			const u8 *cap = reinterpret_cast<const u8 *>(buffer) + at;
-			const size_t end = at + kHeader + model[i].data.size();
+			const size_t used = kHeader + model[i].data.size();
+			// Capabilities begin at multiples of 8 bytes; the gap is clear.
+			const size_t end = at + (used + 7) / 8 * 8;
 			vfio_info_cap_header header;
 
 			ASSERT_LE(end, size);
+			for (size_t gap = used; gap < end - at; gap++)
+				ASSERT_EQ(cap[gap], 0);
 			memcpy(&header, cap, kHeader);
 			ASSERT_EQ(header.id, model[i].id);
 			ASSERT_EQ(header.version, model[i].version);
