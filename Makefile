@@ -128,7 +128,7 @@ clean:
 	rm -rf build
 
 help:
-	@echo 'vfio-cxx: VFIO for Linux, out of tree, with a C++ core'
+	@echo "vfio-cxx $$(cat VERSION): VFIO for Linux, out of tree, with a C++ core"
 	@echo
 	@echo '  make              build vfio.ko, vfio_iommu_type1.ko, mdev.ko for the running kernel'
 	@echo '  make KDIR=DIR     for the kernel built or packaged in DIR'

@@ -83,6 +83,10 @@ $(obj)/shim-sizes.h: $(obj)/shim-sizes.s FORCE
 targets += core.o core_all.cpp shim-sizes.s shim-sizes.h
 clean-files += core_all.cpp shim-sizes.h shim-sizes.s
 
+# What modinfo says of each module's version.
+CFLAGS_main.o += -DVFIO_CXX_VERSION='"$(or $(strip $(file <$(vfio-top)/VERSION)),$(error \
+	$(vfio-top)/VERSION is missing or empty))"'
+
 # The C side sees the same headers.
 ccflags-y += -I$(vfio-top)/include -I$(obj) -Werror
 $(addprefix $(obj)/,$(filter-out core.o,$($(patsubst %.o,%,$(obj-m))-y))): $(obj)/shim-sizes.h

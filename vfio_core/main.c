@@ -97,7 +97,7 @@ static void __exit vfio_exit(void)
 module_init(vfio_init);
 module_exit(vfio_exit);
 
-MODULE_VERSION("1.0");
+MODULE_VERSION(VFIO_CXX_VERSION);
 MODULE_LICENSE("GPL");
 MODULE_AUTHOR("The vfio-cxx authors");
 MODULE_DESCRIPTION("vfio-cxx: VFIO core");

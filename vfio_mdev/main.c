@@ -45,7 +45,7 @@ static void __exit mdev_exit(void)
 module_init(mdev_init);
 module_exit(mdev_exit);
 
-MODULE_VERSION("1.0");
+MODULE_VERSION(VFIO_CXX_VERSION);
 MODULE_LICENSE("GPL");
 MODULE_AUTHOR("The vfio-cxx authors");
 MODULE_DESCRIPTION("vfio-cxx: mediated devices");

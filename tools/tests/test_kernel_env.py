@@ -175,8 +175,8 @@ class Dkms(Made):
         self.assertEqual(self.read("")[0], ["./vfio_cxx_unsupported /updates"])
 
     def test_what_was_built_is_what_is_removed_though_the_headers_are_gone(self):
-        with open(f"{ROOT}/dkms.conf", encoding="utf-8") as file:
-            version = re.search(r'^PACKAGE_VERSION="(.*)"$', file.read(), re.MULTILINE)[1]
+        with open(f"{ROOT}/VERSION", encoding="utf-8") as file:
+            version = file.read().strip()
         built = f"dkms/vfio-cxx/{version}/6.1.0-1-cloud-amd64/x86_64/module"
         self.file(f"{built}/vfio.ko")
         self.file(f"{built}/vfio_iommu_type1.ko.xz")
