@@ -129,6 +129,7 @@ clean:
 
 help:
 	@echo "vfio-cxx $$(cat VERSION): VFIO for Linux, out of tree, with a C++ core"
+	@echo "Kernels supported: $$(tools/kernel-env series)"
 	@echo
 	@echo '  make              build vfio.ko, vfio_iommu_type1.ko, mdev.ko for the running kernel'
 	@echo '  make KDIR=DIR     for the kernel built or packaged in DIR'

@@ -83,9 +83,10 @@ $(obj)/shim-sizes.h: $(obj)/shim-sizes.s FORCE
 targets += core.o core_all.cpp shim-sizes.s shim-sizes.h
 clean-files += core_all.cpp shim-sizes.h shim-sizes.s
 
-# What modinfo says of each module's version.
+# What modinfo says of each module: the version, and the kernel series that are supported.
 CFLAGS_main.o += -DVFIO_CXX_VERSION='"$(or $(strip $(file <$(vfio-top)/VERSION)),$(error \
-	$(vfio-top)/VERSION is missing or empty))"'
+	$(vfio-top)/VERSION is missing or empty))"' \
+	-DVFIO_CXX_KERNELS='"$(shell $(vfio-top)/tools/kernel-env series)"'
 
 # The C side sees the same headers.
 ccflags-y += -I$(vfio-top)/include -I$(obj) -Werror

@@ -98,6 +98,7 @@ module_init(vfio_init);
 module_exit(vfio_exit);
 
 MODULE_VERSION(VFIO_CXX_VERSION);
+MODULE_INFO(supported_kernels, VFIO_CXX_KERNELS);
 MODULE_LICENSE("GPL");
 MODULE_AUTHOR("The vfio-cxx authors");
 MODULE_DESCRIPTION("vfio-cxx: VFIO core");

@@ -46,6 +46,7 @@ module_init(mdev_init);
 module_exit(mdev_exit);
 
 MODULE_VERSION(VFIO_CXX_VERSION);
+MODULE_INFO(supported_kernels, VFIO_CXX_KERNELS);
 MODULE_LICENSE("GPL");
 MODULE_AUTHOR("The vfio-cxx authors");
 MODULE_DESCRIPTION("vfio-cxx: mediated devices");

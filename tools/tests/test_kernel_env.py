@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Which kernel tools/kernel-env chooses, and what dkms.conf has DKMS build, by made-up headers."""
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -118,12 +117,6 @@ class Choice(Made):
         mine = self.headers("6.1.0-1-cloud-amd64", config=ALL[:2])
         self.assertEqual(self.ask("modules", KDIR=mine)[1].splitlines(),
                          ["vfio vfio_core", "vfio_iommu_type1 vfio_type1", "without mdev"])
-
-    def test_the_readme_names_the_series(self):
-        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
-            header = re.search(r"^\| \|.*later kernels.*$", file.read(), re.MULTILINE)[0]
-        for series in re.findall(r"\d+\.\d+", self.ask("series")[1]):
-            self.assertIn(f"| {series} ", header)
 
 
 class Cache(Made):

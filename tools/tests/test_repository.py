@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the tree says of itself in more than one place: its version and its licence. VERSION
-is the place that counts."""
+"""What the tree says of itself in more than one place: its version, its licence and the kernels
+that it supports. VERSION and tools/supported-kernels.txt are the places that count."""
 import os
 import re
 import shutil
@@ -24,6 +24,12 @@ def output(*command, cwd=ROOT, **env):
 
 def version():
     return read("VERSION").rstrip("\n")
+
+
+def series():
+    """The kernel series that are supported, e.g. ["6.1"]."""
+    return [line for line in read("tools/supported-kernels.txt").splitlines()
+            if not line.startswith("#")]
 
 
 class Version(unittest.TestCase):
@@ -56,9 +62,24 @@ class Modinfo(unittest.TestCase):
         for module in MODULES:
             self.assertEqual(self.field("version", module), version(), module)
 
+    def test_supported_kernels(self):
+        for module in MODULES:
+            said = self.field("supported_kernels", module)
+            self.assertEqual(re.findall(r"\d+\.\d+", said), series(), module)
+
     def test_licence(self):
         for module in MODULES:
             self.assertEqual(self.field("license", module), "GPL", module)
+
+
+class Kernels(unittest.TestCase):
+    def test_the_readme_has_a_column_for_each_and_for_no_other(self):
+        header = re.search(r"^\| \|.*later kernels.*$", read("README.md"), re.MULTILINE)[0]
+        self.assertEqual(re.findall(r"\| (\d+\.\d+) ", header), series())
+
+    def test_help_says_them(self):
+        said = re.search(r"^Kernels supported: (.*)$", output("make", "help"), re.MULTILINE)[1]
+        self.assertEqual(re.findall(r"\d+\.\d+", said), series())
 
 
 class Licence(unittest.TestCase):
