@@ -31,11 +31,13 @@ def runs():
     return found
 
 
-def tests():
-    """The names of all tests, with a parameter's in place of those of a suite that has some."""
+def tests(having=""):
+    """The names of the tests of all files, or of those that have a text, with a parameter's in
+    place of those of a suite that has some."""
     names = set()
     prefixes = {}
     texts = [read(os.path.basename(path)) for path in glob.glob(os.path.join(STACK, "*.cpp"))]
+    texts = [text for text in texts if having in text]
     for text in texts:
         for prefix, suite in re.findall(r"INSTANTIATE_TEST_SUITE_P\(\s*(\w+),\s*(\w+)", text):
             prefixes.setdefault(suite, []).append(prefix)
@@ -46,6 +48,11 @@ def tests():
             else:
                 names.add(f"{suite}.{name}")
     return sorted(names)
+
+
+def lacks():
+    """The filter of what the debug kernel lacks something for."""
+    return ":".join(re.findall(r"^lacks=['\"](?:\$lacks:)?([^'\"]+)['\"]", read("run-debug"), re.M))
 
 
 class StackFilters(unittest.TestCase):
@@ -80,11 +87,17 @@ class StackFilters(unittest.TestCase):
                 self.assertTrue(any(matches(name, filter_) for name in tests()))
 
     def test_what_the_debug_kernel_lacks_are_tests(self):
-        lacks = ":".join(re.findall(r"^lacks=['\"](?:\$lacks:)?([^'\"]+)['\"]", read("run-debug"), re.M))
-        self.assertNotEqual(lacks, "")
-        for pattern in lacks.split(":"):
+        self.assertNotEqual(lacks(), "")
+        for pattern in lacks().split(":"):
             with self.subTest(pattern):
                 self.assertTrue(any(fnmatch.fnmatchcase(name, pattern) for name in tests()))
+
+    def test_what_needs_kvm_does_not_run_on_the_debug_kernel(self):
+        need = tests("#include <linux/kvm.h>")
+        self.assertGreater(len(need), 10)
+        for name in need:
+            with self.subTest(name):
+                self.assertTrue(matches(name, lacks()))
 
 
 if __name__ == "__main__":
