@@ -70,4 +70,59 @@ TEST_F(CoreThreads, RegistrationAgainstUse)
 	EXPECT_GT(registrations, 10u);
 }
 
+// Ioctls go to the IOMMU while the container loses it and gets others.
+TEST_F(CoreThreads, IoctlsAgainstNewIommus)
+{
+	constexpr auto kTime = std::chrono::milliseconds(600);
+	std::atomic<bool> stop = false;
+	std::atomic<u64> inside = 0, outside = 0, renewals = 0;
+	std::vector<std::thread> threads;
+
+	type1.extensions.insert(VFIO_TYPE1_NESTING_IOMMU);
+	type1.ioctl = [](u32, u64) { return std::this_thread::yield(), 7L; };
+
+	Registered device(devices[0], ops);
+	int container, group;
+	open_all(container, group, "5");
+	const auto until_stop = [&](auto body) {
+		threads.emplace_back([&, body] {
+			const mock::As as_process(&process);
+			while (!stop)
+				body();
+		});
+	};
+
+	for (int i = 0; i < 3; i++)
+		until_stop([&] {
+			const long result = mock::ioctl(container, VFIO_IOMMU_GET_INFO, u64{0});
+
+			EXPECT_TRUE(result == 7 || result == -EINVAL) << result;
+			(result == 7 ? inside : outside)++;
+		});
+	until_stop([&] {
+		mock::ioctl(container, VFIO_CHECK_EXTENSION, VFIO_TYPE1_NESTING_IOMMU);
+		std::this_thread::sleep_for(std::chrono::microseconds(100));
+	});
+	until_stop([&] {
+		EXPECT_EQ(mock::ioctl(group, VFIO_GROUP_UNSET_CONTAINER, u64{0}), 0);
+		EXPECT_EQ(set_container(group, container), 0);
+		EXPECT_EQ(mock::ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU), 0);
+		renewals++;
+		std::this_thread::sleep_for(std::chrono::microseconds(100));
+	});
+	std::this_thread::sleep_for(kTime);
+	stop = true;
+	for (std::thread &thread : threads)
+		thread.join();
+	printf("%llu ioctls inside, %llu too late, %llu IOMMUs\n", inside.load(), outside.load(),
+	       renewals.load());
+	EXPECT_GT(inside, 10u);
+	EXPECT_GT(renewals, 10u);
+	EXPECT_EQ(type1.opens, 1);
+	EXPECT_EQ(type1.module_refs, 1);
+	mock::close(group);
+	EXPECT_EQ(type1.opens, 0);
+	mock::close(container);
+}
+
 } // namespace

@@ -110,6 +110,8 @@ struct shim_iommu_data {
 	const u64 extension;
 	std::set<iommu_group *> groups;
 	std::set<vfio_device *> devices;
+	// Ioctls that have not returned.
+	std::atomic<s64> inside = 0;
 };
 
 // An IOMMU driver that remembers; behaviour by its members.

@@ -348,6 +348,8 @@ void shim_iommu_driver_release(const vfio_iommu_driver_ops *ops, shim_iommu_data
 	if (!data->groups.empty() || !data->devices.empty())
 		violation("IOMMU driver released with %zu groups, %zu devices", data->groups.size(),
 			  data->devices.size());
+	if (data->inside)
+		violation("IOMMU driver released with an ioctl inside");
 	ops->opens--;
 	ops->latest = nullptr;
 	delete data;
@@ -365,7 +367,11 @@ long shim_iommu_driver_ioctl(const vfio_iommu_driver_ops *ops, shim_iommu_data *
 	}
 	if (!data)
 		violation("ioctl of an IOMMU that is not open");
-	return ops->ioctl ? ops->ioctl(cmd, arg) : -ENOTTY;
+
+	data->inside++;
+	const long result = ops->ioctl ? ops->ioctl(cmd, arg) : -ENOTTY;
+	data->inside--;
+	return result;
 }
 
 int shim_iommu_driver_attach(const vfio_iommu_driver_ops *ops, shim_iommu_data *data,
