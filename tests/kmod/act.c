@@ -16,13 +16,12 @@
 /* Gives up after PATIENCE_MS, so that a deadlock ends. */
 static int take_kvm_lock(struct testdev *td)
 {
-#if IS_ENABLED(CONFIG_KVM)
 	struct kvm *kvm = td->vdev.kvm;
-	int waited;
 
 	if (!kvm)
 		return 0;
-	for (waited = 0; waited < PATIENCE_MS; waited += 10) {
+#if IS_ENABLED(CONFIG_KVM)
+	for (int waited = 0; waited < PATIENCE_MS; waited += 10) {
 		if (mutex_trylock(&kvm->lock)) {
 			mutex_unlock(&kvm->lock);
 			return 0;

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // Drivers that pin while they are opened, and devices that may not pin at all.
+#include <unistd.h>
+
+#include <thread>
+
 #include "testdev.hpp"
 
 using namespace stack;
@@ -20,12 +24,29 @@ class EmulatedOpen : public OneTestdev {
     before = locked_pages();
   }
   // From the next open on the driver pins so many pages then.
-  void pin_at_open(int npage, uint64_t iova = kIova) {
+  void pin_at_open(int npage, uint64_t iova = kIova, uint32_t delay_ms = 0) {
     vfio_testdev_act act{};
     act.what = VFIO_TESTDEV_ACT_PIN;
+    if (delay_ms) act.what |= VFIO_TESTDEV_ACT_KVM_LOCK;  // has no machine
     act.iova = iova;
     act.npage = npage;
+    act.delay_ms = delay_ms;
     dev->act(act);
+  }
+  // Unmaps while the driver is in its open_device, having pinned.
+  void unmap_meanwhile() {
+    const uint32_t waits = dev->stats().waits;
+    long opened = 0;
+    std::thread opener([&] { opened = open(); });
+    for (int i = 0; i < 1000 && dev->stats().waits == waits; i++) usleep(10000);
+    EXPECT_EQ(dev->stats().waits, waits + 1);
+    EXPECT_EQ(dev->stats().open_pin, 4);
+    EXPECT_EQ(locked_pages(), before + 4);
+    EXPECT_EQ(unmap_dma(s->container(), kIova, m.size()).size, m.size());
+    EXPECT_EQ(locked_pages(), before);
+    EXPECT_EQ(dev->stats().opens, 1u) << "the unmap did not wait for the open";
+    opener.join();
+    result = opened;
   }
   long open() {
     s->device_fd() = get_device(s->group(), dev->name());
@@ -33,6 +54,7 @@ class EmulatedOpen : public OneTestdev {
   }
   Memory m;
   uint64_t before = 0;
+  long result = 0;
 };
 
 TEST_F(EmulatedOpen, ADriverPins) {
@@ -58,6 +80,30 @@ TEST_F(EmulatedOpen, PinsAreGivenBackAtClose) {
     EXPECT_EQ(locked_pages(), before);
   }
   EXPECT_EQ(dev->stats().opens, 4u) << "and once before";
+}
+
+// A driver that has pinned hears of the unmap before it has been opened.
+TEST_F(EmulatedOpen, UnmapWhileADriverOpens) {
+  pin_at_open(4, kIova, 1000);
+  unmap_meanwhile();
+  EXPECT_OK(result);
+  EXPECT_EQ(dev->stats().unmaps, 1u);
+  pin_at_open(1);
+  s->device_fd().reset();
+  ASSERT_OK(map_dma(s->container(), m.data(), kIova, m.size()));
+  ASSERT_OK(open());
+  EXPECT_EQ(dev->stats().open_pin, 1);
+}
+
+TEST_F(EmulatedOpen, UnmapWhileADriverFailsToOpen) {
+  pin_at_open(4, kIova, 1000);
+  dev->fail_open(EIO);
+  unmap_meanwhile();
+  EXPECT_ERR(EIO, result);
+  EXPECT_EQ(dev->stats().unmaps, 1u);
+  ASSERT_OK(map_dma(s->container(), m.data(), kIova, m.size()));
+  EXPECT_EQ(unmap_dma(s->container(), kIova, m.size()).size, m.size());
+  EXPECT_EQ(dev->stats().unmaps, 1u);
 }
 
 TEST_F(EmulatedOpen, WhatIsNotMappedCannotBePinned) {

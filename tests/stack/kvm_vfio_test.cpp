@@ -190,9 +190,10 @@ TEST_F(KvmVfio, AnotherVmTakesOver) {
           static_cast<uint64_t>(dev.stats().kvm_at_open));
 }
 
-int kvm_references() {
-  return atoi(read_text("/sys/module/kvm_amd/refcnt").c_str());
+int references(const std::string& module) {
+  return atoi(read_text("/sys/module/" + module + "/refcnt").c_str());
 }
+int kvm_references() { return references("kvm_amd"); }
 
 // A driver may use the virtual machine as long as its device is open.
 TEST_F(KvmVfio, AnOpenDeviceKeepsItsVm) {
@@ -202,6 +203,7 @@ TEST_F(KvmVfio, AnOpenDeviceKeepsItsVm) {
   ASSERT_TRUE(s.ok());
   s.device_fd().reset();
   ASSERT_OK(add(vfio, s.group()));
+  const int before = references("kvm");
   s.device_fd() = get_device(s.group(), dev.name());
   EXPECT_EQ(dev.stats().kvm_at_open, 1u);
   Fd second = get_device(s.group(), dev.name());
@@ -214,6 +216,7 @@ TEST_F(KvmVfio, AnOpenDeviceKeepsItsVm) {
   second.reset();
   EXPECT_EQ(dev.stats().kvm_at_close, 1u);
   EXPECT_EQ(kvm_references(), 0) << "the machine went with the last";
+  EXPECT_EQ(references("kvm"), before) << "whose functions are found by name";
 }
 
 TEST_F(KvmVfio, AnOpenThatFailsKeepsNoVm) {
@@ -224,8 +227,10 @@ TEST_F(KvmVfio, AnOpenThatFailsKeepsNoVm) {
   s.device_fd().reset();
   ASSERT_OK(add(vfio, s.group()));
   dev.fail_open(EIO);
+  const int before = references("kvm");
   for (int i = 0; i < 3; i++)
     EXPECT_ERR(EIO, get_device(s.group(), dev.name()).get());
+  EXPECT_EQ(references("kvm"), before);
   vfio.reset();
   vm.reset();
   kvm.reset();
