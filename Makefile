@@ -94,6 +94,11 @@ stack_test:
 host-test:
 	$(MAKE) -C tests/host check
 
+# For clangd and other tools that read the tree as compilers do.
+.PHONY: compile_commands.json
+compile_commands.json: modules
+	@tools/compile-commands
+
 # These install what they need, when it is missing; only then is there a kernel to choose.
 demo:
 	tools/setup demo
@@ -153,6 +158,7 @@ help:
 	@echo '  make stack-debug  the whole-stack tests on that kernel, some 20 minutes'
 	@echo '  make soak SECONDS=60  random ioctls from many processes on that kernel'
 	@echo '  make bench        instructions of ours beside those of the kernel'"'"'s'
+	@echo '  make compile_commands.json  how each file is compiled, for clangd'
 	@echo '  make clean'
 	@echo
 	@echo 'Single layers and tests: tools/check --list; README.md'
