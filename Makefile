@@ -95,9 +95,14 @@ host-test:
 	$(MAKE) -C tests/host check
 
 # For clangd and other tools that read the tree as compilers do.
-.PHONY: compile_commands.json
+.PHONY: compile_commands.json hooks
 compile_commands.json: modules
 	@tools/compile-commands
+
+# Has git run tools/hooks/pre-commit before each commit in this clone; `git config --unset
+# core.hooksPath` is the way back.
+hooks:
+	git config core.hooksPath tools/hooks
 
 # These install what they need, when it is missing; only then is there a kernel to choose.
 demo:
@@ -159,6 +164,7 @@ help:
 	@echo '  make soak SECONDS=60  random ioctls from many processes on that kernel'
 	@echo '  make bench        instructions of ours beside those of the kernel'"'"'s'
 	@echo '  make compile_commands.json  how each file is compiled, for clangd'
+	@echo '  make hooks        the quick lints before each git commit in this clone'
 	@echo '  make clean'
 	@echo
 	@echo 'Single layers and tests: tools/check --list; README.md'
