@@ -78,18 +78,23 @@ public:
 		flush();
 	}
 
-	// The range begins and ends where mappings do.
+	// The range begins and ends where mappings do. An IOMMU may take a
+	// mapping out whole that lies in two blocks, when asked for the first.
 	void unmap(IovaRange range)
 	{
+		const u64 size = range.size();
+		u64 unmapped = 0;
+
 		while (!same_flush(range.first, range.last))
 			[[unlikely]]
 			{
 				const Iova last{range.first.value | (SHIM_MAX_FLUSH - 1)};
 
-				unmap_part({range.first, last});
+				unmapped += unmap_part({range.first, last});
 				range.first = last + 1;
 			}
-		unmap_part(range);
+		unmapped += unmap_part(range);
+		WARN_ONCE_IF(unmapped != size, "the IOMMU did not unmap what was mapped");
 	}
 
 private:
@@ -98,7 +103,8 @@ private:
 		return (one.value ^ other.value) < SHIM_MAX_FLUSH;
 	}
 
-	void unmap_part(IovaRange part)
+	// Gives the bytes that were unmapped.
+	u64 unmap_part(IovaRange part)
 	{
 		if (due_ && !same_flush(due_range_.first, part.first))
 			flush();
@@ -106,11 +112,9 @@ private:
 			shim_gather_init(&gather_);
 			due_range_.first = part.first;
 		}
-		WARN_ONCE_IF(shim_domain_unmap(domain_, part.first.value, part.size(), &gather_) !=
-				     part.size(),
-			     "the IOMMU did not unmap what was mapped");
 		due_range_.last = part.last;
 		due_ = true;
+		return shim_domain_unmap(domain_, part.first.value, part.size(), &gather_);
 	}
 
 	void flush()
@@ -162,7 +166,6 @@ public:
 
 			TRY(n > 1 ? map_list(runs + i, n) : map_run(runs[i]));
 			i += n;
-			shim_cond_resched();
 		}
 		return {};
 	}
@@ -213,6 +216,7 @@ private:
 		if (ret)
 			return Error::from_negative(ret);
 		at_ = at_ + npages * kPageSize;
+		shim_cond_resched();
 		return {};
 	}
 

@@ -151,7 +151,8 @@ void shim_gather_init(struct shim_gather *gather);
  * Devices may go on reaching the memory until shim_domain_flush().
  *
  * Context: may sleep.
- * Return: bytes unmapped.
+ * Return: bytes unmapped; more than @size if a mapping is taken out whole that
+ * reaches over the end.
  */
 u64 shim_domain_unmap(struct iommu_domain *domain, u64 iova, u64 size,
 		      struct shim_gather *gather);

@@ -67,6 +67,22 @@ TEST_F(Type1Flush, OneForEachFarBlock)
 	EXPECT_EQ(flushes(), 5u);
 }
 
+// An IOMMU that takes a mapping out whole says so for the first block, and that
+// nothing is left for the next: all of it is unmapped, and nothing to warn of.
+TEST_F(Type1Flush, OneMappingInTwoBlocksGoesAtOnce)
+{
+	hardware.unmaps_whole_calls = true;
+	iommu_group whole{&hardware};
+	Container other;
+
+	ASSERT_EQ(other.attach(whole), 0);
+	ASSERT_EQ(other.map(kFar - 2 * kPage, uva(0), 5 * kPage), 0);
+	ASSERT_EQ(other.unmap_all(), static_cast<s64>(5 * kPage));
+	EXPECT_EQ(mock::take_warnings(), std::vector<std::string>{});
+	EXPECT_TRUE(whole.domain->stale.empty());
+	other.detach(whole);
+}
+
 TEST_F(Type1Flush, LastAddressOfTheIommu)
 {
 	hardware.aperture_last = ~u64{0};

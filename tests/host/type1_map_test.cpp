@@ -77,6 +77,21 @@ TEST_F(Type1Map, DisableHugepages)
 	EXPECT_EQ(c.unmap(0, 8 * kPage), static_cast<s64>(8 * kPage));
 }
 
+// A call for each page takes a while, in which others may run.
+TEST_F(Type1Map, DisableHugepagesLetsOthersRun)
+{
+	constexpr u64 kPages = 1000;
+	Attached c(hardware);
+
+	mock::type1_params.disable_hugepages = true;
+	const u64 before = mock::rescheds;
+	ASSERT_EQ(c.map(0, uva(0), kPages * kPage), 0);
+	mock::type1_params.disable_hugepages = false;
+	EXPECT_EQ(c.domain().maps, kPages);
+	EXPECT_GE(mock::rescheds - before, kPages);
+	EXPECT_EQ(c.unmap(0, kPages * kPage), static_cast<s64>(kPages * kPage));
+}
+
 TEST_F(Type1Map, BadRequests)
 {
 	Attached c(hardware);

@@ -191,16 +191,22 @@ u64 shim_domain_unmap(iommu_domain *domain, u64 iova, u64 size, shim_gather *gat
 		violation("unmap with a gather that was flushed");
 	if (size == 0 || last < iova)
 		violation("unmap of %#llx bytes at %#llx", size, iova);
+	if (domain->hardware.unmaps_whole_calls && first_pte == domain->ptes.end() &&
+	    iova % SHIM_MAX_FLUSH == 0)
+		return 0;
 	if (first_pte == domain->ptes.end() ||
 	    !(first_pte->second.start || iova % SHIM_MAX_FLUSH == 0))
 		violation("unmap at %#llx, where no mapping begins", iova);
-	for (auto at = first_pte; at != domain->ptes.end() && at->first <= last;) {
+	for (auto at = first_pte;
+	     at != domain->ptes.end() &&
+	     (at->first <= last || (domain->hardware.unmaps_whole_calls && !last_mark));) {
 		last_mark = at->second.last;
 		domain->stale.emplace(at->first, at->second.pfn);
 		at = domain->ptes.erase(at);
 		unmapped += kPage;
 	}
-	if (!(last_mark || (last + 1) % SHIM_MAX_FLUSH == 0) || unmapped != size)
+	if (!(last_mark || (last + 1) % SHIM_MAX_FLUSH == 0) ||
+	    (unmapped != size && !domain->hardware.unmaps_whole_calls))
 		violation("unmap of %#llx bytes at %#llx splits a mapping", size, iova);
 	return unmapped;
 }

@@ -24,6 +24,9 @@ struct Hardware {
 	bool coherent = true;
 	bool nests = true;
 	bool has_msi_cookie = true;
+	// It unmaps what one call mapped as a whole, however little of it is
+	// asked for, as virtio's does.
+	bool unmaps_whole_calls = false;
 };
 
 struct Pte {

@@ -274,7 +274,10 @@ int shim_waitq_wait(shim_waitq *waitq, bool (*done)(const void *arg), const void
 	return done(arg);
 }
 
+std::atomic<u64> mock::rescheds;
+
 void shim_cond_resched(void)
 {
 	// All of the mock sleeps where it must; a yield would only cost time.
+	rescheds++;
 }

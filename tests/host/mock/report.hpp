@@ -25,6 +25,9 @@ std::vector<std::string> take_violations();
 std::vector<std::string> take_warnings();
 std::vector<std::string> take_log();
 
+// How often others were let run, so far.
+extern std::atomic<u64> rescheds;
+
 // The calls that can be made to fail.
 enum class Fail {
 	kAlloc,
