@@ -105,11 +105,13 @@ TEST_F(CoreOpen, OnlyWhoHearsOfUnmapsPins)
 
 TEST_F(CoreOpen, AMachineIsHeldWhileOpen)
 {
+	kvm machine, *at_close = nullptr;
+	ops.close = [&](vfio_device *handle) { closed++, at_close = handle->kvm_set; };
+
 	Registered device(devices[0], ops);
 	int container, group;
 	open_all(container, group, "5");
 	file *group_file = mock::file_of(group);
-	kvm machine;
 
 	vfio_core_file_set_kvm(group_file, &machine);
 	EXPECT_EQ(machine.refs, 1) << "the group borrows it";
@@ -122,6 +124,7 @@ TEST_F(CoreOpen, AMachineIsHeldWhileOpen)
 	EXPECT_EQ(machine.refs, 1);
 	EXPECT_EQ(device->kvm_set, &machine);
 	mock::close(second);
+	EXPECT_EQ(at_close, &machine) << "the driver has it until it is closed";
 	EXPECT_EQ(machine.refs, 0);
 	EXPECT_EQ(device->kvm_set, nullptr);
 

@@ -20,6 +20,7 @@
 #include "shim/vfio_device.h"
 #include "vfio_core/entry.h"
 
+struct shim_iommu_data;
 struct vfio_device_set;
 
 struct iommu_group {
@@ -31,6 +32,8 @@ struct iommu_group {
 	s64 dma_claims = 0;
 	// A driver that is not VFIO's uses one of its devices.
 	bool kernel_driver = false;
+	// To which it is attached, one at a time.
+	std::atomic<shim_iommu_data *> iommu = nullptr;
 };
 
 // A device of a bus.

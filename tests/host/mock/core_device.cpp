@@ -386,7 +386,7 @@ int shim_iommu_driver_attach(const vfio_iommu_driver_ops *ops, shim_iommu_data *
 	if (plan.hit(Fail::kDriver))
 		return -ENOMEM;
 	const std::lock_guard guard(data->mutex);
-	if (!data->groups.insert(group).second)
+	if (!data->groups.insert(group).second || group->iommu.exchange(data))
 		violation("group attached twice");
 	return 0;
 }
@@ -398,7 +398,7 @@ void shim_iommu_driver_detach(const vfio_iommu_driver_ops *ops, shim_iommu_data 
 		return;
 
 	const std::lock_guard guard(data->mutex);
-	if (!data->groups.erase(group))
+	if (!data->groups.erase(group) || group->iommu.exchange(nullptr) != data)
 		violation("group detached that is not attached");
 }
 
