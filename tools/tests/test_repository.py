@@ -116,14 +116,18 @@ class Dkms(unittest.TestCase):
         self.assertEqual(self.sourced(f"{self.folder}/a b/dkms.conf"), f"vfio-cxx/{version()}\n")
 
     def test_an_archive_of_modules_alone(self):
-        """DKMS packs dkms.conf and its own PACKAGE_VERSION, and unpacks dkms.conf alone, while
-        it knows the version."""
+        """DKMS packs dkms.conf and its own PACKAGE_VERSION, and unpacks dkms.conf alone, into a
+        folder by the version."""
         with open(f"{self.folder}/PACKAGE_VERSION", "w", encoding="ascii") as file:
             file.write("9.8\n")
         self.assertEqual(self.sourced(f"{self.folder}/dkms.conf"), "vfio-cxx/9.8\n")
-        os.unlink(f"{self.folder}/PACKAGE_VERSION")
-        self.assertEqual(self.sourced(f"{self.folder}/dkms.conf", module_version="9.9"),
-                         "vfio-cxx/9.9\n")
+        source = f"{self.folder}/vfio-cxx/9.9/source"
+        os.makedirs(source)
+        shutil.copy(f"{ROOT}/dkms.conf", source)
+        self.assertEqual(self.sourced(f"{source}/dkms.conf"), "vfio-cxx/9.9\n")
+        # What is unpacked whole has its own.
+        shutil.copy(f"{ROOT}/VERSION", source)
+        self.assertEqual(self.sourced(f"{source}/dkms.conf"), f"vfio-cxx/{version()}\n")
 
     def test_the_empty_module_has_it_too(self):
         output(f"{ROOT}/tools/dkms-hook", "build", cwd=self.folder)
