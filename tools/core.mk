@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Kbuild rules for a module with a C++ core. A module's Kbuild file sets
-#   core-objs     the C++ files of the core, as objects
+#   core-objs     the C++ files of the core that lie beside it, as objects
+#   core-rooms    the folders of C++ that the core takes besides: their room.mk
+#                 says what of them
 #   core-symbols  the file that lists the undefined symbols the core may have
 # includes this file, and has core.o among its parts. The tests in kunit/ build
 # a core once more, with a C side of their own; their Kbuild file also sets
@@ -14,6 +16,10 @@
 
 vfio-top ?= $(src)/..
 core-dir ?= $(src)
+
+include $(patsubst %,$(vfio-top)/%/room.mk,$(core-rooms))
+core-sources := $(foreach room,$(core-rooms),$(addprefix $(room)/,$($(room)-sources))) \
+	$(core-objs:.o=.cpp)
 
 CXX ?= g++
 cxx-compiler := $(patsubst %gcc,%g++,$(subst gcc-,g++-,$(patsubst %clang,%clang++,$(CC))))
@@ -28,7 +34,7 @@ cxx-not-c++ := -std=% -Werror=strict-prototypes -Wstrict-prototypes \
 
 # UAPI headers only: no path by which C++ could see a <linux/*> of the kernel's
 # inside.
-cxx-includes := -I$(core-dir) -I$(vfio-top)/include -I$(obj) -I$(vfio-top)/include/uapi_stub \
+cxx-includes := -I$(core-dir) -I$(vfio-top) -I$(vfio-top)/include -I$(obj) -I$(vfio-top)/include/uapi_stub \
 	$(filter -I%,$(USERINCLUDE))
 
 # What Kbuild adds object by object in a debug kernel: sanitizers and coverage.
@@ -52,7 +58,7 @@ cxx-flags = -Wp,-MMD,$(depfile) $(cxx-includes) \
 # objtool's and ftrace's tables would still name the other. And one compilation
 # inlines across files: with -fwhole-program all functions are local but those
 # that are CORE_ENTRY.
-filechk_core = printf '\#include "%s"\n' $(core-objs:.o=.cpp)
+filechk_core = printf '\#include "%s"\n' $(core-sources)
 
 $(obj)/core_all.cpp: FORCE
 	$(call filechk,core)

@@ -23,7 +23,7 @@
 #pragma once
 
 #include "handles.hpp"
-#include "pin_index.hpp"
+#include "pin_index/pin_index.hpp"
 #include "vocab/list.hpp"
 #include "vocab/lock.hpp"
 

@@ -3,7 +3,7 @@
 // Groups that join and leave a container, and the domains that come and go
 // with them.
 #include "core.h"
-#include "pinner.hpp"
+#include "dma/pinner.hpp"
 #include "type1.hpp"
 
 namespace vfio {
@@ -188,11 +188,12 @@ Result<void> Type1::populate(Domain &domain)
 	List<DmaRange> mapped;
 
 	for (DmaRange &dma : dmas_) {
-		Result<void> result =
-			pin ? pin_range(dma, domain.groups.front()->group) : Result<void>();
+		Result<void> result = pin ? pin_range(dma, domain.groups.front()->group,
+						      type1_param_pin_workers()) :
+					    Result<void>();
 
 		if (result.ok()) {
-			result = domain.map(dma);
+			result = domain.map(dma, type1_param_disable_hugepages());
 			if (!result.ok())
 				unpin(dma);
 		}

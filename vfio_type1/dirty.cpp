@@ -5,7 +5,7 @@
 // A group whose devices write memory on their own makes every page dirty all
 // the time: nothing is recorded then. If all groups only pin, what is pinned
 // is dirty, and what was unpinned or written since the last report.
-#include "dirty_report.hpp"
+#include "dma/dirty_report.hpp"
 #include "type1.hpp"
 
 namespace vfio {

@@ -2,7 +2,7 @@
 //
 // The life of a container's IOMMU, and VFIO_IOMMU_MAP_DMA.
 #include "core.h"
-#include "pinner.hpp"
+#include "dma/pinner.hpp"
 #include "type1.hpp"
 
 namespace vfio {
@@ -228,9 +228,9 @@ Result<void> Type1::accept(DmaRange &dma, bool oversized)
 
 Result<void> Type1::pin_and_map(DmaRange &dma)
 {
-	TRY(pin_range(dma, any_group()));
+	TRY(pin_range(dma, any_group(), type1_param_pin_workers()));
 	for (Domain &domain : domains_) {
-		const Result<void> mapped = domain.map(dma);
+		const Result<void> mapped = domain.map(dma, type1_param_disable_hugepages());
 		if (mapped.ok())
 			continue;
 

@@ -3,8 +3,8 @@
 // vfio_pin_pages(): pages that devices behind an emulated IOMMU pin, one by one
 // or up to 512 a call. vfio_unpin_pages() is in unpin_pages.cpp.
 #include "core.h"
-#include "pin_batch.hpp"
-#include "pinner.hpp"
+#include "dma/pin_batch.hpp"
+#include "dma/pinner.hpp"
 #include "shim/pin.h"
 #include "type1.hpp"
 

@@ -21,9 +21,9 @@
 // Attaching pins under both locks. The mmap lock is inside all of them.
 #pragma once
 
-#include "dma_range.hpp"
-#include "domain.hpp"
-#include "iova_space.hpp"
+#include "dma/dma_range.hpp"
+#include "dma/domain.hpp"
+#include "dma/iova_space.hpp"
 #include "shim/device_list.h"
 #include "shim/uapi.h"
 #include "vocab/lock.hpp"

@@ -5,8 +5,8 @@
 // Mappings to unmap are made busy together, then unmapped with one flush, then
 // unpinned, then taken out of the tree: what is mapped anew at their addresses
 // comes after all of that.
-#include "dirty_report.hpp"
-#include "pinner.hpp"
+#include "dma/dirty_report.hpp"
+#include "dma/pinner.hpp"
 #include "type1.hpp"
 
 namespace vfio {

@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "allocation.hpp"
+#include "dma/dirty_bitmap.hpp"
+#include "dma/iova_space.hpp"
+#include "dma/pin_runs.hpp"
 #include "pins.hpp"
-#include "vfio_type1/dirty_bitmap.hpp"
-#include "vfio_type1/iova_space.hpp"
-#include "vfio_type1/pin_runs.hpp"
 #include "vocab/range_tree.hpp"
 
 namespace {

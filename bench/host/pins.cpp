@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "vfio_mdev/pin_index.hpp"
+#include "pin_index/pin_index.hpp"
 
 namespace {
 

@@ -5,10 +5,10 @@
 #include <cstring>
 #include <deque>
 
+#include "dma/dirty_report.hpp"
 #include "fuzz.hpp"
 #include "host_test.hpp"
 #include "mock/memory.hpp"
-#include "vfio_type1/dirty_report.hpp"
 
 using namespace vfio;
 

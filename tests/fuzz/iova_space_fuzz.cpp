@@ -4,9 +4,9 @@
 // allocation changes nothing but what was already taken out.
 #include <set>
 
+#include "dma/iova_space.hpp"
 #include "fuzz.hpp"
 #include "host_test.hpp"
-#include "vfio_type1/iova_space.hpp"
 
 using namespace vfio;
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // PinRuns against a list of single pages, with allocations failing.
+#include "dma/pin_runs.hpp"
 #include "fuzz.hpp"
 #include "host_test.hpp"
-#include "vfio_type1/pin_runs.hpp"
 
 using namespace vfio;
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "mock/report.hpp"
-#include "vfio_mdev/pin_index.hpp"
+#include "pin_index/pin_index.hpp"
 
 class PinModel {
 public:

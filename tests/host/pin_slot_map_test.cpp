@@ -5,7 +5,7 @@
 #include <map>
 
 #include "host_test.hpp"
-#include "vfio_mdev/pin_slot_map.hpp"
+#include "pin_index/pin_slot_map.hpp"
 
 using namespace vfio;
 

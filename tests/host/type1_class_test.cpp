@@ -2,12 +2,12 @@
 //
 // The parts of type1 on their own: runs of pins, dirty bitmaps, IOVA windows,
 // owners, and what a dma range charges.
+#include "dma/dirty_bitmap.hpp"
+#include "dma/dma_range.hpp"
+#include "dma/iova_space.hpp"
+#include "dma/pin_runs.hpp"
+#include "dma/pinner.hpp"
 #include "type1_container.hpp"
-#include "vfio_type1/dirty_bitmap.hpp"
-#include "vfio_type1/dma_range.hpp"
-#include "vfio_type1/iova_space.hpp"
-#include "vfio_type1/pin_runs.hpp"
-#include "vfio_type1/pinner.hpp"
 
 using namespace vfio;
 
@@ -400,7 +400,7 @@ TEST_F(Type1Class, PinRangeOfADeadProcess)
 		dma.set_owner(owner_of_caller());
 	}
 	child.exit();
-	EXPECT_EQ(pin_range(dma, nullptr).error(), Error(ENODEV));
+	EXPECT_EQ(pin_range(dma, nullptr, 1).error(), Error(ENODEV));
 	EXPECT_EQ(mock::phys::all_pins(), 0u);
 	dma.set_owner({});
 }

@@ -15,7 +15,7 @@ def core_flags():
 def flags_of(path, core):
     """For a path from the root of the tree, where the compiler must run. core: core_flags()."""
     directory = os.path.dirname(path)
-    if path.startswith("vfio_"):
+    if path.startswith(("vfio_", "dma/", "pin_index/")):
         return [*core, f"-I{directory}"]
     flags = ["-std=c++20", "-D_GNU_SOURCE", f"-I{directory}"]
     if path.startswith(("tests/host/", "tests/fuzz/", "tests/model/", "bench/host/")):

@@ -12,10 +12,11 @@ namespace vfio {
 // Pins all of a dma range, which is the caller's alone, into its pins, and
 // charges the owner for what counts and is not charged yet. On error nothing
 // is pinned or charged. group is one that the pages are for: if there is no
-// memory, the log names one of its devices.
+// memory, the log names one of its devices. workers is how many threads may pin
+// a large range together; 0: as many as the caller may use CPUs.
 // Errors: EFAULT for memory that is not there or may not be written, ENOMEM
 // (also over RLIMIT_MEMLOCK), ENODEV if the process has gone, EINTR.
-Result<void> pin_range(DmaRange &dma, iommu_group *group);
+Result<void> pin_range(DmaRange &dma, iommu_group *group, u32 workers);
 
 // Unpins all of it. Accounting is the caller's.
 inline void unpin_range(DmaRange &dma)

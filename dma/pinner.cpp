@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "pinner.hpp"
 
-#include "core.h"
 #include "pin_batch.hpp"
 #include "pin_parts.hpp"
 
@@ -14,14 +13,12 @@ constexpr u64 kPagesAWorker = (u64{128} << 20) / kPageSize;
 
 // A caller that has something which a worker cannot take over gets no workers:
 // their pages would come from other nodes, or be charged to other groups.
-u32 workers_for(u64 npages)
+u32 workers_for(u64 npages, u32 asked)
 {
 	const u64 most = npages / kPagesAWorker;
 
 	if (most < 2 || shim_worker_cannot_take())
 		return 1;
-
-	const u32 asked = type1_param_pin_workers();
 	return static_cast<u32>(
 		min<u64>(most, min(asked ? asked : shim_caller_cpus(), kMaxWorkers)));
 }
@@ -54,10 +51,10 @@ bool pin_single(DmaRange &dma)
 }
 
 // over_limit is set to whether an ENOMEM means that the owner is over the limit.
-Result<void> pin_all(DmaRange &dma, mm_struct *mm, bool &over_limit)
+Result<void> pin_all(DmaRange &dma, mm_struct *mm, u32 asked, bool &over_limit)
 {
 	const u64 npages = dma.range().npages();
-	const u32 workers = workers_for(npages);
+	const u32 workers = workers_for(npages, asked);
 
 	if (workers > 1) {
 		UniquePtr<Parts> parts = TRY(Parts::of(dma, mm, workers));
@@ -78,7 +75,7 @@ Result<void> pin_all(DmaRange &dma, mm_struct *mm, bool &over_limit)
 
 } // namespace
 
-Result<void> pin_range(DmaRange &dma, iommu_group *group)
+Result<void> pin_range(DmaRange &dma, iommu_group *group, u32 workers)
 {
 	if (dma.range().npages() == 1 && pin_single(dma)) [[likely]]
 		return {};
@@ -89,7 +86,7 @@ Result<void> pin_range(DmaRange &dma, iommu_group *group)
 
 	const u64 charged_before = dma.charged();
 	bool over_limit = false;
-	const Result<void> pinned = pin_all(dma, live.get(), over_limit);
+	const Result<void> pinned = pin_all(dma, live.get(), workers, over_limit);
 	if (pinned.ok()) [[likely]]
 		return {};
 	unpin_range(dma);

@@ -18,9 +18,9 @@
 // else in it is guarded by the container's lock, but for what is constant.
 #pragma once
 
-#include "../vfio_mdev/pin_index.hpp"
 #include "dirty_bitmap.hpp"
 #include "owner.hpp"
+#include "pin_index/pin_index.hpp"
 #include "pin_runs.hpp"
 #include "vocab/atomic.hpp"
 #include "vocab/list.hpp"

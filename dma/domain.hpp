@@ -81,9 +81,10 @@ public:
 		return shim_domain_pgsize_bitmap(domain_);
 	}
 
-	// Maps what a dma range has pinned. On error nothing stays mapped.
+	// Maps what a dma range has pinned, in the IOMMU's smallest pages only
+	// if small_pages is set. On error nothing stays mapped.
 	// Ranges that do not overlap may be mapped and unmapped at one time.
-	Result<void> map(const DmaRange &dma);
+	Result<void> map(const DmaRange &dma, bool small_pages);
 
 	// Unmaps a whole dma range; no device reaches it afterwards.
 	void unmap(const DmaRange &dma);

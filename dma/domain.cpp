@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "domain.hpp"
 
-#include "core.h"
 #include "shim/alloc.h"
 #include "shim/lock.h"
 
@@ -138,9 +137,8 @@ private:
 // unless the caller keeps it.
 class Mapper : Pinned {
 public:
-	Mapper(iommu_domain *domain, Iova first, u32 prot)
-		: domain_(domain), first_(first), at_(first), prot_(prot),
-		  small_pages_(type1_param_disable_hugepages())
+	Mapper(iommu_domain *domain, Iova first, u32 prot, bool small_pages)
+		: domain_(domain), first_(first), at_(first), prot_(prot), small_pages_(small_pages)
 	{
 	}
 
@@ -233,19 +231,19 @@ constexpr u32 kRescheduleAfter = 64;
 
 } // namespace
 
-Result<void> Domain::map(const DmaRange &dma)
+Result<void> Domain::map(const DmaRange &dma, bool small_pages)
 {
 	// VFIO offers no way to make a device's view coherent again, so that
 	// all DMA snoops.
 	const u32 prot = dma.prot() | SHIM_IOMMU_CACHE;
 
 	const PinRun *single = dma.pins.single();
-	if (single && !type1_param_disable_hugepages()) [[likely]]
+	if (single && !small_pages) [[likely]]
 		return Result<void>::from_negative(shim_domain_map(domain_, dma.range().first.value,
 								   phys_of(single->first()).value,
 								   dma.range().size(), prot));
 
-	Mapper mapper(domain_, dma.range().first, prot);
+	Mapper mapper(domain_, dma.range().first, prot, small_pages);
 
 	TRY(dma.pins.try_each_array(
 		[&](const PinRun *runs, u32 count) { return mapper.map(runs, count); }));

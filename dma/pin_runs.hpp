@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// PinRuns: what type1 pinned behind a dma range, from its first page on, as
+// PinRuns: what is pinned behind a dma range, from its first page on, as
 // runs of contiguous pfns: the record by which pages are mapped into another
 // domain, unmapped and unpinned. The IOMMU is never asked.
 //
