@@ -34,7 +34,7 @@ INSTRUCTIONS = "Instructions"
 SECTIONS = [
     Section(INSTRUCTIONS, [
         Row("noop", "an ioctl that does nothing (GET_API_VERSION)", "a call", None, 0),
-        *_pair("page", "one 4 KiB page", "a call", (2600, 2700)),
+        *_pair("page", "one 4 KiB page", "a call", (2900, 2750)),
         *_pair("contiguous", "64 MiB of contiguous 4K pages", "a page", (280, 105)),
         *_pair("scattered", "64 MiB of scattered 4K pages", "a page", (800, 150)),
         *_pair("thp-64m", "64 MiB of THP", "a 4K page", (28, 0.6), 2),
