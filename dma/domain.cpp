@@ -102,7 +102,7 @@ private:
 		return (one.value ^ other.value) < SHIM_MAX_FLUSH;
 	}
 
-	// Gives the bytes that were unmapped.
+	// Returns the bytes that were unmapped, and leaves the flush due.
 	u64 unmap_part(IovaRange part)
 	{
 		if (due_ && !same_flush(due_range_.first, part.first))

@@ -2,8 +2,8 @@
 #
 # Kbuild rules for a module with a C++ core. A module's Kbuild file sets
 #   core-objs     the C++ files of the core that lie beside it, as objects
-#   core-rooms    the folders of C++ that the core takes besides: their room.mk
-#                 says what of them
+#   core-rooms    other folders whose C++ is compiled into the core; the room.mk
+#                 of each lists its files
 #   core-symbols  the file that lists the undefined symbols the core may have
 # includes this file, and has core.o among its parts. The tests in kunit/ build
 # a core once more, with a C side of their own; their Kbuild file also sets
