@@ -9,7 +9,7 @@
 
 namespace vfio {
 
-class DirtyBitmap : Pinned {
+class DirtyBitmap : Immovable {
 public:
 	static constexpr u64 kBitsPerWord = 64;
 	// The UAPI's limits. kMaxBits: pages of one mapping, the largest signed

@@ -14,7 +14,7 @@
 
 namespace vfio {
 
-class DirtyReport : Pinned {
+class DirtyReport : Immovable {
 public:
 	// bitmap: for range, a bit for each 1 << pgshift bytes.
 	DirtyReport(IovaRange range, unsigned int pgshift, UserVa bitmap);

@@ -66,7 +66,7 @@ static_assert(block_around(kAllIova) == kAllIova);
 // Unmaps ranges, which the caller passes in ascending order, and flushes at the
 // latest in its destructor: afterwards no device reaches what was mapped there.
 // There is one flush for each block of SHIM_MAX_FLUSH bytes that has ranges.
-class Unmapper : Pinned {
+class Unmapper : Immovable {
 public:
 	explicit Unmapper(iommu_domain *domain) : domain_(domain)
 	{
@@ -135,7 +135,7 @@ private:
 
 // Maps runs behind one another. What has been mapped is unmapped at the end,
 // unless the caller keeps it.
-class Mapper : Pinned {
+class Mapper : Immovable {
 public:
 	Mapper(iommu_domain *domain, Iova first, u32 prot, bool small_pages)
 		: domain_(domain), first_(first), at_(first), prot_(prot), small_pages_(small_pages)

@@ -13,7 +13,7 @@
 
 namespace vfio {
 
-class IovaSpace : Pinned {
+class IovaSpace : Immovable {
 public:
 	~IovaSpace()
 	{

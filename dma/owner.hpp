@@ -16,7 +16,7 @@
 
 namespace vfio {
 
-class Owner : Pinned {
+class Owner : Immovable {
 public:
 	// Sets known to the owner of the calling process, unless it is that owner
 	// already.
@@ -83,7 +83,7 @@ private:
 	const bool no_limit_;
 };
 
-class LiveMm : Pinned {
+class LiveMm : Immovable {
 public:
 	explicit LiveMm(mm_struct *mm) : mm_(mm)
 	{

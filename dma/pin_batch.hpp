@@ -55,7 +55,7 @@ inline Result<PinRun> borrow(mm_struct *mm, u64 uva, u64 npages, bool dirty, lon
 
 // Pages that were pinned and have no record yet, taken out as runs. What is
 // not taken out is unpinned at the end.
-class Batch : Pinned {
+class Batch : Immovable {
 public:
 	// For up to npages in all.
 	Batch(mm_struct *mm, bool dirty, u64 npages) : mm_(mm), dirty_(dirty), array_(npages)

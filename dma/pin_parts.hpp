@@ -17,7 +17,7 @@ void unpin_runs(PinRuns &runs, bool dirty);
 
 // What the parts of a dma range, pinned at one time, tell each other: the
 // first error, on which all stop, and whether charging failed for the limit.
-class Outcome : Pinned {
+class Outcome : Immovable {
 public:
 	void fail(Error error)
 	{
@@ -57,7 +57,7 @@ private:
 
 // A part of a dma range that one thread pins and charges. What it has when it
 // dies it undoes.
-class Part : Pinned {
+class Part : Immovable {
 public:
 	Part(const DmaRange &dma, mm_struct *mm, IovaRange range, Outcome &outcome)
 		: dma_(dma), mm_(mm), range_(range), outcome_(outcome)
@@ -110,7 +110,7 @@ private:
 constexpr u32 kMaxWorkers = 16;
 
 // The parts of a dma range, in the order of their addresses.
-class Parts : Pinned {
+class Parts : Immovable {
 public:
 	// Cuts it in count parts, between huge pages of the owner's.
 	// Errors: ENOMEM.

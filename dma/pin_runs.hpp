@@ -74,7 +74,7 @@ private:
 
 static_assert(sizeof(PinRun) == 16);
 
-class PinRuns : Pinned {
+class PinRuns : Immovable {
 public:
 	~PinRuns()
 	{

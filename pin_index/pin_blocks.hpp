@@ -216,7 +216,7 @@ struct PinSparse {
 	}
 };
 
-class PinBlocks : Pinned {
+class PinBlocks : Immovable {
 public:
 	static constexpr u32 kRunsPerSpare = 4;
 

@@ -23,7 +23,7 @@ struct PinnedRun {
 };
 
 // A few runs. Those that go on where the last one ends become part of it.
-class PinnedRuns : Pinned {
+class PinnedRuns : Immovable {
 public:
 	static constexpr u32 kRoom = 16;
 	// Of pages that are unpinned, whether all their pins go at once.
@@ -79,7 +79,7 @@ public:
 	}
 
 	// For the index, which tells of many single pages one after the other.
-	class Singles : Pinned {
+	class Singles : Immovable {
 	public:
 		explicit Singles(PinnedRuns &runs) : runs_(runs)
 		{
@@ -124,7 +124,7 @@ public:
 };
 
 // One page.
-class PinnedPage : Pinned {
+class PinnedPage : Immovable {
 public:
 	static constexpr bool kWholly = false;
 
@@ -134,7 +134,7 @@ public:
 		return true;
 	}
 
-	class Singles : Pinned {
+	class Singles : Immovable {
 	public:
 		explicit Singles(PinnedPage &one) : one_(one)
 		{
@@ -161,7 +161,7 @@ private:
 };
 
 // An array of single pages, which is the caller's, and one long run.
-class PinnedPages : Pinned {
+class PinnedPages : Immovable {
 public:
 	static constexpr bool kWholly = false;
 
@@ -182,7 +182,7 @@ public:
 	}
 
 	// The same with what it needs at hand.
-	class Singles : Pinned {
+	class Singles : Immovable {
 	public:
 		explicit Singles(PinnedPages &all)
 			: all_(all), next_(all.pages_ + all.count_), end_(all.pages_ + all.room_)

@@ -21,7 +21,7 @@
 
 namespace vfio {
 
-class PinIndex : Pinned {
+class PinIndex : Immovable {
 public:
 	static constexpr unsigned int kOffsetBits = 52;
 	static constexpr u64 kLastOffset = (u64{1} << kOffsetBits) - 1;

@@ -41,7 +41,7 @@ struct SlotRecord {
 	u64 value;
 };
 
-class SlotMap : Pinned {
+class SlotMap : Immovable {
 public:
 	static constexpr u64 kLastSlot = (u64{1} << (64 - SlotRecord::kMetaBits)) - 1;
 

@@ -29,7 +29,7 @@ class Group;
 
 struct InContainer;
 
-class Container : public vfio_container, Pinned {
+class Container : public vfio_container, Immovable {
 public:
 	Container() = default;
 	~Container();

@@ -9,7 +9,7 @@
 
 namespace vfio {
 
-struct Core : Pinned {
+struct Core : Immovable {
 	IommuDriverRegistry iommu_drivers;
 	GroupList groups;
 	DeviceSets device_sets;

@@ -28,7 +28,7 @@ struct InSet;
 using SetId = Address<struct SetIdTag>;
 
 // The kernel's struct of a set, and its lock.
-class __lockable KernelDeviceSet : Pinned {
+class __lockable KernelDeviceSet : Immovable {
 public:
 	~KernelDeviceSet()
 	{
@@ -60,7 +60,7 @@ private:
 	vfio_device_set *set_ = nullptr;
 };
 
-class __scoped_guard DeviceSetGuard : Pinned {
+class __scoped_guard DeviceSetGuard : Immovable {
 public:
 	explicit DeviceSetGuard(KernelDeviceSet &set) __acquires_lock(set) : set_(set)
 	{
@@ -116,7 +116,7 @@ private:
 	List<Device, InSet> devices_ __guarded_by(lock_);
 };
 
-class DeviceSets : Pinned {
+class DeviceSets : Immovable {
 public:
 	// Puts a device into the set of that id. Errors: ENOMEM.
 	Result<DeviceSet *> join(Device &device, SetId id);

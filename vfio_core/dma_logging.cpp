@@ -22,7 +22,7 @@ constexpr bool power_of_two(u64 value)
 	return value && !(value & (value - 1));
 }
 
-class RangeArray : Pinned {
+class RangeArray : Immovable {
 public:
 	~RangeArray()
 	{

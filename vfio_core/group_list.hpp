@@ -13,7 +13,7 @@ namespace vfio {
 
 class GroupMembership;
 
-class GroupList : Pinned {
+class GroupList : Immovable {
 public:
 	GroupList() = default;
 

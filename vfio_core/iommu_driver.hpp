@@ -93,7 +93,7 @@ private:
 	const IommuDriver *driver_ = nullptr;
 };
 
-class IommuDriverRegistry : Pinned {
+class IommuDriverRegistry : Immovable {
 public:
 	IommuDriverRegistry() = default;
 	~IommuDriverRegistry();
@@ -121,7 +121,7 @@ private:
 	List<IommuDriver> drivers_ __guarded_by(lock_);
 };
 
-class ContainerIommu : Pinned {
+class ContainerIommu : Immovable {
 public:
 	// Errors: those of the driver; ENOMEM.
 	static Result<RefPtr<ContainerIommu>> open(IommuDriverRef driver, u64 extension);

@@ -26,7 +26,7 @@
 
 namespace vfio {
 
-class IovaBitmap : public iova_bitmap, Pinned {
+class IovaBitmap : public iova_bitmap, Immovable {
 public:
 	// The first window is open. bitmap: where it lies in user memory. The
 	// page size is a power of two. Errors: ENOMEM, EFAULT if no page of it

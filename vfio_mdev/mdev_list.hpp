@@ -18,7 +18,7 @@ class Mdev;
 
 struct InMdevList;
 
-class MdevList : Pinned {
+class MdevList : Immovable {
 public:
 	MdevList() = default;
 

@@ -35,7 +35,7 @@ namespace vfio {
 
 struct InPins;
 
-class Pins : public mdev_pins, Pinned {
+class Pins : public mdev_pins, Immovable {
 public:
 	// dma_dev may be null. Errors: EINVAL for no direction, ENOMEM.
 	static Result<UniquePtr<Pins>> create(vfio_device *vdev, device *dma_dev, u32 direction);

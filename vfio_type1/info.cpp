@@ -11,7 +11,7 @@ namespace {
 // The chain, in a buffer of its own, before it is known whether it fits the
 // caller's. Offsets count from the start of the info structure. Each
 // capability begins at a multiple of eight bytes, for its 64-bit fields.
-class CapChain : Pinned {
+class CapChain : Immovable {
 public:
 	static constexpr size_t kStart = sizeof(vfio_iommu_type1_info);
 	static_assert(kStart % sizeof(u64) == 0);

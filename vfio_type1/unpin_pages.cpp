@@ -8,7 +8,7 @@
 namespace vfio {
 
 // What owners are no longer charged for, paid back together.
-class Type1::Refund : Pinned {
+class Type1::Refund : Immovable {
 public:
 	~Refund()
 	{

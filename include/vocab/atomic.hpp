@@ -9,7 +9,7 @@
 
 namespace vfio {
 
-template <class T> class Atomic : Pinned {
+template <class T> class Atomic : Immovable {
 public:
 	explicit constexpr Atomic(T value) : value_(value)
 	{

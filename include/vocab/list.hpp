@@ -11,7 +11,7 @@ namespace vfio {
 
 // The base that makes a class listable. A class that is on several lists has
 // a base for each, told apart by their tags.
-template <class Tag> class ListNode : Pinned {
+template <class Tag> class ListNode : Immovable {
 public:
 	bool linked() const
 	{
@@ -25,7 +25,7 @@ private:
 	ListNode *prev_ = nullptr;
 };
 
-template <class T, class Tag = T> class List : Pinned {
+template <class T, class Tag = T> class List : Immovable {
 	using Node = ListNode<Tag>;
 
 public:

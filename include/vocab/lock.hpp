@@ -12,7 +12,7 @@ namespace vfio {
 
 using LockClass = shim_lock_class;
 
-class __lock_capability("mutex") Mutex : Pinned
+class __lock_capability("mutex") Mutex : Immovable
 {
 public:
 	explicit Mutex(LockClass & lock_class)
@@ -42,7 +42,7 @@ private:
 	shim_mutex mutex_;
 };
 
-class __lock_capability("rwsem") RwSem : Pinned
+class __lock_capability("rwsem") RwSem : Immovable
 {
 public:
 	explicit RwSem(LockClass & lock_class)
@@ -57,7 +57,7 @@ private:
 	shim_rwsem sem_;
 };
 
-class __scoped_guard Guard : Pinned {
+class __scoped_guard Guard : Immovable {
 public:
 	explicit Guard(Mutex &mutex) __acquires_lock(mutex) : mutex_(mutex)
 	{
@@ -100,7 +100,7 @@ private:
 	bool held_ = true;
 };
 
-class __scoped_guard ReadGuard : Pinned {
+class __scoped_guard ReadGuard : Immovable {
 public:
 	explicit ReadGuard(RwSem &sem) __acquires_lock_shared(sem) : sem_(sem)
 	{
@@ -116,7 +116,7 @@ private:
 	RwSem &sem_;
 };
 
-class __scoped_guard WriteGuard : Pinned {
+class __scoped_guard WriteGuard : Immovable {
 public:
 	explicit WriteGuard(RwSem &sem) __acquires_lock(sem) : sem_(sem)
 	{
@@ -132,7 +132,7 @@ private:
 	RwSem &sem_;
 };
 
-class WaitQueue : Pinned {
+class WaitQueue : Immovable {
 public:
 	explicit WaitQueue(LockClass &lock_class)
 	{

@@ -2,8 +2,8 @@
 //
 // Ownership. make<T>() is the only way to the heap: it takes memory through
 // the shim and returns an error if there is none. UniquePtr owns an object,
-// RefPtr shares one that counts its references itself (RefCounted), T &
-// borrows.
+// Owned anything else that must be given back, RefPtr shares an object that
+// counts its references itself, T & borrows.
 #pragma once
 
 #include <new>
@@ -28,6 +28,73 @@ inline void *operator new(size_t size, vfio::ShimHeap) noexcept
 
 namespace vfio {
 
+// Owns what a handle stands for: an object, a reference, a reservation. kRelease
+// is called with the handle when its owner goes or takes another; kNothing is
+// the handle of an owner that owns nothing, for which it is not called.
+template <class Handle, auto kRelease, Handle kNothing = Handle{}> class Owned {
+public:
+	constexpr Owned() = default;
+
+	// Takes over what the caller owns.
+	explicit constexpr Owned(Handle handle) : handle_(handle)
+	{
+	}
+
+	constexpr Owned(Owned &&other) : handle_(other.release())
+	{
+	}
+
+	constexpr Owned &operator=(Owned &&other)
+	{
+		if (this != &other)
+			reset(other.release());
+		return *this;
+	}
+
+	constexpr ~Owned()
+	{
+		reset();
+	}
+
+	constexpr void reset(Handle handle = kNothing)
+	{
+		const Handle old = vfio::exchange(handle_, handle);
+
+		if (!(old == kNothing))
+			kRelease(old);
+	}
+
+	// Hands what is owned to the caller.
+	[[nodiscard]] constexpr Handle release()
+	{
+		return vfio::exchange(handle_, Handle{kNothing});
+	}
+
+	constexpr Handle get() const
+	{
+		return handle_;
+	}
+
+	constexpr auto &operator*() const
+	{
+		return *handle_;
+	}
+
+	constexpr Handle operator->() const
+	{
+		return handle_;
+	}
+
+	explicit constexpr operator bool() const
+	{
+		return !(handle_ == kNothing);
+	}
+
+private:
+	Handle handle_ = kNothing;
+};
+
+// Ends an object that make() made; object may be null.
 template <class T> void destroy(T *object)
 {
 	if (!object)
@@ -36,64 +103,7 @@ template <class T> void destroy(T *object)
 	shim_free(object);
 }
 
-template <class T> class UniquePtr {
-public:
-	constexpr UniquePtr() = default;
-
-	explicit constexpr UniquePtr(T *object) : object_(object)
-	{
-	}
-
-	constexpr UniquePtr(UniquePtr &&other) : object_(other.release())
-	{
-	}
-
-	UniquePtr &operator=(UniquePtr &&other)
-	{
-		if (this != &other)
-			reset(other.release());
-		return *this;
-	}
-
-	constexpr ~UniquePtr()
-	{
-		if (object_)
-			destroy(object_);
-	}
-
-	void constexpr reset(T *object = nullptr)
-	{
-		destroy(vfio::exchange(object_, object));
-	}
-
-	[[nodiscard]] constexpr T *release()
-	{
-		return vfio::exchange(object_, nullptr);
-	}
-
-	constexpr T *get() const
-	{
-		return object_;
-	}
-
-	constexpr T &operator*() const
-	{
-		return *object_;
-	}
-
-	constexpr T *operator->() const
-	{
-		return object_;
-	}
-
-	explicit constexpr operator bool() const
-	{
-		return object_ != nullptr;
-	}
-
-private:
-	T *object_ = nullptr;
-};
+template <class T> using UniquePtr = Owned<T *, destroy<T>>;
 
 // Errors: ENOMEM.
 template <class T, class... Args> Result<UniquePtr<T>> make(Args &&...args)
@@ -108,7 +118,7 @@ template <class T, class... Args> Result<UniquePtr<T>> make(Args &&...args)
 // A count of references that starts at one, or at zero for an object that
 // comes to life by restart(). Getting from zero or past the top is a broken
 // invariant: it warns, and the object is never freed.
-class RefCount : Pinned {
+class RefCount : Immovable {
 public:
 	explicit constexpr RefCount(u32 count = 1) : count_(count)
 	{
@@ -252,7 +262,7 @@ private:
 };
 
 // Runs a function at the end of the scope, unless dismissed.
-template <class F> class Defer : Pinned {
+template <class F> class Defer : Immovable {
 public:
 	explicit Defer(F function) : function_(vfio::move(function))
 	{

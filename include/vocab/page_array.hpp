@@ -11,7 +11,7 @@ namespace vfio {
 
 // Room for a number of pages: a page of memory if they are several, and there
 // is one; room for a single one at least.
-class PageArray : Pinned {
+class PageArray : Immovable {
 public:
 	explicit PageArray(u64 npages)
 	{

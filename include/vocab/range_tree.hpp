@@ -12,7 +12,7 @@
 
 namespace vfio {
 
-template <class Tag> class RangeNode : Pinned {
+template <class Tag> class RangeNode : Immovable {
 	template <class T, class A> friend class RangeTree;
 
 	RangeNode *parent_ = nullptr;
@@ -20,7 +20,7 @@ template <class Tag> class RangeNode : Pinned {
 	int height_ = 0;
 };
 
-template <class T, class A = Iova> class RangeTree : Pinned {
+template <class T, class A = Iova> class RangeTree : Immovable {
 	using Node = RangeNode<T>;
 	enum Side { kLeft, kRight };
 

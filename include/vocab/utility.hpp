@@ -37,11 +37,11 @@ template <class T> constexpr const T &max(const T &a, const T &b) noexcept
 }
 
 // An object that is neither copied nor moved: others hold its address.
-class Pinned {
+class Immovable {
 public:
-	constexpr Pinned() = default;
-	Pinned(const Pinned &) = delete;
-	Pinned &operator=(const Pinned &) = delete;
+	constexpr Immovable() = default;
+	Immovable(const Immovable &) = delete;
+	Immovable &operator=(const Immovable &) = delete;
 };
 
 } // namespace vfio

@@ -2,6 +2,7 @@
 //
 // Result and TRY, ownership, references, lists, units, guards, warnings.
 #include <array>
+#include <vector>
 
 #include "host_test.hpp"
 #include "mock/memory.hpp"
@@ -138,6 +139,48 @@ TEST_F(Vocab, UniquePtr)
 	EXPECT_EQ(make<Tracked>().error(), Error(ENOMEM));
 	EXPECT_EQ(Tracked::alive, 0) << "nothing constructed at null";
 	destroy<Tracked>(nullptr);
+}
+
+namespace {
+
+std::vector<int> given_back;
+
+void give_back(int number)
+{
+	given_back.push_back(number);
+}
+
+using Number = Owned<int, give_back, -1>;
+
+} // namespace
+
+TEST_F(Vocab, Owned)
+{
+	given_back.clear();
+	{
+		Number none;
+		EXPECT_FALSE(none);
+		Number zero(0);
+		EXPECT_TRUE(zero);
+		Number moved = vfio::move(zero);
+		EXPECT_FALSE(zero);
+		EXPECT_EQ(moved.get(), 0);
+		EXPECT_TRUE(given_back.empty());
+
+		Number other(5);
+		moved = vfio::move(other);
+		EXPECT_EQ(given_back, std::vector<int>{0}) << "assigning gives back first";
+		Number &same = moved;
+		moved = vfio::move(same);
+		EXPECT_EQ(moved.get(), 5);
+
+		Number handed(6);
+		EXPECT_EQ(handed.release(), 6);
+		EXPECT_EQ(given_back, std::vector<int>{0}) << "a caller has it now";
+		none.reset(7);
+		EXPECT_EQ(none.get(), 7);
+	}
+	EXPECT_EQ(given_back, (std::vector<int>{0, 5, 7})) << "each once";
 }
 
 TEST_F(Vocab, RefPtr)
