@@ -5,7 +5,6 @@
 
 #include "core.hpp"
 #include "device.hpp"
-#include "info_cap.hpp"
 #include "iova_bitmap.hpp"
 #include "irq_set.hpp"
 #include "migration.hpp"
@@ -260,36 +259,6 @@ CORE_ENTRY int vfio_core_check_irq_set(const vfio_irq_set *set, int nirqs, int n
 CORE_ENTRY void vfio_core_iova_bitmap_set(iova_bitmap *bitmap, u64 iova, u64 size)
 {
 	IovaBitmap::of(bitmap).set({iova}, size);
-}
-
-CORE_ENTRY int vfio_core_info_cap_add(vfio_info_cap_header **buffer, size_t *size, size_t cap_size,
-				      u16 id, u16 version, vfio_info_cap_header **added)
-{
-	InfoChain chain(*buffer, *size);
-	Result<vfio_info_cap_header *> cap = chain.add(cap_size, id, version);
-
-	*buffer = chain.buffer();
-	*size = chain.size();
-	if (!cap.ok())
-		return cap.error().negative();
-	*added = cap.value();
-	return 0;
-}
-
-CORE_ENTRY int vfio_core_info_cap_copy(vfio_info_cap_header **buffer, size_t *size,
-				       const vfio_info_cap_header *cap, size_t cap_size)
-{
-	InfoChain chain(*buffer, *size);
-	const Result<void> copied = chain.add_copy(*cap, cap_size);
-
-	*buffer = chain.buffer();
-	*size = chain.size();
-	return copied.negative();
-}
-
-CORE_ENTRY void vfio_core_info_cap_shift(vfio_info_cap_header *buffer, size_t size, size_t offset)
-{
-	InfoChain(buffer, size).shift(offset);
 }
 
 /* Holders of a group's file. */
