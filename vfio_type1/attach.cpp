@@ -2,8 +2,8 @@
 //
 // Groups that join and leave a container, and the domains that come and go
 // with them.
-#include "core.h"
 #include "dma/pinner.hpp"
+#include "entry.h"
 #include "type1.hpp"
 
 namespace vfio {
@@ -40,7 +40,7 @@ AttachedGroup *Type1::group_entry(iommu_group *group)
 	return find_group(emulated_groups_, group);
 }
 
-Result<iommu_domain *> Type1::domain_of(iommu_group *group)
+Result<iommu_domain *> Type1::group_domain(iommu_group *group)
 {
 	const ReadGuard groups(groups_lock_);
 
@@ -335,3 +335,25 @@ u64 Type1::common_page_sizes(const Domain *one_more) const
 }
 
 } // namespace vfio
+
+using namespace vfio;
+
+CORE_ENTRY int type1_attach_group(type1 *handle, iommu_group *group, bool emulated)
+{
+	return Type1::of(handle).attach_group(group, emulated).negative();
+}
+
+CORE_ENTRY void type1_detach_group(type1 *handle, iommu_group *group)
+{
+	Type1::of(handle).detach_group(group);
+}
+
+CORE_ENTRY int type1_group_domain(type1 *handle, iommu_group *group, iommu_domain **domain)
+{
+	Result<iommu_domain *> result = Type1::of(handle).group_domain(group);
+
+	if (!result.ok())
+		return result.error().negative();
+	*domain = result.value();
+	return 0;
+}

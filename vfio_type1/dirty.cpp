@@ -10,7 +10,43 @@
 
 namespace vfio {
 
-Result<void> Type1::check_bitmap(u64 npages, u64 size)
+Result<void> Type1::dirty_pages(UserVa arg)
+{
+	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dirty_bitmap, flags);
+	alignas(u64) vfio_iommu_type1_dirty_bitmap dirty;
+	vfio_iommu_type1_dirty_bitmap_get request;
+
+	if (!v2_)
+		return Error(EACCES);
+	TRY(copy_struct_in<kSize>(&dirty, arg));
+	if (dirty.argsz < kSize)
+		return Error(EINVAL);
+
+	switch (dirty.flags) {
+	case VFIO_IOMMU_DIRTY_PAGES_FLAG_START:
+		return start_dirty();
+	case VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP:
+		stop_dirty();
+		return {};
+	case VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP:
+		if (dirty.argsz - kSize < sizeof(request))
+			return Error(EINVAL);
+		TRY(copy_struct_in<sizeof(request)>(&request, arg + kSize));
+		TRY(check_bitmap(request.bitmap, request.size));
+		return get_dirty(request);
+	default:
+		return Error(EINVAL);
+	}
+}
+
+Result<void> Type1::check_bitmap(const vfio_bitmap &bitmap, u64 size)
+{
+	if (!shim_access_ok(reinterpret_cast<u64>(bitmap.data), bitmap.size) || !bitmap.pgsize)
+		return Error(EINVAL);
+	return check_bitmap_size(size >> smallest_shift(bitmap.pgsize), bitmap.size);
+}
+
+Result<void> Type1::check_bitmap_size(u64 npages, u64 size)
 {
 	if (npages == 0 || npages > DirtyBitmap::kMaxBytes * 8 || size > DirtyBitmap::kMaxBytes ||
 	    size < DirtyBitmap::words_for(npages) * sizeof(u64))

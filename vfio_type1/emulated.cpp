@@ -2,6 +2,7 @@
 //
 // Devices behind an emulated IOMMU: they reach memory through the CPU, copying
 // here, or pin the pages that they use (pin_pages.cpp).
+#include "entry.h"
 #include "type1.hpp"
 
 namespace vfio {
@@ -99,3 +100,20 @@ void Type1::unregister_device(vfio_device *device)
 }
 
 } // namespace vfio
+
+using namespace vfio;
+
+CORE_ENTRY int type1_dma_rw(type1 *handle, u64 iova, void *data, size_t size, bool write)
+{
+	return Type1::of(handle).dma_rw({iova}, static_cast<u8 *>(data), size, write).negative();
+}
+
+CORE_ENTRY void type1_register_device(type1 *handle, vfio_device *device)
+{
+	Type1::of(handle).register_device(device);
+}
+
+CORE_ENTRY void type1_unregister_device(type1 *handle, vfio_device *device)
+{
+	Type1::of(handle).unregister_device(device);
+}

@@ -9,7 +9,7 @@
 #include <linux/vfio.h>
 
 #include "compat/iommu_driver.h"
-#include "core.h"
+#include "entry.h"
 
 static bool allow_unsafe_interrupts;
 module_param(allow_unsafe_interrupts, bool, 0644);

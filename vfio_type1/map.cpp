@@ -1,74 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// The life of a container's IOMMU, and VFIO_IOMMU_MAP_DMA.
-#include "core.h"
+// VFIO_IOMMU_MAP_DMA: mapping memory, and giving mappings new user addresses.
 #include "dma/pinner.hpp"
+#include "entry.h"
 #include "type1.hpp"
 
 namespace vfio {
-
-constinit LockClass Type1::lock_class_ = {"vfio_type1", {}};
-constinit LockClass Type1::groups_lock_class_ = {"vfio_type1_groups", {}};
-constinit LockClass Type1::devices_lock_class_ = {"vfio_type1_devices", {}};
-constinit LockClass Type1::settled_class_ = {"vfio_type1_settled", {}};
-
-Result<UniquePtr<Type1>> Type1::create(u64 extension)
-{
-	switch (extension) {
-	case VFIO_TYPE1_IOMMU:
-		return make<Type1>(false, false);
-	case VFIO_TYPE1v2_IOMMU:
-		return make<Type1>(true, false);
-	case VFIO_TYPE1_NESTING_IOMMU:
-		return make<Type1>(true, true);
-	default:
-		return Error(EINVAL);
-	}
-}
-
-Type1::Type1(bool v2, bool nesting)
-	: v2_(v2), nesting_(nesting), dma_avail_(type1_param_dma_entry_limit())
-{
-	shim_device_list_init(&devices_);
-}
-
-Type1::~Type1()
-{
-	const WriteGuard groups(groups_lock_);
-
-	while (AttachedGroup *attached = emulated_groups_.pop_front())
-		destroy(attached);
-	remove_all();
-	while (Domain *domain = domains_.pop_front())
-		destroy(domain);
-}
-
-bool Type1::coherent()
-{
-	const ReadGuard groups(groups_lock_);
-
-	for (const Domain &domain : domains_)
-		if (!domain.coherent())
-			return false;
-	return true;
-}
-
-bool Type1::can_nest()
-{
-	const ReadGuard groups(groups_lock_);
-
-	for (const Domain &domain : domains_)
-		if (shim_domain_can_nest(domain.get()))
-			return true;
-	return false;
-}
-
-bool Type1::can_update_vaddr()
-{
-	const ReadGuard groups(groups_lock_);
-
-	return emulated_groups_.empty();
-}
 
 DmaRange *Type1::unsettled(IovaRange range, bool idle) const
 {
@@ -101,8 +38,17 @@ void Type1::wake_waiting()
 	settled_.wake_all();
 }
 
-Result<void> Type1::map_dma(const vfio_iommu_type1_dma_map &map)
+Result<void> Type1::map_dma(UserVa arg)
 {
+	constexpr u32 kFlags =
+		VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE | VFIO_DMA_MAP_FLAG_VADDR;
+	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dma_map, size);
+	vfio_iommu_type1_dma_map map;
+
+	TRY(copy_struct_in<kSize>(&map, arg));
+	if (map.argsz < kSize || (map.flags & ~kFlags))
+		return Error(EINVAL);
+
 	const IovaRange range = TRY(IovaRange::of_size({map.iova}, map.size));
 	const UserVa uva{map.vaddr};
 	const bool set_vaddr = map.flags & VFIO_DMA_MAP_FLAG_VADDR;

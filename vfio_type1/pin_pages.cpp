@@ -2,9 +2,9 @@
 //
 // vfio_pin_pages(): pages that devices behind an emulated IOMMU pin, one by one
 // or up to 512 a call. vfio_unpin_pages() is in unpin_pages.cpp.
-#include "core.h"
 #include "dma/pin_batch.hpp"
 #include "dma/pinner.hpp"
+#include "entry.h"
 #include "shim/pin.h"
 #include "type1.hpp"
 
@@ -312,6 +312,6 @@ using namespace vfio;
 CORE_ENTRY int type1_pin_pages(type1 *handle, iommu_group *group, u64 iova, u32 npages, u32 prot,
 			       page **pages)
 {
-	return static_cast<Type1 *>(handle)->pin_pages(group, {iova}, npages, prot,
+	return Type1::of(handle).pin_pages(group, {iova}, npages, prot,
 						       handles_of(pages));
 }

@@ -52,7 +52,13 @@ public:
 	// VFIO_TYPE1_NESTING_IOMMU. Errors: EINVAL for others, ENOMEM.
 	static Result<UniquePtr<Type1>> create(u64 extension);
 
+	static Type1 &of(type1 *handle)
+	{
+		return *static_cast<Type1 *>(handle);
+	}
+
 	Type1(bool v2, bool nesting);
+	// No group is attached any more, or none will be used.
 	~Type1();
 
 	// What CHECK_EXTENSION says of VFIO_DMA_CC_IOMMU,
@@ -61,36 +67,49 @@ public:
 	bool can_nest();
 	bool can_update_vaddr();
 
-	bool v2() const
-	{
-		return v2_;
-	}
+	// An ioctl of the container that vfio.ko does not know, but for
+	// CHECK_EXTENSION. arg is the address of the request. Returns what the
+	// ioctl returns, -ENOTTY for an unknown one.
+	long ioctl(u32 cmd, UserVa arg);
 
-	// The ioctls, their structures copied in and their flags known.
-	Result<void> map_dma(const vfio_iommu_type1_dma_map &map);
-	// Returns the bytes that were unmapped. bitmap is for
-	// VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP, or nullptr.
-	Result<u64> unmap_dma(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap *bitmap);
-	Result<void> start_dirty();
-	void stop_dirty();
-	Result<void> get_dirty(const vfio_iommu_type1_dirty_bitmap_get &request);
-	Result<void> get_info(UserVa arg);
-
+	// Attaches a group that VFIO owns, and maps all mappings for it; or, if
+	// its devices reach memory only through the CPU (emulated), remembers it.
+	// Errors: EBUSY while addresses are being updated, EINVAL for a group
+	// that is attached or whose IOVAs conflict with mappings, EPERM without
+	// interrupt remapping, EIO without a domain, ENOMEM, errors of pinning.
 	Result<void> attach_group(iommu_group *group, bool emulated);
-	void detach_group(iommu_group *group);
-	Result<iommu_domain *> domain_of(iommu_group *group);
 
-	// Writes handles of the pages (shim/pin.h). Returns npages or a negative
-	// errno.
+	// Undoes attach_group(); with the last group all mappings go.
+	void detach_group(iommu_group *group);
+
+	// The domain that a group is attached to. Errors: ENODEV if it has none.
+	Result<iommu_domain *> group_domain(iommu_group *group);
+
+	// Pins npages pages from iova on for a device of an emulated group, all
+	// or none, and writes handles of them (shim/pin.h). A page is charged
+	// once however often it is pinned. prot is SHIM_IOMMU_READ and
+	// SHIM_IOMMU_WRITE, or-ed. Returns npages, or -EINVAL outside mappings or
+	// if no device hears of unmaps, -EPERM against the mapping's protection,
+	// -EACCES with the v1 interface, -EBUSY while addresses are being
+	// updated, -EOVERFLOW, -ENOMEM, -EFAULT.
 	int pin_pages(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles);
+
+	// Undoes pin_pages().
 	void unpin_pages(Iova iova, u32 npages);
+
+	// Copies between data, a buffer of the kernel's, and mapped memory: into
+	// the memory if write is set. Errors: EINVAL outside mappings, EPERM
+	// against the protection or if the process has gone, EFAULT, EBUSY while
+	// addresses are being updated.
 	Result<void> dma_rw(Iova iova, u8 *data, size_t size, bool write);
+
+	// A device was opened, which may ask to hear of unmaps; or is closed.
 	void register_device(vfio_device *device);
 	void unregister_device(vfio_device *device);
 
-	// Whether a bitmap of so many bytes has room for npages bits.
+	// Whether a bitmap of size bytes has room for npages bits.
 	// Errors: EINVAL.
-	static Result<void> check_bitmap(u64 npages, u64 size);
+	static Result<void> check_bitmap_size(u64 npages, u64 size);
 
 private:
 	bool hardware() const __must_hold_shared(groups_lock_)
@@ -124,7 +143,11 @@ private:
 	}
 	void wake_waiting() __must_not_hold(lock_);
 
+	// info.cpp
+	Result<void> get_info(UserVa arg) __must_not_hold(groups_lock_, lock_);
+
 	// map.cpp
+	Result<void> map_dma(UserVa arg) __must_not_hold(groups_lock_, lock_);
 	Result<void> create_mapping(IovaRange range, UserVa uva, u32 prot)
 		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
 	void uncount(const DmaRange &dma) __must_hold(lock_);
@@ -138,6 +161,11 @@ private:
 	Result<void> pin_and_map(DmaRange &dma) __must_hold_shared(groups_lock_);
 
 	// unmap.cpp
+	Result<void> unmap_dma(UserVa arg) __must_not_hold(groups_lock_, lock_);
+	Result<u64> unmap_with_bitmap(const vfio_iommu_type1_dma_unmap &unmap, UserVa arg)
+		__must_not_hold(groups_lock_, lock_);
+	Result<u64> unmap_in_range(const vfio_iommu_type1_dma_unmap &unmap,
+				   const vfio_bitmap *bitmap) __must_not_hold(groups_lock_, lock_);
 	Result<u64> unmap_any(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap *bitmap)
 		__must_not_hold(groups_lock_, lock_);
 	u64 unmap_single(const vfio_iommu_type1_dma_unmap &unmap)
@@ -166,6 +194,12 @@ private:
 	void remove_all() __must_hold(groups_lock_) __must_not_hold(lock_);
 
 	// dirty.cpp
+	Result<void> dirty_pages(UserVa arg) __must_not_hold(groups_lock_, lock_);
+	static Result<void> check_bitmap(const vfio_bitmap &bitmap, u64 size);
+	Result<void> start_dirty() __must_not_hold(lock_);
+	void stop_dirty() __must_not_hold(lock_);
+	Result<void> get_dirty(const vfio_iommu_type1_dirty_bitmap_get &request)
+		__must_not_hold(groups_lock_, lock_);
 	Result<bool> collect(DirtyReport &report, IovaRange &left, IovaRange *ones)
 		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
 	void mark_again(IovaRange range) __must_not_hold(lock_);

@@ -101,7 +101,43 @@ u64 Type1::unmap_single(const vfio_iommu_type1_dma_unmap &unmap)
 	return unmap.size;
 }
 
-Result<u64> Type1::unmap_dma(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap *bitmap)
+Result<void> Type1::unmap_dma(UserVa arg)
+{
+	constexpr u32 kFlags = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP | VFIO_DMA_UNMAP_FLAG_VADDR |
+			       VFIO_DMA_UNMAP_FLAG_ALL;
+	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dma_unmap, size);
+	vfio_iommu_type1_dma_unmap unmap;
+
+	TRY(copy_struct_in<kSize>(&unmap, arg));
+	if (unmap.argsz < kSize || (unmap.flags & ~kFlags))
+		return Error(EINVAL);
+
+	if (unmap.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP)
+		unmap.size = TRY(unmap_with_bitmap(unmap, arg + kSize));
+	else
+		unmap.size = TRY(unmap_in_range(unmap, nullptr));
+	return copy_struct_out<sizeof(unmap.size)>(
+		arg + __builtin_offsetof(vfio_iommu_type1_dma_unmap, size), &unmap.size);
+}
+
+// The bitmap's description, at arg, follows the request.
+[[gnu::noinline]] Result<u64> Type1::unmap_with_bitmap(const vfio_iommu_type1_dma_unmap &unmap,
+						       UserVa arg)
+{
+	vfio_bitmap bitmap;
+
+	if (unmap.flags != VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP ||
+	    unmap.argsz < sizeof(unmap) + sizeof(bitmap))
+		return Error(EINVAL);
+	TRY(copy_struct_in<sizeof(bitmap)>(&bitmap, arg));
+	TRY(check_bitmap(bitmap, unmap.size));
+	return unmap_in_range(unmap, &bitmap);
+}
+
+// Returns the bytes that were unmapped. bitmap is null unless the caller asks
+// what is dirty.
+Result<u64> Type1::unmap_in_range(const vfio_iommu_type1_dma_unmap &unmap,
+				  const vfio_bitmap *bitmap)
 {
 	if (!unmap.flags)
 		if (const u64 unmapped = unmap_single(unmap)) [[likely]]

@@ -2,7 +2,7 @@
 //
 // vfio_unpin_pages(): what was pinned by pin_pages.cpp. Nothing here fails.
 // While dirty pages are tracked, what goes is marked, which wants groups_lock_.
-#include "core.h"
+#include "entry.h"
 #include "type1.hpp"
 
 namespace vfio {
@@ -181,5 +181,5 @@ using namespace vfio;
 
 CORE_ENTRY void type1_unpin_pages(type1 *handle, u64 iova, u32 npages)
 {
-	static_cast<Type1 *>(handle)->unpin_pages({iova}, npages);
+	Type1::of(handle).unpin_pages({iova}, npages);
 }

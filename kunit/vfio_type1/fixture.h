@@ -13,7 +13,7 @@
 #include <linux/mm.h>
 #include <linux/vfio.h>
 
-#include "core.h"
+#include "entry.h"
 #include "mock.h"
 #include "../process.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // What tests of type1 share: a container seen from userspace and from
-// drivers, through core.h alone.
+// drivers, through entry.h alone.
 #pragma once
 
 #include <cerrno>
@@ -14,7 +14,7 @@
 #include "mock/memory.hpp"
 #include "mock/params.hpp"
 #include "shim/uapi.h"
-#include "vfio_type1/core.h"
+#include "vfio_type1/entry.h"
 
 using mock::kPage;
 

@@ -300,9 +300,9 @@ TEST_F(Type1Dirty, LargestBitmap)
 	constexpr u64 kBytes = u64{1} << 28, kPages = kBytes * 8;
 	constexpr u64 kAt = 0x1000;
 
-	EXPECT_TRUE(vfio::Type1::check_bitmap(kPages, kBytes).ok());
-	EXPECT_TRUE(vfio::Type1::check_bitmap(1, 8).ok());
-	EXPECT_TRUE(vfio::Type1::check_bitmap(64, kBytes).ok());
+	EXPECT_TRUE(vfio::Type1::check_bitmap_size(kPages, kBytes).ok());
+	EXPECT_TRUE(vfio::Type1::check_bitmap_size(1, 8).ok());
+	EXPECT_TRUE(vfio::Type1::check_bitmap_size(64, kBytes).ok());
 	for (const auto &[npages, bytes] : std::initializer_list<std::pair<u64, u64>>{
 		     {0, 8},
 		     {1, 0},
@@ -315,7 +315,7 @@ TEST_F(Type1Dirty, LargestBitmap)
 		     {~u64{0}, kBytes},
 		     {~u64{0} - 62, 8},
 	     })
-		EXPECT_EQ(vfio::Type1::check_bitmap(npages, bytes).error(), vfio::Error(EINVAL))
+		EXPECT_EQ(vfio::Type1::check_bitmap_size(npages, bytes).error(), vfio::Error(EINVAL))
 			<< npages << " pages, " << bytes << " bytes";
 
 	// What the bitmap does not have is not touched: only a page of it is

@@ -14,7 +14,7 @@
 #include "mock/params.hpp"
 #include "shim/lock.h"
 #include "shim/uapi.h"
-#include "vfio_type1/core.h"
+#include "vfio_type1/entry.h"
 
 using namespace model;
 using mock::kPage;

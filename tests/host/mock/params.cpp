@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "params.hpp"
 
-#include "vfio_type1/core.h"
+#include "vfio_type1/entry.h"
 
 mock::Type1Params mock::type1_params;
 
