@@ -199,12 +199,12 @@ Result<long> Container::ask_drivers(u64 extension)
 		if (!groups_.empty() && driver.noiommu() != noiommu_)
 			continue;
 
-		const IommuDriverRef ref = IommuDriverRef::try_get(driver);
+		const IommuDriverRef ref = try_get(driver);
 
 		if (!ref)
 			continue;
 
-		const Result<long> said = ref.check_extension(extension);
+		const Result<long> said = ref->check_extension(extension);
 
 		answer = said.negative_or_value();
 		if (answer > 0)
@@ -256,12 +256,12 @@ Result<RefPtr<ContainerIommu>> Container::open_iommu(u64 extension, bool *known)
 		if (driver.noiommu() != noiommu_)
 			continue;
 
-		IommuDriverRef ref = IommuDriverRef::try_get(driver);
+		IommuDriverRef ref = try_get(driver);
 
 		if (!ref)
 			continue;
 
-		const Result<long> said = ref.check_extension(extension);
+		const Result<long> said = ref->check_extension(extension);
 
 		if (!said.ok() || said.negative_or_value() == 0)
 			continue;

@@ -19,9 +19,11 @@
 // ioctl is still inside.
 #pragma once
 
-#include "handles.hpp"
 #include "ioctl_gate.hpp"
 #include "vocab/atomic.hpp"
+
+// The C side's handle for a Container.
+struct vfio_container {};
 
 namespace vfio {
 

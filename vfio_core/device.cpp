@@ -127,6 +127,11 @@ void Device::unregister()
 	membership_.reset();
 }
 
+void put_use(Device *device)
+{
+	device->put_user();
+}
+
 void Device::put_user()
 {
 	// The one who waits may free the device as soon as this is called.

@@ -27,6 +27,9 @@
 #include "shim/iommu_driver.h"
 #include "shim/vfio_device.h"
 
+// The C side's handle for a Device.
+struct vfio_core_device {};
+
 namespace vfio {
 
 class Device : public vfio_core_device, public ListNode<InGroup>, public ListNode<InSet> {
@@ -72,6 +75,12 @@ public:
 	Result<void> register_in(GroupMembership membership);
 	// Waits, for as long as it takes, until nobody uses it.
 	void unregister();
+
+	// Returns an empty reference if the device is not registered.
+	DeviceRef try_get()
+	{
+		return DeviceRef(users_.try_get() ? this : nullptr);
+	}
 
 	// Whether userspace means it by a name; name may be written to.
 	// Errors: those of the driver's match.
@@ -130,7 +139,7 @@ public:
 	Result<void> dma_rw(Iova iova, void *buffer, size_t size, bool write);
 
 private:
-	friend class DeviceRef;
+	friend void put_use(Device *device);
 
 	Result<void> open_once();
 	void close_once();
@@ -165,51 +174,6 @@ private:
 	GroupMembership membership_;
 	RefCount users_{0};
 	const int index_;
-};
-
-// One of a device's users, or nothing.
-class DeviceRef {
-public:
-	// Nothing if the device is not registered any more, or yet.
-	static DeviceRef try_get(Device &device)
-	{
-		return DeviceRef(device.users_.try_get() ? &device : nullptr);
-	}
-
-	DeviceRef(DeviceRef &&other) : device_(exchange(other.device_, nullptr))
-	{
-	}
-
-	DeviceRef &operator=(DeviceRef &&) = delete;
-
-	~DeviceRef()
-	{
-		if (device_)
-			device_->put_user();
-	}
-
-	// Hands the use to another owner.
-	void release()
-	{
-		device_ = nullptr;
-	}
-
-	explicit operator bool() const
-	{
-		return device_ != nullptr;
-	}
-
-	Device *operator->() const
-	{
-		return device_;
-	}
-
-private:
-	explicit DeviceRef(Device *device) : device_(device)
-	{
-	}
-
-	Device *device_;
 };
 
 } // namespace vfio

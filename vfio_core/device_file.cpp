@@ -39,7 +39,7 @@ Result<FileRef> Device::open_file()
 		shim_device_warn(handle_, "vfio-noiommu device opened by user (%s:%d)", task.name,
 				 task.pid);
 	}
-	return FileRef::adopt(made);
+	return FileRef(made);
 }
 
 void Device::close_file()

@@ -12,12 +12,14 @@
 // The lock of DeviceSets is taken with no other.
 #pragma once
 
-#include "handles.hpp"
 #include "shim/device_set.h"
 #include "vocab/list.hpp"
 #include "vocab/lock.hpp"
 #include "vocab/memory.hpp"
 #include "vocab/range_tree.hpp"
+
+// The C side's handle for a DeviceSet.
+struct vfio_core_device_set {};
 
 namespace vfio {
 

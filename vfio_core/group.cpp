@@ -12,11 +12,11 @@ constinit LockClass Group::lock_class_ = {"vfio_group", {}};
 constinit LockClass Group::kvm_lock_class_ = {"vfio_group_kvm", {}};
 constinit LockClass Group::devices_lock_class_ = {"vfio_group_devices", {}};
 
-Result<Group *> Group::create(IommuGroupRef iommu_group, shim_group_type type)
+Result<Group *> Group::create(IommuGroupRef iommu_group, shim_group_type type, device *own_dev)
 {
 	const char *prefix = type == SHIM_GROUP_NOIOMMU ? "noiommu-" : "";
 	const int number = shim_iommu_group_id(iommu_group.get());
-	UniquePtr<Group> group = TRY(make<Group>(move(iommu_group), type));
+	UniquePtr<Group> group = TRY(make<Group>(move(iommu_group), type, own_dev));
 
 	TRY(Result<void>::from_negative(
 		shim_group_node_create(group.get(), prefix, number, &group->node_)));
@@ -94,7 +94,7 @@ Result<void> Group::set_container(UserVa arg)
 
 	TRY(copy_in(&fd, arg, sizeof(fd)));
 
-	const FileRef file = TRY(FileRef::of_fd(fd));
+	const FileRef file = TRY(file_of_fd(fd));
 	Guard guard(lock_);
 
 	if (container_)
@@ -152,13 +152,13 @@ Result<long> Group::get_device_fd(UserVa arg)
 
 	const Defer free_name([name] { shim_free(name); });
 	DeviceRef device = TRY(find_device(name));
-	FdReservation fd = TRY(FdReservation::create());
-	const int number = fd.number();
+	FdReservation fd = TRY(reserve_fd());
+	const int number = fd.get();
 	FileRef file = TRY(device->open_file());
 
 	// The file has the reference now, and closing it drops that.
-	device.release();
-	fd.install(move(file));
+	(void)device.release();
+	install(move(fd), move(file));
 	return long{number};
 }
 
@@ -170,7 +170,7 @@ Result<DeviceRef> Group::find_device(char *name)
 		if (!TRY(device.matches(name)))
 			continue;
 
-		DeviceRef ref = DeviceRef::try_get(device);
+		DeviceRef ref = device.try_get();
 
 		if (ref)
 			return ref;
@@ -244,7 +244,7 @@ IommuGroupRef Group::share_iommu_group() __no_lock_analysis
 {
 	const Guard guard(kvm_lock_);
 
-	return iommu_group_.share();
+	return share(iommu_group_);
 }
 
 RefPtr<ContainerIommu> Group::iommu_locked()
@@ -265,7 +265,7 @@ KvmRef Group::share_kvm()
 {
 	const Guard guard(kvm_lock_);
 
-	return KvmRef::try_get(kvm_);
+	return try_get_kvm(kvm_);
 }
 
 bool Group::enforced_coherent()

@@ -19,29 +19,35 @@
 #pragma once
 
 #include "container.hpp"
-#include "file.hpp"
-#include "handles.hpp"
-#include "iommu_group.hpp"
-#include "kvm_ref.hpp"
+#include "kernel_refs.hpp"
 #include "shim/group_node.h"
 #include "vocab/units.hpp"
+
+// The C side's handle for a Group.
+struct vfio_group {};
 
 namespace vfio {
 
 class Device;
-class DeviceRef;
+
+// A use of a registered device, which unregistering waits for.
+void put_use(Device *device);
+using DeviceRef = Owned<Device *, put_use>;
 
 struct InGroup;
 struct InGroupList;
 
 class Group : public vfio_group, public ListNode<InGroupList>, public ListNode<InContainer> {
 public:
-	// The group is its node's; drop_node() lets go of it.
+	// Makes a group and its node, which owns the group: the last
+	// shim_group_node_put() destroys it. own_dev is the device for which the
+	// IOMMU group was made, or nullptr if the bus made it.
 	// Errors: ENOMEM, ENOSPC.
-	static Result<Group *> create(IommuGroupRef iommu_group, shim_group_type type);
+	static Result<Group *> create(IommuGroupRef iommu_group, shim_group_type type,
+				      device *own_dev);
 
-	Group(IommuGroupRef iommu_group, shim_group_type type)
-		: type_(type), iommu_group_(move(iommu_group))
+	Group(IommuGroupRef iommu_group, shim_group_type type, device *own_dev)
+		: type_(type), own_dev_(own_dev), iommu_group_(move(iommu_group))
 	{
 	}
 
@@ -58,6 +64,11 @@ public:
 	shim_group_type type() const
 	{
 		return type_;
+	}
+
+	device *own_dev() const
+	{
+		return own_dev_;
 	}
 
 	// How many devices are registered, and being so. Falls to zero only
@@ -141,6 +152,7 @@ private:
 	static LockClass devices_lock_class_;
 
 	const shim_group_type type_;
+	device *const own_dev_;
 	shim_group_node *node_ = nullptr;
 	RefCount members_;
 

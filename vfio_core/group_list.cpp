@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "group_list.hpp"
 
+#include "core.hpp"
 #include "shim/module.h"
 
 namespace vfio {
@@ -9,7 +10,7 @@ constinit LockClass GroupList::lock_class_ = {"vfio_group_list", {}};
 
 Result<GroupMembership> GroupList::join(device *dev)
 {
-	const IommuGroupRef iommu_group = IommuGroupRef::of(dev);
+	const IommuGroupRef iommu_group(shim_iommu_group_of(dev));
 
 	if (!iommu_group) {
 		if (!shim_param_noiommu())
@@ -21,9 +22,7 @@ Result<GroupMembership> GroupList::join(device *dev)
 	if (!shim_iommu_can_snoop(dev))
 		return Error(EINVAL);
 
-	Group *group = TRY(get_or_create(iommu_group, SHIM_GROUP_IOMMU));
-
-	return GroupMembership(*this, *group, nullptr);
+	return GroupMembership(TRY(get_or_create(iommu_group, SHIM_GROUP_IOMMU, nullptr)));
 }
 
 Result<GroupMembership> GroupList::join_emulated(device *dev)
@@ -34,18 +33,19 @@ Result<GroupMembership> GroupList::join_emulated(device *dev)
 
 Result<GroupMembership> GroupList::join_own(device *dev, const char *name, shim_group_type type)
 {
-	const IommuGroupRef iommu_group = TRY(IommuGroupRef::create(name));
+	const IommuGroupRef iommu_group = TRY(create_iommu_group(name));
 
 	TRY(Result<void>::from_negative(shim_iommu_group_add(iommu_group.get(), dev)));
 
 	Defer take_out([dev] { shim_iommu_group_remove(dev); });
-	Group *group = TRY(get_or_create(iommu_group, type));
+	Group *group = TRY(get_or_create(iommu_group, type, dev));
 
 	take_out.dismiss();
-	return GroupMembership(*this, *group, dev);
+	return GroupMembership(group);
 }
 
-Result<Group *> GroupList::get_or_create(const IommuGroupRef &iommu_group, shim_group_type type)
+Result<Group *> GroupList::get_or_create(const IommuGroupRef &iommu_group, shim_group_type type,
+					 device *own_dev)
 {
 	Guard guard(lock_);
 
@@ -56,7 +56,7 @@ Result<Group *> GroupList::get_or_create(const IommuGroupRef &iommu_group, shim_
 		}
 	}
 
-	Group *group = TRY(Group::create(iommu_group.share(), type));
+	Group *group = TRY(Group::create(share(iommu_group), type, own_dev));
 	const int added = shim_group_node_add(group->node());
 
 	if (added < 0) {
@@ -83,15 +83,11 @@ void GroupList::put(Group &group)
 	shim_group_node_put(group.node());
 }
 
-void GroupMembership::reset()
+void leave(Group *group)
 {
-	Group *group = exchange(group_, nullptr);
-
-	if (!group)
-		return;
-	if (own_dev_)
-		shim_iommu_group_remove(own_dev_);
-	list_->put(*group);
+	if (group->own_dev())
+		shim_iommu_group_remove(group->own_dev());
+	core().groups.put(*group);
 }
 
 } // namespace vfio

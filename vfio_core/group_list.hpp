@@ -11,7 +11,12 @@
 
 namespace vfio {
 
-class GroupMembership;
+// Takes a device out of its group: out of the IOMMU group that was made for it, if
+// one was. The last device that leaves ends the group.
+void leave(Group *group);
+
+// That a device belongs to a group, which exists as long as this is held.
+using GroupMembership = Owned<Group *, leave>;
 
 class GroupList : Immovable {
 public:
@@ -31,68 +36,18 @@ public:
 	// A place in an emulated group of its own. Errors: as join().
 	Result<GroupMembership> join_emulated(device *dev);
 
-private:
-	friend class GroupMembership;
-
-	Result<GroupMembership> join_own(device *dev, const char *name, shim_group_type type);
-	Result<Group *> get_or_create(const IommuGroupRef &iommu_group, shim_group_type type);
+	// Counts a device less in a group, and ends the group if it was the last.
 	void put(Group &group);
+
+private:
+	Result<GroupMembership> join_own(device *dev, const char *name, shim_group_type type);
+	Result<Group *> get_or_create(const IommuGroupRef &iommu_group, shim_group_type type,
+				      device *own_dev);
 
 	static LockClass lock_class_;
 
 	Mutex lock_{lock_class_};
 	List<Group, InGroupList> groups_ __guarded_by(lock_);
-};
-
-// That a device belongs to a group, or nothing. It keeps the group alive, and
-// if the group was made for the device, the device in it.
-class GroupMembership {
-public:
-	GroupMembership() = default;
-	GroupMembership(GroupList &list, Group &group, device *own_dev)
-		: list_(&list), group_(&group), own_dev_(own_dev)
-	{
-	}
-
-	GroupMembership(GroupMembership &&other)
-		: list_(other.list_), group_(exchange(other.group_, nullptr)),
-		  own_dev_(other.own_dev_)
-	{
-	}
-
-	GroupMembership &operator=(GroupMembership &&other)
-	{
-		if (this != &other) {
-			reset();
-			list_ = other.list_;
-			group_ = exchange(other.group_, nullptr);
-			own_dev_ = other.own_dev_;
-		}
-		return *this;
-	}
-
-	~GroupMembership()
-	{
-		reset();
-	}
-
-	void reset();
-
-	Group *get() const
-	{
-		return group_;
-	}
-
-	Group *operator->() const
-	{
-		return group_;
-	}
-
-private:
-	GroupList *list_ = nullptr;
-	Group *group_ = nullptr;
-	// The device that we put into an IOMMU group of our making.
-	device *own_dev_ = nullptr;
 };
 
 } // namespace vfio

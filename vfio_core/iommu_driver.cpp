@@ -14,10 +14,9 @@ Result<long> result_of(long returned)
 	return returned;
 }
 
-Result<long> IommuDriverRef::check_extension(u64 extension) const
+Result<long> IommuDriver::check_extension(u64 extension) const
 {
-	return result_of(
-		shim_iommu_driver_ioctl(driver_->ops(), nullptr, VFIO_CHECK_EXTENSION, extension));
+	return result_of(shim_iommu_driver_ioctl(ops_, nullptr, VFIO_CHECK_EXTENSION, extension));
 }
 
 // Only our own is left then: the others' modules depend on this one.

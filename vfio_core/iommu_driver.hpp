@@ -44,54 +44,30 @@ public:
 		return noiommu_;
 	}
 
+	// What the driver says of an extension before it is opened. The caller
+	// holds a reference.
+	Result<long> check_extension(u64 extension) const;
+
 private:
 	const vfio_iommu_driver_ops *const ops_;
 	const u32 has_;
 	const bool noiommu_;
 };
 
-// A driver whose module cannot be unloaded now, or nothing.
-class IommuDriverRef {
-public:
-	IommuDriverRef() = default;
+// A driver whose module cannot be unloaded as long as this is held.
+inline void put_iommu_driver(const IommuDriver *driver)
+{
+	shim_iommu_driver_put(driver->ops());
+}
 
-	static IommuDriverRef try_get(const IommuDriver &driver)
-	{
-		IommuDriverRef ref;
+using IommuDriverRef = Owned<const IommuDriver *, put_iommu_driver>;
 
-		if (shim_iommu_driver_get(driver.ops()))
-			ref.driver_ = &driver;
-		return ref;
-	}
-
-	IommuDriverRef(IommuDriverRef &&other) : driver_(exchange(other.driver_, nullptr))
-	{
-	}
-
-	IommuDriverRef &operator=(IommuDriverRef &&) = delete;
-
-	~IommuDriverRef()
-	{
-		if (driver_)
-			shim_iommu_driver_put(driver_->ops());
-	}
-
-	explicit operator bool() const
-	{
-		return driver_ != nullptr;
-	}
-
-	const IommuDriver *operator->() const
-	{
-		return driver_;
-	}
-
-	// What the driver says of an extension before it is opened.
-	Result<long> check_extension(u64 extension) const;
-
-private:
-	const IommuDriver *driver_ = nullptr;
-};
+// Returns an empty reference if the module is being unloaded. The caller holds the
+// registry's lock.
+inline IommuDriverRef try_get(const IommuDriver &driver)
+{
+	return IommuDriverRef(shim_iommu_driver_get(driver.ops()) ? &driver : nullptr);
+}
 
 class IommuDriverRegistry : Immovable {
 public:

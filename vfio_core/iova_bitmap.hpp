@@ -19,10 +19,12 @@
 // the bits; at() is where it lies within its word.
 #pragma once
 
-#include "handles.hpp"
 #include "shim/user_pages.h"
 #include "vocab/memory.hpp"
 #include "vocab/units.hpp"
+
+// The C side's handle for an IovaBitmap.
+struct iova_bitmap {};
 
 namespace vfio {
 

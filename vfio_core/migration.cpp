@@ -147,18 +147,18 @@ static Result<void> set_state(Device &device, UserVa arg, u32 state)
 	vfio_device_feature_mig_state answer = {.device_state = state, .data_fd = -1};
 	file *made = nullptr;
 	const int set = shim_device_migration_set(device.handle(), state, &made);
-	FileRef data = FileRef::adopt(made);
+	FileRef data(made);
 
 	if (!data) {
 		TRY(copy_out(arg, &answer, sizeof(answer)));
 		return Result<void>::from_negative(set);
 	}
 
-	FdReservation fd = TRY(FdReservation::create());
+	FdReservation fd = TRY(reserve_fd());
 
-	answer.data_fd = fd.number();
+	answer.data_fd = fd.get();
 	TRY(copy_out(arg, &answer, sizeof(answer)));
-	fd.install(move(data));
+	install(move(fd), move(data));
 	return {};
 }
 

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// What the core holds of the kernel's objects: references to open files, IOMMU
+// groups and virtual machines, and descriptors that stand for no file yet. Each
+// owner gives back what it holds when it goes, and may be empty.
+#pragma once
+
+#include "shim/file.h"
+#include "shim/iommu_group.h"
+#include "shim/kvm.h"
+#include "vocab/memory.hpp"
+
+namespace vfio {
+
+// An open file.
+using FileRef = Owned<file *, shim_file_put>;
+
+// Errors: EBADF.
+inline Result<FileRef> file_of_fd(int fd)
+{
+	file *file = shim_file_of_fd(fd);
+
+	if (!file)
+		return Error(EBADF);
+	return FileRef(file);
+}
+
+// A descriptor of the calling process that is taken and has no file.
+using FdReservation = Owned<int, shim_fd_cancel, -1>;
+
+// Errors: EMFILE, ENOMEM.
+inline Result<FdReservation> reserve_fd()
+{
+	const int fd = shim_fd_reserve();
+
+	if (fd < 0)
+		return Error::from_negative(fd);
+	return FdReservation(fd);
+}
+
+// Lets the descriptor stand for the file, which userspace may close at once.
+inline void install(FdReservation fd, FileRef file)
+{
+	shim_fd_install(fd.release(), file.release());
+}
+
+// One of the kernel's IOMMU groups.
+using IommuGroupRef = Owned<iommu_group *, shim_iommu_group_put>;
+
+// A group that no IOMMU knows, with a name in sysfs.
+inline Result<IommuGroupRef> create_iommu_group(const char *name)
+{
+	iommu_group *group = nullptr;
+
+	TRY(Result<void>::from_negative(shim_iommu_group_create(name, &group)));
+	return IommuGroupRef(group);
+}
+
+// Another reference to the same group; empty if the first is.
+inline IommuGroupRef share(const IommuGroupRef &group)
+{
+	if (group)
+		shim_iommu_group_get(group.get());
+	return IommuGroupRef(group.get());
+}
+
+// A virtual machine of KVM.
+using KvmRef = Owned<kvm *, shim_kvm_put>;
+
+// Returns an empty KvmRef for nullptr and for a machine that is being destroyed.
+// The caller sees to it that the machine's memory is not freed before this
+// returns.
+inline KvmRef try_get_kvm(kvm *kvm)
+{
+	return KvmRef(kvm && shim_kvm_get(kvm) ? kvm : nullptr);
+}
+
+} // namespace vfio
