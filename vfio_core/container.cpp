@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "container.hpp"
 
-#include "core.hpp"
+#include "entry.h"
 #include "group.hpp"
+#include "registries.hpp"
 #include "shim/cred.h"
-#include "shim/module.h"
 #include "shim/uapi.h"
 
 namespace vfio {
@@ -12,17 +12,39 @@ namespace vfio {
 constinit LockClass Container::groups_lock_class_ = {"vfio_container_groups", {}};
 constinit LockClass Container::iommu_lock_class_ = {"vfio_container_iommu", {}};
 
-long Container::ioctl(u32 cmd, u64 arg)
+CORE_ENTRY int vfio_core_container_open(vfio_container **container)
 {
+	Result<UniquePtr<Container>> made = make<Container>();
+
+	if (!made.ok())
+		return made.error().negative();
+	*container = made.take().release();
+	return 0;
+}
+
+// The container's file was closed. Groups may still hold the container.
+CORE_ENTRY void vfio_core_container_close(vfio_container *handle)
+{
+	const RefPtr<Container> container = RefPtr<Container>::adopt(&Container::of(handle));
+	const RefPtr<ContainerIommu> iommu = container->iommu();
+
+	if (iommu)
+		iommu->container_closed();
+}
+
+CORE_ENTRY long vfio_core_container_ioctl(vfio_container *handle, u32 cmd, u64 arg)
+{
+	Container &container = Container::of(handle);
+
 	switch (cmd) {
 	case VFIO_GET_API_VERSION:
 		return VFIO_API_VERSION;
 	case VFIO_CHECK_EXTENSION:
-		return check_extension(arg).negative_or_value();
+		return container.check_extension(arg).negative_or_value();
 	case VFIO_SET_IOMMU:
-		return set_iommu(arg).negative();
+		return container.set_iommu(arg).negative();
 	default:
-		return iommu_ioctl(cmd, arg);
+		return container.iommu_ioctl(cmd, arg);
 	}
 }
 
@@ -113,19 +135,8 @@ IoctlGate *Container::close_gate()
 	return result;
 }
 
-const char *Container::module_for(u64 extension)
-{
-	switch (extension) {
-	case VFIO_TYPE1_IOMMU:
-	case VFIO_TYPE1v2_IOMMU:
-	case VFIO_TYPE1_NESTING_IOMMU:
-		return "vfio_iommu_type1";
-	default:
-		return nullptr;
-	}
-}
-
-// Whether only some IOMMUs support a type that a driver knows.
+// Whether only some IOMMUs support a type, so that a driver that knows the type may
+// still be unable to open it.
 static bool depends_on_iommu(u64 type)
 {
 	return type == VFIO_TYPE1_NESTING_IOMMU;
@@ -139,30 +150,36 @@ bool Container::hardware() const
 	return false;
 }
 
-// Apart from ioctls that are frequent: they have a small frame.
+// Not inlined into the container's ioctl, so that frequent ioctls have a small frame.
 [[gnu::noinline]] Result<long> Container::check_extension(u64 extension)
 {
-	const char *module = module_for(extension);
+	bool known = false;
+	const Result<long> answer = try_check_extension(extension, &known);
 
-	for (;;) {
-		{
-			ReadGuard guard(groups_lock_);
-			const RefPtr<ContainerIommu> iommu = this->iommu();
+	if (known || !registries().iommu_drivers.load_modules_for(extension))
+		return answer;
+	return try_check_extension(extension, &known);
+}
 
-			if (iommu)
-				return result_of(iommu->ioctl(VFIO_CHECK_EXTENSION, extension));
-			if (depends_on_iommu(extension) && !hardware())
-				return 0L;
+Result<long> Container::try_check_extension(u64 extension, bool *known)
+{
+	*known = true;
+	{
+		ReadGuard guard(groups_lock_);
+		const RefPtr<ContainerIommu> iommu = this->iommu();
 
-			Result<long> answer = ask_drivers(extension);
-			const bool yes = answer.ok() && answer.value() > 0;
+		if (iommu)
+			return result_of(iommu->ioctl(VFIO_CHECK_EXTENSION, extension));
+		if (depends_on_iommu(extension) && !hardware())
+			return 0L;
 
-			if (yes && depends_on_iommu(extension))
-				break;
-			if (yes || !module || (noiommu_ && !groups_.empty()))
-				return answer;
-		}
-		shim_module_load(exchange(module, nullptr));
+		const Result<long> answer = ask_drivers(extension);
+		const bool yes = answer.negative_or_value() > 0;
+
+		// No module would change anything for a no-IOMMU container.
+		*known = yes || (noiommu_ && !groups_.empty());
+		if (!yes || !depends_on_iommu(extension))
+			return answer;
 	}
 	return try_type(extension);
 }
@@ -190,12 +207,12 @@ Result<long> Container::try_type(u64 type)
 
 Result<long> Container::ask_drivers(u64 extension)
 {
-	IommuDriverRegistry &registry = core().iommu_drivers;
+	IommuDriverRegistry &registry = registries().iommu_drivers;
 	long answer = 0;
 	Guard guard(registry.lock());
 
 	for (const IommuDriver &driver : registry.drivers()) {
-		// An empty container may yet become either.
+		// An empty container may yet become one with or without IOMMU.
 		if (!groups_.empty() && driver.noiommu() != noiommu_)
 			continue;
 
@@ -215,13 +232,11 @@ Result<long> Container::ask_drivers(u64 extension)
 
 [[gnu::noinline]] Result<void> Container::set_iommu(u64 extension)
 {
-	const char *module = module_for(extension);
 	bool known = false;
-	Result<void> done = try_set_iommu(extension, &known);
+	const Result<void> done = try_set_iommu(extension, &known);
 
-	if (done.ok() || known || !module)
+	if (done.ok() || known || !registries().iommu_drivers.load_modules_for(extension))
 		return done;
-	shim_module_load(module);
 	return try_set_iommu(extension, &known);
 }
 
@@ -246,7 +261,7 @@ Result<void> Container::try_set_iommu(u64 extension, bool *known)
 
 Result<RefPtr<ContainerIommu>> Container::open_iommu(u64 extension, bool *known)
 {
-	IommuDriverRegistry &registry = core().iommu_drivers;
+	IommuDriverRegistry &registry = registries().iommu_drivers;
 	Error error(ENODEV);
 	Guard registry_guard(registry.lock());
 
@@ -301,14 +316,6 @@ void Container::detach_all(const ContainerIommu &iommu)
 {
 	for (Group &group : groups_)
 		iommu.detach(group.kernel_group());
-}
-
-void Container::close()
-{
-	const RefPtr<ContainerIommu> iommu = this->iommu();
-
-	if (iommu)
-		iommu->container_closed();
 }
 
 Result<void> Container::attach(Group &group)

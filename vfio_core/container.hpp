@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Container: one address space for DMA, which groups join and whose mappings
-// an IOMMU driver keeps. It lives as long as its file or a group holds it.
+// Container: one address space for DMA. Groups join it, and an IOMMU driver keeps
+// its mappings. It lives as long as its file or a group holds it.
 //
 // Invariants, whenever the locks are free:
-// - it has an IOMMU only while it has groups: the last that leaves takes the
-//   IOMMU, and with it the privilege to use one, away;
+// - it has an IOMMU only while it has groups: when the last group leaves, the IOMMU
+//   and with it the right to use one are gone;
 // - its groups are all no-IOMMU (noiommu_) or none is;
 // - all its groups are attached to its IOMMU.
 //
@@ -41,23 +41,26 @@ public:
 		return refs_;
 	}
 
-	// Returns a value or a negative errno.
-	long ioctl(u32 cmd, u64 arg);
+	static Container &of(vfio_container *handle)
+	{
+		return *static_cast<Container *>(handle);
+	}
 
-	// What CHECK_EXTENSION returns: an error of the driver, or a value,
-	// which is 0 if nothing supports the extension. For a type that only
-	// some IOMMUs support, it is 1 if set_iommu() would succeed now.
+	// VFIO_CHECK_EXTENSION. Returns an error of the driver, or a value, which
+	// is 0 if nothing supports the extension. For a type that only some IOMMUs
+	// support, the value is 1 if set_iommu() would succeed now.
 	Result<long> check_extension(u64 extension);
 
-	// Errors: EINVAL without groups or if it was done; ENODEV if no driver
-	// supports the extension, or if the type needs an IOMMU and no group
-	// has one; those of the driver that supports it.
+	// VFIO_SET_IOMMU. Errors: EINVAL without groups or if the container has an
+	// IOMMU; ENODEV if no driver supports the extension, or if the type needs
+	// an IOMMU and no group has one; those of the driver that supports it.
 	Result<void> set_iommu(u64 extension);
 
-	// The container's file was closed.
-	void close();
+	// All other ioctls: they are the IOMMU driver's. Returns a value or a
+	// negative errno.
+	long iommu_ioctl(u32 cmd, u64 arg);
 
-	// Takes a group in: owns its DMA, attaches it. The caller holds the
+	// Claims a group's DMA and attaches the group. The caller holds the
 	// group's lock and then gives the group a reference to the container.
 	// Errors: EPERM to mix no-IOMMU groups with others or to use one
 	// without CAP_SYS_RAWIO; those of claiming and of the driver.
@@ -77,13 +80,9 @@ public:
 	}
 
 private:
-	// A module that serves extensions, and may not have been loaded yet.
-	static const char *module_for(u64 extension);
-
 	// Whether a group of the container has an IOMMU.
 	bool hardware() const __must_hold_shared(groups_lock_);
 
-	long iommu_ioctl(u32 cmd, u64 arg);
 	// Returns a gate without an IOMMU, a new one if need be. Errors: ENOMEM.
 	Result<IoctlGate *> free_gate() __must_hold(groups_lock_) __must_not_hold(iommu_lock_);
 	// Closes the gate of the container's IOMMU. Returns it, or nullptr if
@@ -95,8 +94,9 @@ private:
 	// ioctl's.
 	long leave(IoctlGate &gate, long result) __must_not_hold(groups_lock_, iommu_lock_);
 
-	// These ask the registered drivers once. known is set to whether any
-	// supports the extension: if so, loading a module changes nothing.
+	// These ask the registered drivers. known is set to whether the answer stays
+	// the same if a module is loaded.
+	Result<long> try_check_extension(u64 extension, bool *known);
 	Result<long> ask_drivers(u64 extension) __must_hold_shared(groups_lock_);
 	// Returns 1 if set_iommu() would succeed with the type now, else 0.
 	Result<long> try_type(u64 type);

@@ -3,7 +3,8 @@
 // The life of a device: made, registered, unregistered, released.
 #include "device.hpp"
 
-#include "core.hpp"
+#include "entry.h"
+#include "registries.hpp"
 #include "shim/module.h"
 #include "shim/task.h"
 
@@ -23,7 +24,7 @@ Result<void> Device::init(vfio_device *handle, device *dev, const vfio_device_op
 		return made.error();
 	}
 
-	// Its destructor undoes all of this.
+	// The destructor undoes what follows.
 	UniquePtr<Device> device = made.take();
 
 	shim_device_setup(handle, dev, ops, index, device.get());
@@ -31,23 +32,50 @@ Result<void> Device::init(vfio_device *handle, device *dev, const vfio_device_op
 		TRY(Result<void>::from_negative(shim_device_driver_init(handle)));
 	shim_device_initialize(handle);
 
-	// The kernel's references own it now; the last calls release().
+	// The kernel's references own it now. When the last goes, the kernel calls
+	// vfio_core_device_release().
 	(void)device.release();
 	return {};
+}
+
+CORE_ENTRY int vfio_core_device_init(vfio_device *handle, device *dev, const vfio_device_ops *ops)
+{
+	return Device::init(handle, dev, ops).negative();
+}
+
+CORE_ENTRY int vfio_core_device_alloc(size_t size, device *dev, const vfio_device_ops *ops,
+				      vfio_device **handle)
+{
+	if (WARN_ONCE_IF(size < shim_device_min_size(), "device allocated too small"))
+		return -EINVAL;
+
+	vfio_device *made = shim_device_alloc(size);
+
+	if (!made)
+		return -ENOMEM;
+
+	const Result<void> ready = Device::init(made, dev, ops);
+
+	if (ready.ok())
+		*handle = made;
+	else
+		shim_device_free(made);
+	return ready.negative();
 }
 
 Device::~Device()
 {
 	if (set_)
-		core().device_sets.leave(*this, *set_);
+		registries().device_sets.leave(*this, *set_);
 	shim_device_index_free(index_);
 }
 
-void Device::release()
+// The driver frees the vfio_device.
+CORE_ENTRY void vfio_core_device_release(vfio_core_device *device)
 {
-	vfio_device *handle = handle_;
+	vfio_device *handle = Device::of(device).handle();
 
-	destroy(this);
+	destroy(&Device::of(device));
 	shim_device_driver_release(handle);
 }
 
@@ -56,8 +84,13 @@ Result<void> Device::assign_set(SetId id)
 	if (WARN_ONCE_IF(id.value == 0, "device set without a name") ||
 	    WARN_ONCE_IF(set_, "device assigned to a second set"))
 		return Error(EINVAL);
-	set_ = TRY(core().device_sets.join(*this, id));
+	set_ = TRY(registries().device_sets.join(*this, id));
 	return {};
+}
+
+CORE_ENTRY int vfio_core_device_assign_set(vfio_core_device *device, u64 id)
+{
+	return Device::of(device).assign_set({id}).negative();
 }
 
 Result<void> Device::register_in(GroupMembership membership)
@@ -65,7 +98,7 @@ Result<void> Device::register_in(GroupMembership membership)
 	if (!set_)
 		TRY(assign_set({reinterpret_cast<u64>(handle_)}));
 
-	Group &group = *membership.get();
+	Group &group = *membership;
 
 	has_ = shim_device_ops(handle_);
 	TRY(group.add_device(*this));
@@ -87,14 +120,33 @@ Result<void> Device::register_in(GroupMembership membership)
 					  "memory; the kernel is tainted");
 	}
 
-	// Until now a search in the group has passed it over.
+	// Until now a search in the group has passed the device over.
 	users_.restart();
 	return {};
 }
 
+static Result<void> register_device(Device &device, bool emulated)
+{
+	GroupRegistry &groups = registries().groups;
+	GroupMembership membership =
+		TRY(emulated ? groups.join_emulated(device.dev()) : groups.join(device.dev()));
+
+	return device.register_in(move(membership));
+}
+
+CORE_ENTRY int vfio_core_device_register(vfio_core_device *device)
+{
+	return register_device(Device::of(device), false).negative();
+}
+
+CORE_ENTRY int vfio_core_device_register_emulated(vfio_core_device *device)
+{
+	return register_device(Device::of(device), true).negative();
+}
+
 void Device::unregister()
 {
-	constexpr unsigned int kPatience = 10;
+	constexpr unsigned int kSecondsBetweenRequests = 10;
 	bool interruptible = true;
 	bool unused = false;
 
@@ -106,13 +158,15 @@ void Device::unregister()
 		if (has(SHIM_DEVICE_REQUEST))
 			shim_device_request(handle_, asked);
 
-		const int waited = shim_device_wait(handle_, kPatience, interruptible);
+		const int waited =
+			shim_device_wait(handle_, kSecondsBetweenRequests, interruptible);
 
 		unused = waited > 0;
 		if (waited < 0) {
 			shim_task task;
 
-			// There is no way back. Let them know who waits.
+			// Unregistering cannot fail, so the wait goes on in spite of the
+			// signal. The log says which task is blocked.
 			interruptible = false;
 			shim_current_task(&task);
 			shim_device_warn(handle_,
@@ -127,16 +181,21 @@ void Device::unregister()
 	membership_.reset();
 }
 
-void put_use(Device *device)
+CORE_ENTRY void vfio_core_device_unregister(vfio_core_device *device)
 {
-	device->put_user();
+	Device::of(device).unregister();
 }
 
 void Device::put_user()
 {
-	// The one who waits may free the device as soon as this is called.
+	// unregister(), which waits for this, may let the device be freed at once.
 	if (users_.put())
 		shim_device_complete(handle_);
+}
+
+void drop_use(Device *device)
+{
+	device->put_user();
 }
 
 Result<bool> Device::matches(char *name) const

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The files of devices, which have no name: a group gives them out. */
+/* The files of devices. They have no name; VFIO_GROUP_GET_DEVICE_FD returns them. */
 #include <linux/anon_inodes.h>
 #include <linux/err.h>
 #include <linux/module.h>
@@ -10,34 +10,34 @@
 
 static int vfio_device_fops_release(struct inode *inode, struct file *file)
 {
-	vfio_core_device_close(file->private_data);
+	vfio_core_device_file_close(file->private_data);
 	return 0;
 }
 
 static ssize_t vfio_device_fops_read(struct file *file, char __user *buffer,
 				     size_t size, loff_t *position)
 {
-	return vfio_core_device_read(file->private_data, (uintptr_t)buffer,
-				     size, position);
+	return vfio_core_device_file_read(file->private_data, (uintptr_t)buffer,
+					  size, position);
 }
 
 static ssize_t vfio_device_fops_write(struct file *file,
 				      const char __user *buffer, size_t size,
 				      loff_t *position)
 {
-	return vfio_core_device_write(file->private_data, (uintptr_t)buffer,
-				      size, position);
+	return vfio_core_device_file_write(file->private_data,
+					   (uintptr_t)buffer, size, position);
 }
 
 static long vfio_device_fops_ioctl(struct file *file, unsigned int cmd,
 				   unsigned long arg)
 {
-	return vfio_core_device_ioctl(file->private_data, cmd, arg);
+	return vfio_core_device_file_ioctl(file->private_data, cmd, arg);
 }
 
 static int vfio_device_fops_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	return vfio_core_device_mmap(file->private_data, vma);
+	return vfio_core_device_file_mmap(file->private_data, vma);
 }
 
 const struct file_operations vfio_device_fops = {
@@ -50,14 +50,15 @@ const struct file_operations vfio_device_fops = {
 	.mmap = vfio_device_fops_mmap,
 };
 
-int shim_file_create_device(struct vfio_core_device *core, struct file **file)
+int shim_file_create_device(struct vfio_core_device_file *core,
+			    struct file **file)
 {
 	struct file *made = anon_inode_getfile("[vfio-device]",
 					       &vfio_device_fops, core, O_RDWR);
 
 	if (IS_ERR(made))
 		return PTR_ERR(made);
-	/* Regions are at offsets, which the inode does not offer by itself. */
+	/* A region of the device is at an offset, so the file takes pread(2). */
 	made->f_mode |= FMODE_PREAD | FMODE_PWRITE;
 	*file = made;
 	return 0;

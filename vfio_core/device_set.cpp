@@ -2,10 +2,11 @@
 #include "device_set.hpp"
 
 #include "device.hpp"
+#include "entry.h"
 
 namespace vfio {
 
-constinit LockClass DeviceSets::lock_class_ = {"vfio_device_sets", {}};
+constinit LockClass DeviceSetRegistry::lock_class_ = {"vfio_device_sets", {}};
 
 Result<UniquePtr<DeviceSet>> DeviceSet::create(SetId id)
 {
@@ -36,7 +37,15 @@ u32 DeviceSet::open_count() const
 	return count;
 }
 
-Result<DeviceSet *> DeviceSets::get_or_create(SetId id)
+CORE_ENTRY u32 vfio_core_device_set_open_count(vfio_core_device_set *handle)
+{
+	DeviceSet &set = DeviceSet::of(handle);
+
+	set.lock().assert_locked();
+	return set.open_count();
+}
+
+Result<DeviceSet *> DeviceSetRegistry::get_or_create(SetId id)
 {
 	Guard guard(lock_);
 	DeviceSet *set = sets_.find(id);
@@ -49,7 +58,7 @@ Result<DeviceSet *> DeviceSets::get_or_create(SetId id)
 	return set;
 }
 
-Result<DeviceSet *> DeviceSets::join(Device &device, SetId id)
+Result<DeviceSet *> DeviceSetRegistry::join(Device &device, SetId id)
 {
 	DeviceSet *set = TRY(get_or_create(id));
 	DeviceSetGuard guard(set->lock());
@@ -58,7 +67,7 @@ Result<DeviceSet *> DeviceSets::join(Device &device, SetId id)
 	return set;
 }
 
-void DeviceSets::leave(Device &device, DeviceSet &set)
+void DeviceSetRegistry::leave(Device &device, DeviceSet &set)
 {
 	{
 		DeviceSetGuard guard(set.lock());

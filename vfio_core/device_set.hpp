@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// DeviceSet: devices that can only be reset together, say, and so are opened
-// and closed one after the other. Their drivers name a set by a value of their
-// choice; a device whose driver names none is alone in one.
+// DeviceSet: devices that must be opened and closed one after the other, for
+// example because they can only be reset together. Drivers name a set by a value of
+// their choice; a device whose driver names none has a set of its own.
 //
 // A set lives as long as it has devices. It owns the kernel's struct
-// vfio_device_set, whose list drivers walk; the core walks its own.
+// vfio_device_set, whose list of devices drivers walk; the core has a list of its
+// own.
 //
-// Locks: a set's lock is the kernel's, in that struct, and drivers take it as
-// well. It is held around a device's open and close, outside the group's lock.
-// The lock of DeviceSets is taken with no other.
+// Locks: a set's lock is the one in that struct, and drivers take it as well. It is
+// held around a device's open and close, outside the group's lock. The lock of
+// DeviceSetRegistry is taken with no other.
 #pragma once
 
 #include "shim/device_set.h"
@@ -52,7 +53,7 @@ public:
 		return set_;
 	}
 
-	// For callers of exported functions, which say that they hold it.
+	// For exported functions whose callers must hold it.
 	void assert_locked() const __asserts_lock(this)
 	{
 		shim_device_set_assert_locked(set_);
@@ -109,16 +110,16 @@ public:
 	u32 open_count() const __must_hold(lock_);
 
 private:
-	friend class DeviceSets;
+	friend class DeviceSetRegistry;
 
 	const SetId id_;
-	// Under the lock of DeviceSets.
+	// Guarded by the registry's lock.
 	u32 members_ = 0;
 	KernelDeviceSet lock_;
 	List<Device, InSet> devices_ __guarded_by(lock_);
 };
 
-class DeviceSets : Immovable {
+class DeviceSetRegistry : Immovable {
 public:
 	// Puts a device into the set of that id. Errors: ENOMEM.
 	Result<DeviceSet *> join(Device &device, SetId id);

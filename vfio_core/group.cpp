@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "group.hpp"
 
-#include "device.hpp"
+#include "device_file.hpp"
+#include "entry.h"
 #include "shim/cred.h"
 #include "shim/uapi.h"
 #include "vocab/uaccess.hpp"
@@ -23,6 +24,12 @@ Result<Group *> Group::create(IommuGroupRef iommu_group, shim_group_type type, d
 	return group.release();
 }
 
+// The node's last reference has gone.
+CORE_ENTRY void vfio_core_group_destroy(vfio_group *group)
+{
+	destroy(&Group::of(group));
+}
+
 Result<void> Group::open(file *file)
 {
 	Guard guard(lock_);
@@ -37,14 +44,24 @@ Result<void> Group::open(file *file)
 	return {};
 }
 
+CORE_ENTRY int vfio_core_group_open(vfio_group *group, file *file)
+{
+	return Group::of(group).open(file).negative();
+}
+
 void Group::close()
 {
 	Guard guard(lock_);
 
-	// Files of devices hold this one, so none is open.
+	// The files of its devices hold a reference to this file, so all are closed.
 	if (container_)
 		leave_container();
 	file_ = nullptr;
+}
+
+CORE_ENTRY void vfio_core_group_close(vfio_group *group)
+{
+	Group::of(group).close();
 }
 
 Result<long> Group::ioctl(u32 cmd, UserVa arg)
@@ -64,6 +81,11 @@ Result<long> Group::ioctl(u32 cmd, UserVa arg)
 	default:
 		return Error(ENOTTY);
 	}
+}
+
+CORE_ENTRY long vfio_core_group_ioctl(vfio_group *group, u32 cmd, u64 arg)
+{
+	return Group::of(group).ioctl(cmd, {arg}).negative_or_value();
 }
 
 Result<void> Group::get_status(UserVa arg)
@@ -107,7 +129,7 @@ Result<void> Group::set_container(UserVa arg)
 	if (!handle)
 		return Error(EINVAL);
 
-	Container &container = *static_cast<Container *>(handle);
+	Container &container = Container::of(handle);
 
 	TRY(container.attach(*this));
 	{
@@ -119,7 +141,7 @@ Result<void> Group::set_container(UserVa arg)
 	return {};
 }
 
-// Not while files of its devices need the container.
+// Errors: EBUSY while files of its devices need the container.
 Result<void> Group::unset_container()
 {
 	Guard guard(lock_);
@@ -154,11 +176,8 @@ Result<long> Group::get_device_fd(UserVa arg)
 	DeviceRef device = TRY(find_device(name));
 	FdReservation fd = TRY(reserve_fd());
 	const int number = fd.get();
-	FileRef file = TRY(device->open_file());
 
-	// The file has the reference now, and closing it drops that.
-	(void)device.release();
-	install(move(fd), move(file));
+	install(move(fd), TRY(DeviceFile::open(move(device))));
 	return long{number};
 }
 
@@ -196,7 +215,7 @@ void Group::remove_device(Device &device)
 	devices_.remove(device);
 }
 
-Result<void> Group::add_user()
+Result<GroupUse> Group::use()
 {
 	Guard guard(lock_);
 
@@ -208,7 +227,7 @@ Result<void> Group::add_user()
 		return Error(EPERM);
 	shim_file_get(file_);
 	++users_;
-	return {};
+	return GroupUse(this);
 }
 
 void Group::drop_user()
@@ -218,8 +237,13 @@ void Group::drop_user()
 	if (WARN_ONCE_IF(users_ <= 1, "a device was closed that its group does not count"))
 		return;
 	--users_;
-	// What closing the group's file does takes lock_, but not in here.
+	// Closing the group's file takes lock_, but shim_file_put() puts that off.
 	shim_file_put(file_);
+}
+
+void drop_group_use(Group *group)
+{
+	group->drop_user();
 }
 
 IommuGroupRef Group::retire()
@@ -240,51 +264,9 @@ IommuGroupRef Group::retire()
 	return move(iommu_group_);
 }
 
-IommuGroupRef Group::share_iommu_group() __no_lock_analysis
-{
-	const Guard guard(kvm_lock_);
-
-	return share(iommu_group_);
-}
-
 RefPtr<ContainerIommu> Group::iommu_locked()
 {
 	return container_ ? container_->iommu() : RefPtr<ContainerIommu>();
-}
-
-void Group::set_kvm(kvm *kvm)
-{
-	const Guard guard(kvm_lock_);
-
-	kvm_ = kvm;
-}
-
-// KVM calls set_kvm(nullptr), which takes kvm_lock_, before it frees a machine,
-// so that its memory is there while we hold the lock.
-KvmRef Group::share_kvm()
-{
-	const Guard guard(kvm_lock_);
-
-	return try_get_kvm(kvm_);
-}
-
-bool Group::enforced_coherent()
-{
-	RefPtr<Container> container;
-	{
-		const Guard guard(kvm_lock_);
-
-		container = container_for_kvm();
-	}
-
-	// Coherency is known only once there is an IOMMU. Until the user has
-	// brought one there is no right to anything.
-	if (!container)
-		return true;
-
-	const Result<long> answer = container->check_extension(VFIO_DMA_CC_IOMMU);
-
-	return answer.negative_or_value() != 0;
 }
 
 Result<void> Group::claim_dma()

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Group: an IOMMU group of whose devices at least one is registered, and the
-// file /dev/vfio/GROUP. Its memory belongs to the file's node, which open
-// files keep; it serves as long as it has an IOMMU group, that is, until its
-// last device unregisters.
+// Group: an IOMMU group of which at least one device is registered, and the file
+// /dev/vfio/GROUP. The file's node owns the Group, and open files keep the node. A
+// Group can be used until its last device unregisters; then it loses its IOMMU
+// group.
 //
 // Invariants, whenever lock_ is free:
-// - with a container it has an IOMMU group, is on the container's list, and
-//   has users_ == 1 + the files of its devices; without, users_ is 0;
+// - a group with a container has an IOMMU group, is on the container's list, and
+//   has users_ == 1 + the number of its devices' files; otherwise users_ is 0;
 // - each of those files holds a reference to file_, the group's own file.
 //
-// Locks: the group list's lock, a device set's lock, then lock_, then the
-// container's. devices_lock_ is innermost; a driver's match is called with it.
+// Locks: the group registry's lock, a device set's lock, then lock_, then the
+// container's. devices_lock_ is innermost; a driver's match is called with it held.
 // kvm_lock_ is innermost too, and guards what KVM sets and reads. KVM calls with
-// kvm->lock held, which drivers take in their open_device and close_device, where
-// lock_ is held: so KVM's calls must not take lock_. container_ and iommu_group_
-// change under both lock_ and kvm_lock_, and may be read under either.
+// kvm->lock held, and drivers take kvm->lock in their open_device and close_device,
+// where lock_ is held. So KVM's calls must not take lock_. container_ and
+// iommu_group_ change under both lock_ and kvm_lock_, and may be read under either.
 #pragma once
 
 #include "container.hpp"
@@ -30,19 +30,22 @@ namespace vfio {
 
 class Device;
 
-// A use of a registered device, which unregistering waits for.
-void put_use(Device *device);
-using DeviceRef = Owned<Device *, put_use>;
+// A use of a registered device. Unregistering the device waits for it.
+void drop_use(Device *device);
+using DeviceRef = Owned<Device *, drop_use>;
+
+// A use of a group by a device's file. The group keeps its container, and its own
+// file, as long as this is held.
+void drop_group_use(Group *group);
+using GroupUse = Owned<Group *, drop_group_use>;
 
 struct InGroup;
-struct InGroupList;
+struct InGroupRegistry;
 
-class Group : public vfio_group, public ListNode<InGroupList>, public ListNode<InContainer> {
+class Group : public vfio_group, public ListNode<InGroupRegistry>, public ListNode<InContainer> {
 public:
-	// Makes a group and its node, which owns the group: the last
-	// shim_group_node_put() destroys it. own_dev is the device for which the
-	// IOMMU group was made, or nullptr if the bus made it.
-	// Errors: ENOMEM, ENOSPC.
+	// Makes a group and its node. The node owns the group: the last
+	// shim_group_node_put() destroys it. Errors: ENOMEM, ENOSPC.
 	static Result<Group *> create(IommuGroupRef iommu_group, shim_group_type type,
 				      device *own_dev);
 
@@ -66,13 +69,14 @@ public:
 		return type_;
 	}
 
+	// The device for which the IOMMU group was made, or nullptr.
 	device *own_dev() const
 	{
 		return own_dev_;
 	}
 
-	// How many devices are registered, and being so. Falls to zero only
-	// under the group list's lock.
+	// Counts the devices that are registered or are being registered. Falls to
+	// zero only under the group registry's lock.
 	RefCount &members()
 	{
 		return members_;
@@ -80,23 +84,23 @@ public:
 
 	// The file.
 
-	// Errors: ENODEV if the group has no devices any more, EPERM, EBUSY.
+	// A group has one open file at most. Errors: ENODEV if the group has no
+	// devices any more, EPERM, EBUSY.
 	Result<void> open(file *file);
 	void close();
 	Result<long> ioctl(u32 cmd, UserVa arg);
 
 	// Its devices.
 
-	// Errors: EBUSY if there is one for the same device of the bus.
+	// Errors: EBUSY if it has one for the same device of the bus.
 	Result<void> add_device(Device &device);
 	void remove_device(Device &device);
 
-	// Counts a file of a device. Errors: EINVAL without a container that has
-	// an IOMMU, EPERM.
-	Result<void> add_user();
-	void drop_user();
+	// Errors: EINVAL if the group has no container with an IOMMU; EPERM.
+	Result<GroupUse> use();
 
-	// No device is left: leaves the container. Gives the IOMMU group up.
+	// Called by the registry when no device is left. The group leaves its
+	// container, and the IOMMU group goes to the caller.
 	IommuGroupRef retire();
 
 	Mutex &lock() __returns_lock(lock_)
@@ -104,8 +108,9 @@ public:
 		return lock_;
 	}
 
-	// NULL if retired. May be asked without the lock by those who keep it
-	// from being retired: the container, a device, the group list.
+	// Returns nullptr if the group is retired. May be called without the lock
+	// by those who keep it from being retired: the container, a device, the
+	// registry.
 	iommu_group *kernel_group() const __no_lock_analysis
 	{
 		return iommu_group_.get();
@@ -113,24 +118,29 @@ public:
 
 	RefPtr<ContainerIommu> iommu_locked() __must_hold(lock_);
 
-	// The virtual machine that the group's devices serve; empty if there is
-	// none, or if it is being destroyed.
+	// Returns the virtual machine that the group's devices serve; an empty
+	// KvmRef if there is none, or if it is being destroyed.
 	KvmRef share_kvm();
 
-	// Called by KVM, which may hold kvm->lock: none of them takes lock_.
+	// What KVM calls, which may hold kvm->lock: these must not take lock_.
 
 	IommuGroupRef share_iommu_group() __must_not_hold(kvm_lock_);
 	void set_kvm(kvm *kvm) __must_not_hold(kvm_lock_);
 
-	// Whether all DMA of the group snoops caches, so that its user needs no
-	// instructions that flush them.
+	// Whether all DMA of the group snoops caches, so that its user does not need
+	// to flush them.
 	bool enforced_coherent() __must_not_hold(kvm_lock_);
 
-	// The DMA of a group behind an IOMMU; nothing to do for others.
+	// Called by the container that the group joins or leaves. These claim the DMA
+	// of a group behind an IOMMU, and do nothing for others.
 	Result<void> claim_dma();
 	void release_dma();
 
 private:
+	friend void drop_group_use(Group *group);
+
+	void drop_user();
+
 	// The ioctls.
 	Result<void> get_status(UserVa arg);
 	Result<void> set_container(UserVa arg);
@@ -141,7 +151,8 @@ private:
 	// Errors: ENODEV; those of a driver's match.
 	Result<DeviceRef> find_device(char *name);
 
-	// Reads container_ under kvm_lock_ alone; its annotation names lock_.
+	// Reads container_ under kvm_lock_. No analysis, because the annotation of
+	// container_ can name only one of its two locks.
 	RefPtr<Container> container_for_kvm() const __must_hold(kvm_lock_) __no_lock_analysis
 	{
 		return container_;
@@ -152,6 +163,7 @@ private:
 	static LockClass devices_lock_class_;
 
 	const shim_group_type type_;
+	// The device for which the IOMMU group was made; nullptr if the bus made it.
 	device *const own_dev_;
 	shim_group_node *node_ = nullptr;
 	RefCount members_;
@@ -160,7 +172,7 @@ private:
 	IommuGroupRef iommu_group_ __guarded_by(lock_);
 	RefPtr<Container> container_ __guarded_by(lock_);
 	u32 users_ __guarded_by(lock_) = 0;
-	// Borrowed; open() and close() bound its life.
+	// Borrowed from open() until close().
 	file *file_ __guarded_by(lock_) = nullptr;
 
 	Mutex kvm_lock_{kvm_lock_class_};

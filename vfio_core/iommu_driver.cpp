@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "iommu_driver.hpp"
 
+#include "entry.h"
+#include "registries.hpp"
+#include "shim/module.h"
 #include "shim/uapi.h"
 
 namespace vfio {
@@ -19,7 +22,7 @@ Result<long> IommuDriver::check_extension(u64 extension) const
 	return result_of(shim_iommu_driver_ioctl(ops_, nullptr, VFIO_CHECK_EXTENSION, extension));
 }
 
-// Only our own is left then: the others' modules depend on this one.
+// Only no-IOMMU mode's driver is left: the modules of the others depend on vfio.ko.
 IommuDriverRegistry::~IommuDriverRegistry()
 {
 	while (IommuDriver *driver = drivers_.pop_front())
@@ -44,6 +47,11 @@ Result<void> IommuDriverRegistry::add(const vfio_iommu_driver_ops *ops, bool noi
 	return {};
 }
 
+CORE_ENTRY int vfio_core_register_iommu_driver(const vfio_iommu_driver_ops *ops)
+{
+	return registries().iommu_drivers.add(ops).negative();
+}
+
 void IommuDriverRegistry::remove(const vfio_iommu_driver_ops *ops)
 {
 	UniquePtr<IommuDriver> leaving;
@@ -58,9 +66,27 @@ void IommuDriverRegistry::remove(const vfio_iommu_driver_ops *ops)
 	}
 }
 
+CORE_ENTRY void vfio_core_unregister_iommu_driver(const vfio_iommu_driver_ops *ops)
+{
+	registries().iommu_drivers.remove(ops);
+}
+
+bool IommuDriverRegistry::load_modules_for(u64 extension) const
+{
+	bool any = false;
+
+	for (const shim_iommu_module *module = modules_; module->name; ++module) {
+		if (extension < 64 && module->extensions >> extension & 1) {
+			shim_module_load(module->name);
+			any = true;
+		}
+	}
+	return any;
+}
+
 Result<RefPtr<ContainerIommu>> ContainerIommu::open(IommuDriverRef driver, u64 extension)
 {
-	// Last to go is the reference that driver moves into the object.
+	// If the driver's open fails, the reference to its module goes last.
 	RefPtr<ContainerIommu> iommu =
 		RefPtr<ContainerIommu>::adopt(TRY(make<ContainerIommu>(move(driver))).release());
 
@@ -99,12 +125,12 @@ shim_pin_target ContainerIommu::pin_target(iommu_group *group) const
 	return {driver_->has(SHIM_IOMMU_DRIVER_PIN) ? ops() : nullptr, data_, group};
 }
 
-Result<void> ContainerIommu::dma_rw(u64 iova, void *buffer, size_t size, bool write) const
+Result<void> ContainerIommu::dma_rw(Iova iova, void *buffer, size_t size, bool write) const
 {
 	if (!driver_->has(SHIM_IOMMU_DRIVER_DMA_RW)) [[unlikely]]
 		return Error(ENOTTY);
 	return Result<void>::from_negative(
-		shim_iommu_driver_dma_rw(ops(), data_, iova, buffer, size, write));
+		shim_iommu_driver_dma_rw(ops(), data_, iova.value, buffer, size, write));
 }
 
 } // namespace vfio

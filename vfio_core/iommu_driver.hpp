@@ -2,19 +2,20 @@
 //
 // IOMMU drivers, and what one of them keeps for a container.
 //
-// IommuDriver is one that registered; vfio_iommu_type1 is, and no-IOMMU mode
-// is one of our own. ContainerIommu is a driver opened for a container: it
-// lives as long as the container has it or a call is inside it, and keeps the
-// driver's module loaded.
+// IommuDriver is a driver that has registered, such as vfio_iommu_type1; no-IOMMU
+// mode is a driver of vfio.ko's own. ContainerIommu is a driver opened for a
+// container: it lives as long as the container has it or an ioctl is inside it, and
+// keeps the driver's module loaded.
 //
-// Locks: the registry's is taken last, and is held while drivers are asked and
-// opened, so that none leaves meanwhile.
+// Locks: the registry's is held while drivers are asked and opened, so that none
+// unregisters meanwhile.
 #pragma once
 
 #include "shim/iommu_driver.h"
 #include "vocab/list.hpp"
 #include "vocab/lock.hpp"
 #include "vocab/memory.hpp"
+#include "vocab/units.hpp"
 
 namespace vfio {
 
@@ -38,7 +39,7 @@ public:
 		return has_ & operation;
 	}
 
-	// Serves no-IOMMU containers, and only those.
+	// Whether it serves no-IOMMU containers, and only those.
 	bool noiommu() const
 	{
 		return noiommu_;
@@ -71,7 +72,11 @@ inline IommuDriverRef try_get(const IommuDriver &driver)
 
 class IommuDriverRegistry : Immovable {
 public:
-	IommuDriverRegistry() = default;
+	// modules: the modules that have IOMMU drivers, ended by one without a name.
+	explicit IommuDriverRegistry(const shim_iommu_module *modules) : modules_(modules)
+	{
+	}
+
 	~IommuDriverRegistry();
 
 	// Errors: EINVAL if it is registered or half of a pair of operations is
@@ -79,12 +84,16 @@ public:
 	Result<void> add(const vfio_iommu_driver_ops *ops, bool noiommu = false);
 	void remove(const vfio_iommu_driver_ops *ops);
 
+	// Has the modules loaded that serve an extension. Returns false if there is
+	// none. The caller holds no lock.
+	bool load_modules_for(u64 extension) const;
+
 	Mutex &lock() __returns_lock(lock_)
 	{
 		return lock_;
 	}
 
-	// The latest that registered comes first.
+	// The driver that registered last comes first.
 	const List<IommuDriver> &drivers() const __must_hold(lock_)
 	{
 		return drivers_;
@@ -93,6 +102,7 @@ public:
 private:
 	static LockClass lock_class_;
 
+	const shim_iommu_module *const modules_;
 	Mutex lock_{lock_class_};
 	List<IommuDriver> drivers_ __guarded_by(lock_);
 };
@@ -134,12 +144,12 @@ public:
 	void device_closed(vfio_device *device) const;
 	void container_closed() const;
 
-	// Where devices of the group pin; nowhere if the driver cannot.
+	// Where devices of the group pin. The target's ops are nullptr if the driver
+	// cannot pin.
 	shim_pin_target pin_target(iommu_group *group) const;
 
-	// As the exported function of that name. Errors: ENOTTY if the driver
-	// cannot.
-	Result<void> dma_rw(u64 iova, void *buffer, size_t size, bool write) const;
+	// Errors: ENOTTY if the driver cannot; those of the driver.
+	Result<void> dma_rw(Iova iova, void *buffer, size_t size, bool write) const;
 
 private:
 	const vfio_iommu_driver_ops *ops() const

@@ -3,14 +3,17 @@
 
 #include <bit>
 
+#include "entry.h"
+
 namespace vfio {
 
 namespace {
 
 constexpr u32 kWindowPages = kPageSize / sizeof(page *);
 
-// Where the bytes of a word lie: in the order of their bits, or against it.
-// Against it, words must not straddle pages.
+// XORed with the number of a byte to find where the byte lies in its u64: on a
+// big-endian machine the byte with the lowest bits is the last. There a u64 must not
+// straddle pages.
 constexpr u64 kFlip = std::endian::native == std::endian::big ? sizeof(u64) - 1 : 0;
 
 constexpr u64 at(u64 byte)
@@ -59,8 +62,8 @@ IovaBitmap::~IovaBitmap()
 	shim_free(pages_);
 }
 
-// first: of the range, or the first that the window before did not reach, which
-// begins a byte.
+// first is the first IOVA of the range, or the one after the last window. Its bit is
+// the lowest of a byte.
 Result<void> IovaBitmap::open_window(Iova first)
 {
 	const u64 byte = page_of(first) / 8;
@@ -77,8 +80,8 @@ Result<void> IovaBitmap::open_window(Iova first)
 	if (pinned <= 0)
 		return Error(EFAULT);
 
-	// Pages of IOVAs until past the window's end. If those are fewer than are
-	// left, their end is an address in the range.
+	// Pages of IOVAs until past the window's end. If that is less than what is
+	// left of the range, the end is inside the range.
 	const u64 npages = (pinned * kPageSize - offset) * 8;
 	const u64 left = page_of(range_.last) - page_of(first);
 
@@ -89,7 +92,7 @@ Result<void> IovaBitmap::open_window(Iova first)
 	window_.last = npages > left ? range_.last : first + ((npages << shift_) - 1);
 	written_ = false;
 
-	// What was marked before its window was there.
+	// Marks what set() was told of before this window was open.
 	if (marked_ && first <= marked_last_)
 		mark({first, min(marked_last_, window_.last)});
 	return {};
@@ -121,8 +124,9 @@ void IovaBitmap::set(Iova iova, u64 size)
 		last = range_.last;
 	if (last < window_.first || iova > range_.last)
 		return;
-	// Only what reaches out of the window is of use later, and that has no
-	// gap there.
+	// A driver may mark past the window. The later windows then mark all up to
+	// marked_last_, which leaves no gap, because a mark that begins inside the
+	// window and reaches past it covers what lies between.
 	if (iova <= window_.last) {
 		if (!marked_ || last > marked_last_)
 			marked_last_ = last;
@@ -131,7 +135,7 @@ void IovaBitmap::set(Iova iova, u64 size)
 	}
 }
 
-// range is inside the window.
+// Requires that range is inside the window.
 void IovaBitmap::mark(IovaRange range)
 {
 	constexpr u64 kPageBits = kPageSize * 8;
@@ -153,6 +157,11 @@ void IovaBitmap::mark(IovaRange range)
 			break;
 		bit = page_last + 1;
 	}
+}
+
+CORE_ENTRY void vfio_core_iova_bitmap_set(iova_bitmap *bitmap, u64 iova, u64 size)
+{
+	IovaBitmap::of(bitmap).set({iova}, size);
 }
 
 } // namespace vfio

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// IovaBitmap: a bitmap in the memory of the calling process, one bit a page of
-// IOVAs, that a driver fills with what its device wrote.
+// IovaBitmap: a bitmap in the memory of the calling process, with one bit for each
+// page of IOVAs. A driver sets the bits of the pages that its device wrote.
 //
 // Bit n stands for the n-th page of 2^shift bytes from the first address on,
 // and lies in u64 number n / 64, whichever way the machine orders its bytes.
-// The bitmap is filled through a window: as many of its pages as one page
-// holds pointers to are pinned at a time, and the driver is asked about the
-// IOVAs that these stand for.
+// The bitmap is filled through a window: at most kWindowPages of its pages are
+// pinned at a time, and the driver is asked about the IOVAs that their bits stand
+// for.
 //
 // Invariants, while a window is open:
 // - range_.first <= window_.first <= window_.last <= range_.last;
@@ -15,8 +15,8 @@
 //   window_.first, and lies at page_offset_ in the first pinned page;
 // - npages_ pages are pinned and hold the bits of all of window_.
 //
-// Words: a byte is one of the bitmap, counted from its begin in the order of
-// the bits; at() is where it lies within its word.
+// Words: a byte is one of the bitmap, counted from the bitmap's begin in the order
+// of the bits; at() is where that byte lies in memory.
 #pragma once
 
 #include "shim/user_pages.h"
@@ -30,9 +30,9 @@ namespace vfio {
 
 class IovaBitmap : public iova_bitmap, Immovable {
 public:
-	// The first window is open. bitmap: where it lies in user memory. The
-	// page size is a power of two. Errors: ENOMEM, EFAULT if no page of it
-	// can be written.
+	// Opens the first window. bitmap is the user address of the bitmap;
+	// page_size is a power of two. Errors: ENOMEM, EFAULT if the bitmap cannot
+	// be written.
 	static Result<UniquePtr<IovaBitmap>> create(IovaRange range, u64 page_size, UserVa bitmap);
 
 	IovaBitmap(IovaRange range, unsigned int shift, UserVa bitmap)
@@ -53,12 +53,12 @@ public:
 		return window_;
 	}
 
-	// Opens the next window. False if that was the last. Errors: EFAULT.
+	// Opens the next window. Returns false if there is none. Errors: EFAULT.
 	Result<bool> advance();
 
-	// Marks what lies in the window. What lies behind it and in the range is
-	// marked when its window is opened: pages of the device may be larger
-	// than those of the bitmap.
+	// Marks what lies in the window. What lies past the window and in the range
+	// is marked when its window is opened, because pages of the device may be
+	// larger than those of the bitmap.
 	void set(Iova iova, u64 size);
 
 private:
@@ -81,7 +81,7 @@ private:
 	u32 npages_ = 0;
 	// Whether anything was written through the window.
 	bool written_ = false;
-	// The last address marked so far, if one is.
+	// The last address that was marked so far; valid if marked_.
 	Iova marked_last_;
 	bool marked_ = false;
 	page **pages_ = nullptr;

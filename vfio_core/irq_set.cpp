@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // Checks of VFIO_DEVICE_SET_IRQS that are the same for all devices.
-#include "irq_set.hpp"
-
+#include "entry.h"
 #include "shim/uapi.h"
 #include "vocab/uaccess.hpp"
 
 namespace vfio {
 
+// The size of what the request carries for each interrupt. Errors: EINVAL.
 static Result<size_t> item_size(u32 flags)
 {
 	switch (flags & VFIO_IRQ_SET_DATA_TYPE_MASK) {
@@ -22,7 +22,8 @@ static Result<size_t> item_size(u32 flags)
 	}
 }
 
-Result<void> check_irq_set(const vfio_irq_set &set, int nirqs, int nindexes, size_t *data_size)
+static Result<void> check_irq_set(const vfio_irq_set &set, int nirqs, int nindexes,
+				  size_t *data_size)
 {
 	constexpr size_t kMinSize = OFFSET_END(vfio_irq_set, count);
 	constexpr u32 kKnown = VFIO_IRQ_SET_DATA_TYPE_MASK | VFIO_IRQ_SET_ACTION_TYPE_MASK;
@@ -46,6 +47,12 @@ Result<void> check_irq_set(const vfio_irq_set &set, int nirqs, int nindexes, siz
 		return Error(EINVAL);
 	*data_size = size;
 	return {};
+}
+
+CORE_ENTRY int vfio_core_check_irq_set(const vfio_irq_set *set, int nirqs, int nindexes,
+				       size_t *data_size)
+{
+	return check_irq_set(*set, nirqs, nindexes, data_size).negative();
 }
 
 } // namespace vfio

@@ -6,11 +6,24 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/vfio.h>
 
 #include "compat/class.h"
 #include "entry.h"
 #include "main.h"
+#include "shim/iommu_driver.h"
 #include "shim/module.h"
+
+/*
+ * Modules that have IOMMU drivers, and the extensions that each serves. A module
+ * is loaded when userspace asks for one of them and no registered driver has it.
+ * MODULE_SOFTDEP() below names the same modules.
+ */
+static const struct shim_iommu_module vfio_iommu_modules[] = {
+	{ "vfio_iommu_type1", BIT(VFIO_TYPE1_IOMMU) | BIT(VFIO_TYPE1v2_IOMMU) |
+				      BIT(VFIO_TYPE1_NESTING_IOMMU) },
+	{}
+};
 
 static bool enable_unsafe_noiommu_mode;
 module_param(enable_unsafe_noiommu_mode, bool, 0644);
@@ -44,7 +57,7 @@ static int __init vfio_init(void)
 {
 	int ret;
 
-	ret = vfio_core_init(&vfio_noiommu_ops);
+	ret = vfio_core_init(&vfio_noiommu_ops, vfio_iommu_modules);
 	if (ret)
 		return ret;
 

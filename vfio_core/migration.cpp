@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "migration.hpp"
-
+//
+// The migration of a device: its states, how to get from one to another, and the
+// features by which userspace asks for them.
+//
+// Userspace may ask for any state; drivers implement single steps between some of
+// them. A request for a state that is further away is broken up into steps, one a
+// call. Which states there are depends on what the driver can do; the others are
+// stepped over.
 #include "compat/migration.h"
 #include "device_feature.hpp"
+#include "entry.h"
 #include "vocab/uaccess.hpp"
 
 namespace vfio {
@@ -19,17 +26,17 @@ constexpr u8 kPre = COMPAT_STATE_PRE_COPY;
 constexpr u8 kPreQuiet = COMPAT_STATE_PRE_COPY_P2P;
 constexpr u32 kStates = 8;
 
-// What a driver must be able to do for a state to exist. The error state is
-// none that can be asked for, or left but by a reset.
+// What a driver must be able to do for a state to exist. The error state cannot be
+// asked for, and only a reset leaves it.
 constexpr u32 kNeeds[kStates] = {
 	~0u,			  // error
 	VFIO_MIGRATION_STOP_COPY, // stop
 	VFIO_MIGRATION_STOP_COPY, // running
 	VFIO_MIGRATION_STOP_COPY, // stop-copy
 	VFIO_MIGRATION_STOP_COPY, // resuming
-	// running, without P2P
+	// running, but without P2P
 	VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P,
-	// pre-copy, and that without P2P
+	// pre-copy, and pre-copy without P2P
 	VFIO_MIGRATION_STOP_COPY | COMPAT_MIGRATION_PRE_COPY,
 	VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P | COMPAT_MIGRATION_PRE_COPY,
 };
@@ -58,7 +65,8 @@ struct States {
 		return state < known && (kNeeds[state] & flags) == kNeeds[state];
 	}
 
-	// It must have both.
+	// Returns the first step, or kError if there is no way. Requires has(from) and
+	// has(to).
 	constexpr u8 next(u32 from, u32 to) const
 	{
 		u8 step = kSteps[from][to];
@@ -68,9 +76,8 @@ struct States {
 		return step;
 	}
 
-	// Whether following the steps from one state ends at the other, within
-	// as many as there are states; or is refused at once, as going back to
-	// pre-copy from stop-copy is.
+	// Whether the steps from one state end at the other, after at most kStates
+	// steps. Going back from stop-copy to pre-copy must be refused at once.
 	constexpr bool arrives(u32 from, u32 to) const
 	{
 		if (next(from, to) == kError)
@@ -102,20 +109,21 @@ static_assert(kError == 0 && kStop == 1 && kRun == 2 && kSave == 3 && kLoad == 4
 
 } // namespace
 
-Result<u32> migration_next(u32 flags, u32 from, u32 to)
+CORE_ENTRY int vfio_core_migration_next(vfio_core_device *device, u32 from, u32 to, u32 *next)
 {
-	const States states{flags};
+	const States states{shim_device_migration_flags(Device::of(device).handle())};
 
-	if (WARN_ONCE_IF(!states.has(from), "migration from a state that the driver has not"))
-		return Error(EINVAL);
+	if (WARN_ONCE_IF(!states.has(from), "migration from a state that the driver does not have"))
+		return -EINVAL;
 	if (!states.has(to))
-		return Error(EINVAL);
+		return -EINVAL;
 
-	const u8 next = states.next(from, to);
+	const u8 step = states.next(from, to);
 
-	if (next == kError)
-		return Error(EINVAL);
-	return u32{next};
+	if (step == kError)
+		return -EINVAL;
+	*next = step;
+	return 0;
 }
 
 Result<void> feature_migration(Device &device, const FeatureRequest &request)
@@ -141,7 +149,7 @@ static Result<void> get_state(Device &device, UserVa arg)
 	return copy_out(arg, &answer, sizeof(answer));
 }
 
-// The answer goes out whether the driver did as it was told or not.
+// The answer is copied out also if the driver failed, but then without a file.
 static Result<void> set_state(Device &device, UserVa arg, u32 state)
 {
 	vfio_device_feature_mig_state answer = {.device_state = state, .data_fd = -1};

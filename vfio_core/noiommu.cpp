@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "noiommu.hpp"
-
+//
+// No-IOMMU mode's IOMMU driver. It translates and isolates nothing: the user
+// programs physical addresses into the device. So the mode is off unless the
+// administrator turns it on, needs CAP_SYS_RAWIO, and taints the kernel when a
+// device is registered in it (Device::register_in()). noiommu_ops.c makes a
+// driver of these functions.
+#include "entry.h"
 #include "shim/cred.h"
+#include "shim/errno.h"
 #include "shim/module.h"
 #include "shim/uapi.h"
 
-namespace vfio {
-
-Result<void> noiommu_open(u64 extension)
+CORE_ENTRY int vfio_core_noiommu_open(u64 extension)
 {
 	if (extension != VFIO_NOIOMMU_IOMMU)
-		return Error(EINVAL);
+		return -EINVAL;
 	if (!shim_capable_sys_rawio())
-		return Error(EPERM);
-	return {};
+		return -EPERM;
+	return 0;
 }
 
-Result<long> noiommu_ioctl(u32 cmd, u64 arg)
+CORE_ENTRY long vfio_core_noiommu_ioctl(u32 cmd, u64 arg)
 {
 	if (cmd != VFIO_CHECK_EXTENSION)
-		return Error(ENOTTY);
-	return long{arg == VFIO_NOIOMMU_IOMMU && shim_param_noiommu()};
+		return -ENOTTY;
+	return arg == VFIO_NOIOMMU_IOMMU && shim_param_noiommu();
 }
-
-} // namespace vfio

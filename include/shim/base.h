@@ -26,13 +26,14 @@ typedef long ssize_t;
 #define SHIM_BEGIN extern "C" {
 #define SHIM_END   }
 /*
- * Marks the definition of a function that C calls. A core is one compilation,
- * and all its other functions are local to it (-fwhole-program).
+ * Marks the definition of a function that C calls, in whatever namespace it
+ * stands. A core is one compilation, and all its other functions are local to it
+ * (-fwhole-program).
  */
 #ifdef __clang__
-#define CORE_ENTRY
+#define CORE_ENTRY extern "C"
 #else
-#define CORE_ENTRY __attribute__((externally_visible))
+#define CORE_ENTRY extern "C" __attribute__((externally_visible))
 #endif
 #else
 #include <linux/types.h>

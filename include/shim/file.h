@@ -7,7 +7,7 @@
 
 struct file;
 struct vfio_container;
-struct vfio_core_device;
+struct vfio_core_device_file;
 struct vfio_group;
 
 SHIM_BEGIN
@@ -50,13 +50,15 @@ struct vfio_group *shim_file_group(struct file *file);
 
 /**
  * shim_file_create_device() - make the file of an open device
- * @core: the device; vfio_core_device_close() is called with it at the end
+ * @core: its private data, with which vfio_core_device_file_close() is called
+ *	  when it is closed
  * @file: where to put the file, with a reference that the caller puts
  *
  * Context: may sleep.
  * Return: 0 or a negative errno.
  */
-int shim_file_create_device(struct vfio_core_device *core, struct file **file);
+int shim_file_create_device(struct vfio_core_device_file *core,
+			    struct file **file);
 
 /**
  * shim_fd_reserve() - take a free descriptor, closed on exec

@@ -34,6 +34,16 @@ enum shim_group_type {
 	SHIM_GROUP_NOIOMMU,
 };
 
+/**
+ * struct shim_iommu_module - a module that has an IOMMU driver
+ * @name: its name; NULL ends an array of modules
+ * @extensions: bit n is set if the driver serves extension n, VFIO_*_IOMMU
+ */
+struct shim_iommu_module {
+	const char *name;
+	u64 extensions;
+};
+
 SHIM_BEGIN
 
 /**

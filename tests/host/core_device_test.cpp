@@ -108,14 +108,14 @@ protected:
 
 TEST_F(CoreDevice, PassThrough)
 {
-	vfio_core_device *core = (*device)->core;
+	vfio_core_device_file *file = mock::file_of(fd)->device;
 	s64 position = 100;
 
 	EXPECT_EQ(mock::ioctl(fd, 7, u64{8}), 15);
-	EXPECT_EQ(vfio_core_device_read(core, 0, 4, &position), 4);
-	EXPECT_EQ(vfio_core_device_write(core, 0, 4, &position), 8);
+	EXPECT_EQ(vfio_core_device_file_read(file, 0, 4, &position), 4);
+	EXPECT_EQ(vfio_core_device_file_write(file, 0, 4, &position), 8);
 	EXPECT_EQ(position, 108);
-	EXPECT_EQ(vfio_core_device_mmap(core, nullptr), -EINVAL) << "the driver has none";
+	EXPECT_EQ(vfio_core_device_file_mmap(file, nullptr), -EINVAL) << "the driver has none";
 }
 
 TEST_F(CoreDevice, FeatureRules)
@@ -167,9 +167,10 @@ TEST_F(CoreDevice, FeaturesThatADeviceHasNot)
 		     {VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_SET, VFIO_DEVICE_FEATURE_PROBE})
 			EXPECT_EQ(feature(bare_fd, mode | id, data), -ENOTTY) << id;
 	EXPECT_EQ(mock::ioctl(bare_fd, 7, u64{0}), -EINVAL);
+	vfio_core_device_file *file = mock::file_of(bare_fd)->device;
 	s64 position = 0;
-	EXPECT_EQ(vfio_core_device_read(bare->core, 0, 1, &position), -EINVAL);
-	EXPECT_EQ(vfio_core_device_write(bare->core, 0, 1, &position), -EINVAL);
+	EXPECT_EQ(vfio_core_device_file_read(file, 0, 1, &position), -EINVAL);
+	EXPECT_EQ(vfio_core_device_file_write(file, 0, 1, &position), -EINVAL);
 	mock::close(bare_fd);
 	mock::close(other);
 }

@@ -176,16 +176,18 @@ TEST_F(CoreOpen, KvmNeedsNoLockThatIsHeldAroundDrivers)
 TEST_F(CoreOpen, NobodyOpensADeviceThatIsGoing)
 {
 	int container = -1, group = -1, fd = -1;
+	vfio_core_device *core = nullptr;
 
 	ops.request = [&](u32 count) {
 		requests.push_back(count);
 		EXPECT_EQ(open_device(group), -ENODEV);
 		EXPECT_EQ(opened, 1u);
-		EXPECT_TRUE(vfio_core_file_has_dev(mock::file_of(group), mock::file_of(fd)->device))
+		EXPECT_TRUE(vfio_core_file_has_dev(mock::file_of(group), core))
 			<< "who has it keeps it";
 		mock::close(fd);
 	};
 	Registered device(devices[0], ops);
+	core = device->core;
 	open_all(container, group, "5");
 	fd = open_device(group);
 	ASSERT_GE(fd, 0);

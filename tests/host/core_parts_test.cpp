@@ -221,7 +221,7 @@ TEST_F(CoreParts, MigrationTakesTheShortestWay)
 		}
 	}
 	u32 step;
-	expect_warning("migration from a state that the driver has not");
+	expect_warning("migration from a state that the driver does not have");
 	EXPECT_EQ(vfio_core_migration_next(device->core, 0, kRun, &step), -EINVAL);
 	EXPECT_EQ(vfio_core_migration_next(device->core, ~0u, kRun, &step), -EINVAL);
 }

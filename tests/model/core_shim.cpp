@@ -23,11 +23,11 @@ WRAP(long, vfio_core_container_ioctl, (vfio_container * container, u32 cmd, u64 
      (container, cmd, arg), (point(), acquire(Order::kInstall)), release(Order::kPut))
 WRAP(long, vfio_core_group_ioctl, (vfio_group * group, u32 cmd, u64 arg), (group, cmd, arg),
      (point(), acquire(Order::kInstall)), release(Order::kPut))
-WRAP(long, vfio_core_device_ioctl, (vfio_core_device * device, u32 cmd, u64 arg),
-     (device, cmd, arg), (point(), acquire(Order::kInstall)), release(Order::kPut))
+WRAP(long, vfio_core_device_file_ioctl, (vfio_core_device_file * file, u32 cmd, u64 arg),
+     (file, cmd, arg), (point(), acquire(Order::kInstall)), release(Order::kPut))
 WRAP_VOID(vfio_core_container_close, (vfio_container * container), (container),
 	  (point(), acquire(Order::kPut)), )
-WRAP_VOID(vfio_core_device_close, (vfio_core_device * device), (device),
+WRAP_VOID(vfio_core_device_file_close, (vfio_core_device_file * file), (file),
 	  (point(), acquire(Order::kInstall), acquire(Order::kPut)), )
 
 // Nodes: who finds one comes after who added it; the group goes after the last

@@ -13,6 +13,7 @@
 #include "shim/module.h"
 #include "shim/pin.h"
 #include "shim/task.h"
+#include "shim/uapi.h"
 #include "shim/user_pages.h"
 
 struct vfio_device_set {
@@ -26,6 +27,11 @@ namespace mock {
 
 std::atomic<bool> noiommu_allowed;
 std::atomic<u64> taints;
+const shim_iommu_module iommu_modules[] = {
+	{"vfio_iommu_type1",
+	 1 << VFIO_TYPE1_IOMMU | 1 << VFIO_TYPE1v2_IOMMU | 1 << VFIO_TYPE1_NESTING_IOMMU},
+	{},
+};
 std::function<void(const std::string &name)> on_module_load;
 std::atomic<bool> signal_pending;
 

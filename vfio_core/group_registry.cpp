@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "group_list.hpp"
+#include "group_registry.hpp"
 
-#include "core.hpp"
+#include "registries.hpp"
 #include "shim/module.h"
 
 namespace vfio {
 
-constinit LockClass GroupList::lock_class_ = {"vfio_group_list", {}};
+constinit LockClass GroupRegistry::lock_class_ = {"vfio_group_list", {}};
 
-Result<GroupMembership> GroupList::join(device *dev)
+Result<GroupMembership> GroupRegistry::join(device *dev)
 {
 	const IommuGroupRef iommu_group(shim_iommu_group_of(dev));
 
@@ -18,34 +18,34 @@ Result<GroupMembership> GroupList::join(device *dev)
 		return join_own(dev, "vfio-noiommu", SHIM_GROUP_NOIOMMU);
 	}
 
-	// Userspace has no means to flush caches around DMA.
+	// Userspace cannot flush caches around DMA.
 	if (!shim_iommu_can_snoop(dev))
 		return Error(EINVAL);
-
 	return GroupMembership(TRY(get_or_create(iommu_group, SHIM_GROUP_IOMMU, nullptr)));
 }
 
-Result<GroupMembership> GroupList::join_emulated(device *dev)
+Result<GroupMembership> GroupRegistry::join_emulated(device *dev)
 {
-	// The name is what stock gives them, and stays in sysfs.
+	// The kernel's own vfio.ko gives emulated groups this name, and sysfs shows
+	// it.
 	return join_own(dev, "vfio-noiommu", SHIM_GROUP_EMULATED);
 }
 
-Result<GroupMembership> GroupList::join_own(device *dev, const char *name, shim_group_type type)
+Result<GroupMembership> GroupRegistry::join_own(device *dev, const char *name, shim_group_type type)
 {
 	const IommuGroupRef iommu_group = TRY(create_iommu_group(name));
 
 	TRY(Result<void>::from_negative(shim_iommu_group_add(iommu_group.get(), dev)));
 
 	Defer take_out([dev] { shim_iommu_group_remove(dev); });
-	Group *group = TRY(get_or_create(iommu_group, type, dev));
+	GroupMembership joined(TRY(get_or_create(iommu_group, type, dev)));
 
 	take_out.dismiss();
-	return GroupMembership(group);
+	return joined;
 }
 
-Result<Group *> GroupList::get_or_create(const IommuGroupRef &iommu_group, shim_group_type type,
-					 device *own_dev)
+Result<Group *> GroupRegistry::get_or_create(const IommuGroupRef &iommu_group, shim_group_type type,
+					     device *own_dev)
 {
 	Guard guard(lock_);
 
@@ -67,7 +67,14 @@ Result<Group *> GroupList::get_or_create(const IommuGroupRef &iommu_group, shim_
 	return group;
 }
 
-void GroupList::put(Group &group)
+void leave_group(Group *group)
+{
+	if (group->own_dev())
+		shim_iommu_group_remove(group->own_dev());
+	registries().groups.put(*group);
+}
+
+void GroupRegistry::put(Group &group)
 {
 	IommuGroupRef iommu_group;
 	{
@@ -81,13 +88,6 @@ void GroupList::put(Group &group)
 	}
 	iommu_group.reset();
 	shim_group_node_put(group.node());
-}
-
-void leave(Group *group)
-{
-	if (group->own_dev())
-		shim_iommu_group_remove(group->own_dev());
-	core().groups.put(*group);
 }
 
 } // namespace vfio

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// A device while it is open: what its first open and its last close do, and how
+// its driver reaches the user's memory meanwhile.
+#include "device.hpp"
+
+#include "entry.h"
+
+namespace vfio {
+
+Result<DeviceOpen> Device::open()
+{
+	// Dropped after the guard, because dropping the last reference destroys the
+	// virtual machine, which takes locks.
+	KvmRef to_drop;
+	DeviceSetGuard guard(set_->lock());
+
+	if (open_count_ == 0)
+		TRY(first_open(to_drop));
+	else
+		set_open_count(open_count_ + 1);
+	return DeviceOpen(this);
+}
+
+void Device::close()
+{
+	// Dropped after the guard, as in open().
+	KvmRef to_drop;
+	DeviceSetGuard guard(set_->lock());
+
+	if (!check_open())
+		return;
+	if (open_count_ == 1)
+		to_drop = last_close();
+	else
+		set_open_count(open_count_ - 1);
+}
+
+void close_device(Device *device)
+{
+	device->close();
+}
+
+Result<void> Device::first_open(KvmRef &to_drop)
+{
+	Group &group = this->group();
+	Guard guard(group.lock());
+
+	// The DeviceFile has a use of the group, with which the container stays with
+	// the group, and the IOMMU with the container.
+	iommu_ = group.iommu_locked().get();
+	// A driver may pin only if it can be told to unpin.
+	if (has(SHIM_DEVICE_DMA_UNMAP))
+		pin_target_ = iommu_->pin_target(group.kernel_group());
+
+	// A driver may pin in its open_device, so the device counts as open, and the
+	// IOMMU driver knows it, before that is called. The driver's dma_unmap may
+	// therefore be called before its open_device. The virtual machine stays
+	// until the driver's close_device has returned.
+	set_open_count(1);
+	kvm_ = group.share_kvm();
+	shim_device_set_kvm(handle_, kvm_.get());
+	iommu_->device_opened(handle_);
+	if (has(SHIM_DEVICE_OPEN)) {
+		const int opened = shim_device_open(handle_);
+
+		if (opened < 0) {
+			to_drop = end_open();
+			return Error::from_negative(opened);
+		}
+	}
+	return {};
+}
+
+KvmRef Device::last_close()
+{
+	Guard guard(group().lock());
+
+	if (has(SHIM_DEVICE_CLOSE))
+		shim_device_close(handle_);
+	return end_open();
+}
+
+// Undoes what first_open() does before it calls the driver. Returns the reference
+// to the virtual machine.
+KvmRef Device::end_open()
+{
+	iommu_->device_closed(handle_);
+	shim_device_set_kvm(handle_, nullptr);
+	set_open_count(0);
+	iommu_ = nullptr;
+	pin_target_ = {};
+	return move(kvm_);
+}
+
+void Device::set_open_count(u32 count)
+{
+	__atomic_store_n(&open_count_, count, __ATOMIC_RELAXED);
+	shim_device_set_open_count(handle_, count);
+}
+
+bool Device::check_open() const
+{
+	return !WARN_ONCE_IF(open_count() == 0, "use of a device that is not open");
+}
+
+CORE_ENTRY int vfio_core_device_pin(vfio_core_device *handle, u64 iova, int npages, int prot,
+				    page **pages)
+{
+	const Device &device = Device::of(handle);
+
+	if (!device.can_pin(npages, pages)) [[unlikely]]
+		return device.pin_error(npages, pages).negative();
+	return shim_iommu_driver_pin(&device.pin_target(), iova, npages, prot, pages);
+}
+
+Error Device::pin_error(int npages, page **pages) const
+{
+	if (!pages || npages == 0 || !check_open() || !has(SHIM_DEVICE_DMA_UNMAP))
+		return Error(EINVAL);
+	return is_page_count(npages) ? Error(ENOTTY) : Error(E2BIG);
+}
+
+CORE_ENTRY void vfio_core_device_unpin(vfio_core_device *handle, u64 iova, int npages)
+{
+	const Device &device = Device::of(handle);
+
+	if (device.can_unpin(npages)) [[likely]]
+		shim_iommu_driver_unpin(&device.pin_target(), iova, npages);
+	else
+		device.warn_of_unpin(npages);
+}
+
+void Device::warn_of_unpin(int npages) const
+{
+	if (!WARN_ONCE_IF(!is_page_count(npages), "unpin of an impossible count") && check_open())
+		WARN_ONCE_IF(true, "unpin by a device that cannot pin");
+}
+
+Result<void> Device::dma_rw(Iova iova, void *buffer, size_t size, bool write)
+{
+	if (!buffer || size == 0 || !check_open()) [[unlikely]]
+		return Error(EINVAL);
+	return iommu_->dma_rw(iova, buffer, size, write);
+}
+
+CORE_ENTRY int vfio_core_device_dma_rw(vfio_core_device *device, u64 iova, void *buffer,
+				       size_t size, bool write)
+{
+	return Device::of(device).dma_rw({iova}, buffer, size, write).negative();
+}
+
+} // namespace vfio

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// What KVM, or whoever else holds a group's file, does with the group: the exported
+// vfio_file_*() functions. Each takes any file and does nothing for one that is not
+// a group's. The caller may hold kvm->lock, so none of them takes Group::lock_.
+#include "device.hpp"
+#include "entry.h"
+#include "shim/uapi.h"
+
+namespace vfio {
+
+CORE_ENTRY bool vfio_core_file_is_group(file *file)
+{
+	return shim_file_group(file);
+}
+
+IommuGroupRef Group::share_iommu_group() __no_lock_analysis
+{
+	const Guard guard(kvm_lock_);
+
+	return share(iommu_group_);
+}
+
+// For KVM on sPAPR alone.
+CORE_ENTRY iommu_group *vfio_core_file_iommu_group(file *file)
+{
+	vfio_group *group = shim_file_group(file);
+
+	if (!group || !shim_kvm_wants_iommu_group())
+		return nullptr;
+	return Group::of(group).share_iommu_group().release();
+}
+
+void Group::set_kvm(kvm *kvm)
+{
+	const Guard guard(kvm_lock_);
+
+	kvm_ = kvm;
+}
+
+CORE_ENTRY void vfio_core_file_set_kvm(file *file, kvm *kvm)
+{
+	vfio_group *group = shim_file_group(file);
+
+	if (group)
+		Group::of(group).set_kvm(kvm);
+}
+
+// KVM calls set_kvm(nullptr), which takes kvm_lock_, before it frees a machine. So
+// the machine's memory is not freed while this holds the lock.
+KvmRef Group::share_kvm()
+{
+	const Guard guard(kvm_lock_);
+
+	return try_get_kvm(kvm_);
+}
+
+bool Group::enforced_coherent()
+{
+	RefPtr<Container> container;
+	{
+		const Guard guard(kvm_lock_);
+
+		container = container_for_kvm();
+	}
+
+	// Coherency is known only with an IOMMU. A group without a container lets
+	// its user reach nothing, so the answer does not matter.
+	if (!container)
+		return true;
+
+	const Result<long> answer = container->check_extension(VFIO_DMA_CC_IOMMU);
+
+	return answer.negative_or_value() != 0;
+}
+
+CORE_ENTRY bool vfio_core_file_enforced_coherent(file *file)
+{
+	vfio_group *group = shim_file_group(file);
+
+	return !group || Group::of(group).enforced_coherent();
+}
+
+CORE_ENTRY bool vfio_core_file_has_dev(file *file, vfio_core_device *device)
+{
+	vfio_group *group = shim_file_group(file);
+
+	return group && Device::of(device).in_group(group);
+}
+
+} // namespace vfio

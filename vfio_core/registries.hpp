@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Registries: what vfio.ko has one of. They know the IOMMU drivers, groups and
+// device sets that exist, from the load of the module to its unload.
+#pragma once
+
+#include "device_set.hpp"
+#include "group_registry.hpp"
+#include "iommu_driver.hpp"
+
+namespace vfio {
+
+struct Registries : Immovable {
+	explicit Registries(const shim_iommu_module *modules) : iommu_drivers(modules)
+	{
+	}
+
+	IommuDriverRegistry iommu_drivers;
+	GroupRegistry groups;
+	DeviceSetRegistry device_sets;
+};
+
+// Valid from vfio_core_init() to vfio_core_exit().
+Registries &registries();
+
+} // namespace vfio
