@@ -63,8 +63,8 @@ long Container::iommu_ioctl(u32 cmd, u64 arg)
 	if (!gate)
 		return -EINVAL;
 	gate->enter();
-	// The gate may have been closed before we entered it. If it is the
-	// container's gate again, it has the container's next IOMMU.
+	// The gate may have been closed before this ioctl entered it. If it is the
+	// container's gate again by now, it has the container's next IOMMU.
 	if (gate_.load() != gate) [[unlikely]] {
 		gate = enter_another(*gate);
 		if (!gate)
@@ -78,8 +78,9 @@ long Container::iommu_ioctl(u32 cmd, u64 arg)
 	return result;
 }
 
-// Called by an ioctl that has entered a gate, late, after it was closed. Leaves
-// it, and returns the container's gate of now, entered; or nullptr.
+// Called by an ioctl that has entered a gate too late, after it was closed. Leaves
+// that gate, enters the container's present one and returns it; or returns nullptr
+// if the container has none.
 [[gnu::noinline]] IoctlGate *Container::enter_another(IoctlGate &late)
 {
 	IoctlGate *gate = &late;
@@ -122,9 +123,8 @@ IoctlGate *Container::close_gate()
 	return gate;
 }
 
-// Drops the IOMMU if the gate is closed and no ioctl is inside. leaving is
-// destroyed after the guard: the driver takes all mappings down, without our
-// locks.
+// leaving is destroyed after the guard, because the driver then takes all mappings
+// down, for which no lock of the core may be held.
 [[gnu::noinline]] long Container::leave(IoctlGate &gate, long result)
 {
 	RefPtr<ContainerIommu> leaving;
@@ -184,8 +184,8 @@ Result<long> Container::try_check_extension(u64 extension, bool *known)
 	return try_type(extension);
 }
 
-// Does what SET_IOMMU does and undoes it: opens an IOMMU of this type, attaches
-// all groups, and detaches them.
+// Does what SET_IOMMU does, and undoes it: opens an IOMMU of this type, attaches all
+// groups, and detaches them.
 Result<long> Container::try_type(u64 type)
 {
 	bool known = false;

@@ -62,15 +62,16 @@ public:
 
 	// Claims a group's DMA and attaches the group. The caller holds the
 	// group's lock and then gives the group a reference to the container.
-	// Errors: EPERM to mix no-IOMMU groups with others or to use one
-	// without CAP_SYS_RAWIO; those of claiming and of the driver.
+	// Errors: EPERM if no-IOMMU groups would be mixed with others, or for a
+	// no-IOMMU group without CAP_SYS_RAWIO; those of claiming the DMA and of
+	// the driver.
 	Result<void> attach(Group &group);
 
 	// Undoes attach(). The caller holds the group's lock and a reference.
 	void detach(Group &group);
 
-	// The IOMMU, if there is one. While a group of the container has an open
-	// device it stays the same.
+	// The IOMMU, or nothing. It stays the same while a group of the container
+	// has an open device.
 	RefPtr<ContainerIommu> iommu()
 	{
 		const Guard guard(iommu_lock_);
@@ -83,15 +84,16 @@ private:
 	// Whether a group of the container has an IOMMU.
 	bool hardware() const __must_hold_shared(groups_lock_);
 
-	// Returns a gate without an IOMMU, a new one if need be. Errors: ENOMEM.
+	// Returns a gate that has no IOMMU: an old one, or else a new one.
+	// Errors: ENOMEM.
 	Result<IoctlGate *> free_gate() __must_hold(groups_lock_) __must_not_hold(iommu_lock_);
-	// Closes the gate of the container's IOMMU. Returns it, or nullptr if
-	// there was no IOMMU; the caller then calls leave() without our locks.
+	// Closes the gate of the container's IOMMU and returns it, or nullptr if
+	// there is no IOMMU. The caller then calls leave() without the locks.
 	IoctlGate *close_gate() __must_hold(groups_lock_) __must_not_hold(iommu_lock_);
 	IoctlGate *enter_another(IoctlGate &late) __must_not_hold(groups_lock_, iommu_lock_);
-	// Drops the IOMMU if no ioctl is inside. Called after close_gate(), and
-	// by the last ioctl in a closed gate; returns result, which is the
-	// ioctl's.
+	// Drops the gate's IOMMU if the gate is closed and no ioctl is inside.
+	// Called after close_gate(), and by the last ioctl in a closed gate.
+	// Returns result, so that the ioctl can return it in a tail call.
 	long leave(IoctlGate &gate, long result) __must_not_hold(groups_lock_, iommu_lock_);
 
 	// These ask the registered drivers. known is set to whether the answer stays

@@ -17,15 +17,7 @@ Result<void> Device::init(vfio_device *handle, device *dev, const vfio_device_op
 	if (index < 0)
 		return Error::from_negative(index);
 
-	Result<UniquePtr<Device>> made = make<Device>(handle, index);
-
-	if (!made.ok()) {
-		shim_device_index_free(index);
-		return made.error();
-	}
-
-	// The destructor undoes what follows.
-	UniquePtr<Device> device = made.take();
+	UniquePtr<Device> device = TRY(make<Device>(handle, Index(index)));
 
 	shim_device_setup(handle, dev, ops, index, device.get());
 	if (shim_device_ops(handle) & SHIM_DEVICE_INIT)
@@ -67,7 +59,6 @@ Device::~Device()
 {
 	if (set_)
 		registries().device_sets.leave(*this, *set_);
-	shim_device_index_free(index_);
 }
 
 // The driver frees the vfio_device.

@@ -42,7 +42,10 @@ public:
 	// part. Errors: ENOMEM, ENOSPC, errors of the driver.
 	static Result<void> init(vfio_device *handle, device *dev, const vfio_device_ops *ops);
 
-	Device(vfio_device *handle, int index) : handle_(handle), index_(index)
+	// A device's number, which is taken as long as this is held.
+	using Index = Owned<int, shim_device_index_free, -1>;
+
+	Device(vfio_device *handle, Index index) : handle_(handle), index_(move(index))
 	{
 	}
 
@@ -181,7 +184,7 @@ private:
 	DeviceSet *set_ = nullptr;
 	GroupMembership membership_;
 	RefCount users_{0};
-	const int index_;
+	const Index index_;
 };
 
 } // namespace vfio

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// VFIO_DEVICE_FEATURE: one ioctl by which userspace gets, sets or probes for
-// one feature of a device. The core knows migration and the logging of DMA,
-// which the driver implements as operations; other features are the driver's.
+// VFIO_DEVICE_FEATURE: an ioctl by which userspace gets, sets or probes for one
+// feature of a device. The core implements migration and the logging of DMA with
+// operations of the driver; other features are the driver's alone.
 #pragma once
 
 #include "device.hpp"
 
 namespace vfio {
 
-// A call for one feature.
+// What a VFIO_DEVICE_FEATURE asks for.
 struct FeatureRequest {
 	u32 flags = 0;
-	// What follows the header.
+	// The user's data behind the header.
 	UserVa data;
 	size_t size = 0;
 
-	// Whether to go on and get or set: not if it only probes.
-	// supported: VFIO_DEVICE_FEATURE_GET, _SET or-ed. Errors: EINVAL for
-	// the others, for neither, or for less data than min_size.
+	// Returns whether to get or set the feature: false if the request only
+	// probes. supported is VFIO_DEVICE_FEATURE_GET, _SET or both. Errors:
+	// EINVAL if another is asked for, or neither, or data is below min_size.
 	Result<bool> wanted(u32 supported, size_t min_size) const;
 };
 
@@ -26,7 +26,8 @@ struct FeatureRequest {
 // the device does not have, those of the feature.
 Result<long> device_feature(Device &device, UserVa arg);
 
-// Each is one feature. Errors: ENOTTY, EINVAL, EFAULT, the driver's.
+// Each does one feature. Errors: ENOTTY if the device does not have it, EINVAL,
+// EFAULT, ENOMEM, those of the driver.
 Result<void> feature_migration(Device &device, const FeatureRequest &request);
 Result<void> feature_migration_state(Device &device, const FeatureRequest &request);
 Result<void> feature_log_start(Device &device, const FeatureRequest &request);

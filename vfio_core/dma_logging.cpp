@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// The features of DMA logging: the device notes which pages it writes. Whether
-// it is logging already is the driver's to know.
+// The features of DMA logging: the device notes which pages it writes. The driver
+// knows whether the device is logging already; the core does not.
 #include "device_feature.hpp"
 #include "iova_bitmap.hpp"
 #include "shim/uapi.h"
@@ -13,7 +13,7 @@ namespace {
 
 using UserRange = vfio_device_feature_dma_logging_range;
 
-// The ranges of a request fit into a page.
+// At most as many ranges as fit into a page.
 constexpr u32 kMaxRanges = kPageSize / sizeof(UserRange);
 constexpr u64 kMinReportPage = 4096;
 
@@ -22,64 +22,40 @@ constexpr bool power_of_two(u64 value)
 	return value && !(value & (value - 1));
 }
 
-class RangeArray : Immovable {
-public:
-	~RangeArray()
-	{
-		shim_free(ranges_);
-	}
-
-	// Errors: ENOMEM.
-	Result<void> allocate(u32 count)
-	{
-		ranges_ = static_cast<shim_log_range *>(shim_alloc(count * sizeof(*ranges_)));
-		if (!ranges_)
-			return Error(ENOMEM);
-		return {};
-	}
-
-	// Errors: EINVAL if it overlaps one that is there.
-	Result<void> add(IovaRange range)
-	{
-		for (u32 i = 0; i < count_; ++i)
-			if (range.overlaps({{ranges_[i].first}, {ranges_[i].last}}))
-				return Error(EINVAL);
-		ranges_[count_++] = {range.first.value, range.last.value};
-		return {};
-	}
-
-	const shim_log_range *get() const
-	{
-		return ranges_;
-	}
-
-	u32 count() const
-	{
-		return count_;
-	}
-
-private:
-	shim_log_range *ranges_ = nullptr;
-	u32 count_ = 0;
-};
+using RangeArray = Owned<shim_log_range *, shim_free>;
 
 } // namespace
 
-static Result<void> read_ranges(const vfio_device_feature_dma_logging_control &control,
-				RangeArray &ranges)
+// Copies the ranges of a request in. Errors: EFAULT, ENOMEM; EINVAL if one is not
+// aligned to the page size or overlaps another.
+static Result<RangeArray> read_ranges(const vfio_device_feature_dma_logging_control &control)
 {
+	RangeArray ranges(static_cast<shim_log_range *>(
+		shim_alloc(control.num_ranges * sizeof(shim_log_range))));
+
+	if (!ranges)
+		return Error(ENOMEM);
 	for (u32 i = 0; i < control.num_ranges; ++i) {
-		UserRange range = {};
+		UserRange user = {};
 
-		TRY(copy_in(&range, UserVa{control.ranges} + i * sizeof(range), sizeof(range)));
+		TRY(copy_in(&user, UserVa{control.ranges} + i * sizeof(user), sizeof(user)));
 
-		const Iova first{range.iova};
+		const Iova first{user.iova};
 
-		if (!first.aligned(control.page_size) || range.length & (control.page_size - 1))
+		if (!first.aligned(control.page_size) || user.length & (control.page_size - 1))
 			return Error(EINVAL);
-		TRY(ranges.add(TRY(IovaRange::of_size(first, range.length))));
+
+		const IovaRange range = TRY(IovaRange::of_size(first, user.length));
+
+		for (u32 j = 0; j < i; ++j) {
+			const shim_log_range &other = ranges.get()[j];
+
+			if (range.overlaps({{other.first}, {other.last}}))
+				return Error(EINVAL);
+		}
+		ranges.get()[i] = {range.first.value, range.last.value};
 	}
-	return {};
+	return ranges;
 }
 
 Result<void> feature_log_start(Device &device, const FeatureRequest &request)
@@ -99,15 +75,13 @@ Result<void> feature_log_start(Device &device, const FeatureRequest &request)
 	if (!power_of_two(control.page_size))
 		return Error(EINVAL);
 
-	RangeArray ranges;
+	const RangeArray ranges = TRY(read_ranges(control));
 	u64 page_size = control.page_size;
 
-	TRY(ranges.allocate(control.num_ranges));
-	TRY(read_ranges(control, ranges));
-	TRY(Result<void>::from_negative(
-		shim_device_log_start(device.handle(), ranges.get(), ranges.count(), &page_size)));
+	TRY(Result<void>::from_negative(shim_device_log_start(device.handle(), ranges.get(),
+							      control.num_ranges, &page_size)));
 
-	// The driver says what page size it logs.
+	// The driver may log by pages of another size.
 	control.page_size = page_size;
 
 	const Result<void> told = copy_out(request.data, &control, sizeof(control));

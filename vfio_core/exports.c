@@ -15,6 +15,7 @@
 #include "shim/device_set.h"
 #include "shim/vfio_device.h"
 
+/* Returns the core's object for a device. */
 static struct vfio_core_device *core_of(const struct vfio_device *device)
 {
 	return dev_get_drvdata(&device->device);
@@ -26,8 +27,8 @@ static struct vfio_core_device *core_of(const struct vfio_device *device)
  * @dev: the device on its bus
  * @ops: the driver's operations; outlive the device
  *
- * Drivers use the macro vfio_alloc_device(). vfio_put_device() lets go of it;
- * the driver's release() must then end in vfio_free_device().
+ * Drivers call this by the macro vfio_alloc_device(), and drop the device by
+ * vfio_put_device(). The driver's release() must end in vfio_free_device().
  *
  * Context: may sleep; calls @ops->init.
  * Return: the device; ERR_PTR of -ENOMEM, -ENOSPC, -EINVAL for a @size that is
@@ -106,10 +107,10 @@ EXPORT_SYMBOL_GPL(vfio_register_emulated_iommu_dev);
  * vfio_unregister_group_dev() - take a device away from userspace
  * @device: a registered device
  *
- * Waits until nobody has it open, however long. Asks for that through the
- * driver's request(), every ten seconds.
+ * Waits, for as long as it takes, until nobody has it open. Meanwhile calls the
+ * driver's request() every ten seconds, so that it asks the user to close it.
  *
- * Context: may sleep; none of the locks that closing the device takes.
+ * Context: may sleep; the caller holds no lock that closing the device takes.
  */
 void vfio_unregister_group_dev(struct vfio_device *device)
 {
@@ -118,12 +119,13 @@ void vfio_unregister_group_dev(struct vfio_device *device)
 EXPORT_SYMBOL_GPL(vfio_unregister_group_dev);
 
 /**
- * vfio_assign_device_set() - name the devices that belong together
+ * vfio_assign_device_set() - put a device into a set of devices, which are opened
+ * and closed one after the other
  * @device: a device that is not registered and in no set
- * @set_id: same for all of a set; not NULL
+ * @set_id: names the set; not NULL
  *
  * Context: may sleep, takes the set's lock.
- * Return: 0, -ENOMEM, -EINVAL for a NULL @set_id or if it is in a set.
+ * Return: 0, -ENOMEM; -EINVAL for a NULL @set_id or if @device is in a set.
  */
 int vfio_assign_device_set(struct vfio_device *device, void *set_id)
 {
@@ -148,7 +150,7 @@ EXPORT_SYMBOL_GPL(vfio_device_set_open_count);
  * @device: the device; its migration_flags say which states there are
  * @cur_fsm: the state that it is in
  * @new_fsm: the state that was asked for, unchecked
- * @next_fsm: where to put the state to go to now; it is @new_fsm in the end
+ * @next_fsm: where to put the state to go to first on the way to @new_fsm
  *
  * Follows the state diagram of enum vfio_device_mig_state in <linux/vfio.h>.
  *
@@ -202,8 +204,8 @@ EXPORT_SYMBOL_GPL(vfio_file_is_group);
  * @file: any file
  *
  * Context: may sleep.
- * Return: false only for the file of a group whose devices can do DMA past the
- * caches, so that its user needs instructions to flush them.
+ * Return: false only for the file of a group whose devices can do DMA that does
+ * not snoop caches, so that its user must be able to flush them.
  */
 bool vfio_file_enforced_coherent(struct file *file)
 {
@@ -249,7 +251,7 @@ EXPORT_SYMBOL_GPL(vfio_file_has_dev);
  * @version: its version
  *
  * The chain grows by a multiple of eight bytes, so that each capability is
- * aligned to eight bytes if the chain is.
+ * aligned to eight bytes if the chain's first byte is.
  *
  * Context: may sleep.
  * Return: the capability, zero behind its header; or ERR_PTR of -ENOMEM, or of
@@ -271,7 +273,7 @@ EXPORT_SYMBOL_GPL(vfio_info_cap_add);
  * @caps: the chain
  * @offset: bytes that the answer puts before it
  *
- * Once, when the chain is complete.
+ * Called once, when the chain is complete.
  *
  * Context: any.
  */
@@ -323,8 +325,8 @@ EXPORT_SYMBOL(vfio_set_irqs_validate_and_prepare);
  * @pages: room for @npage
  *
  * The driver must unpin what its dma_unmap() is told of. It may pin from the
- * start of its open_device() until its close_device() returns. dma_unmap() may
- * be called in the same time, and shortly before open_device() is.
+ * start of its open_device() until its close_device() returns. In that time, and
+ * shortly before open_device(), its dma_unmap() may be called.
  *
  * Context: may sleep.
  * Return: @npage; or -EINVAL, also for a driver without dma_unmap(), -E2BIG for
@@ -388,11 +390,11 @@ void iova_bitmap_set(struct iova_bitmap *bitmap, unsigned long iova,
 EXPORT_SYMBOL_GPL(iova_bitmap_set);
 
 /**
- * vfio_register_iommu_driver() - offer containers another kind of IOMMU
+ * vfio_register_iommu_driver() - let containers use an IOMMU driver
  * @ops: its operations
  *
  * Context: may sleep.
- * Return: 0, -ENOMEM, -EINVAL if it is registered or has only one of
+ * Return: 0, -ENOMEM; -EINVAL if the driver is registered or has only one of
  * register_device and unregister_device.
  */
 int vfio_register_iommu_driver(const struct vfio_iommu_driver_ops *ops)
@@ -403,7 +405,8 @@ EXPORT_SYMBOL_GPL(vfio_register_iommu_driver);
 
 /**
  * vfio_unregister_iommu_driver() - undo vfio_register_iommu_driver()
- * @ops: its operations; no container uses it, for that keeps @ops->owner
+ * @ops: its operations; no container uses the driver, because one that did would
+ *	 hold a reference to @ops->owner
  *
  * Context: may sleep.
  */

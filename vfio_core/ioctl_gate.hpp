@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// IoctlGate: counts the ioctls of a container that are inside its IOMMU driver.
-// The gate keeps its IOMMU as long as ioctls are inside, even if the container
-// has lost that IOMMU. Gates live as long as the container: an ioctl may enter a
-// gate that has just been closed, see that, and leave again.
-//
-// A gate without an IOMMU is used again for the container's next IOMMU.
+// IoctlGate: counts the ioctls of a container that are inside its IOMMU driver. The
+// gate keeps its IOMMU as long as ioctls are inside, even if the container has lost
+// that IOMMU. A gate lives as long as the container, because an ioctl may enter it
+// just after it was closed, see that, and leave again. A gate that has no IOMMU any
+// more is used again for the container's next one.
 #pragma once
 
 #include "iommu_driver.hpp"
@@ -40,14 +39,14 @@ public:
 		inside_.set_bits(kClosed);
 	}
 
-	// Returns true if the gate is closed and no ioctl is inside, and only to
-	// one caller, who then takes the IOMMU out.
+	// Returns true if the gate is closed and no ioctl is inside. It does so to
+	// one caller only, who then takes the IOMMU out.
 	bool take_empty()
 	{
 		return inside_.replace(kClosed, 0);
 	}
 
-	// Here so that an ioctl need remember only the gate.
+	// So that an ioctl has to remember the gate alone.
 	Container &container;
 
 	// Changes under the container's iommu_lock_: set before ioctls can find

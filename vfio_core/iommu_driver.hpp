@@ -55,12 +55,12 @@ private:
 	const bool noiommu_;
 };
 
-// A driver whose module cannot be unloaded as long as this is held.
 inline void put_iommu_driver(const IommuDriver *driver)
 {
 	shim_iommu_driver_put(driver->ops());
 }
 
+// A driver whose module is not unloaded as long as this is held.
 using IommuDriverRef = Owned<const IommuDriver *, put_iommu_driver>;
 
 // Returns an empty reference if the module is being unloaded. The caller holds the
@@ -70,6 +70,7 @@ inline IommuDriverRef try_get(const IommuDriver &driver)
 	return IommuDriverRef(shim_iommu_driver_get(driver.ops()) ? &driver : nullptr);
 }
 
+// The drivers that have registered, and the modules in which others may be found.
 class IommuDriverRegistry : Immovable {
 public:
 	// modules: the modules that have IOMMU drivers, ended by one without a name.
@@ -79,8 +80,8 @@ public:
 
 	~IommuDriverRegistry();
 
-	// Errors: EINVAL if it is registered or half of a pair of operations is
-	// missing, ENOMEM.
+	// Errors: EINVAL if the driver is registered or has only one of
+	// register_device and unregister_device; ENOMEM.
 	Result<void> add(const vfio_iommu_driver_ops *ops, bool noiommu = false);
 	void remove(const vfio_iommu_driver_ops *ops);
 
@@ -107,6 +108,7 @@ private:
 	List<IommuDriver> drivers_ __guarded_by(lock_);
 };
 
+// An IOMMU driver opened for a container, with the driver's data for it.
 class ContainerIommu : Immovable {
 public:
 	// Errors: those of the driver; ENOMEM.
