@@ -108,7 +108,7 @@ protected:
 
 TEST_F(CoreDevice, PassThrough)
 {
-	vfio_core_device_file *file = mock::file_of(fd)->device;
+	vfio_core_device_file *file = mock::file_of(fd)->device_file;
 	s64 position = 100;
 
 	EXPECT_EQ(mock::ioctl(fd, 7, u64{8}), 15);
@@ -167,7 +167,7 @@ TEST_F(CoreDevice, FeaturesThatADeviceHasNot)
 		     {VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_SET, VFIO_DEVICE_FEATURE_PROBE})
 			EXPECT_EQ(feature(bare_fd, mode | id, data), -ENOTTY) << id;
 	EXPECT_EQ(mock::ioctl(bare_fd, 7, u64{0}), -EINVAL);
-	vfio_core_device_file *file = mock::file_of(bare_fd)->device;
+	vfio_core_device_file *file = mock::file_of(bare_fd)->device_file;
 	s64 position = 0;
 	EXPECT_EQ(vfio_core_device_file_read(file, 0, 1, &position), -EINVAL);
 	EXPECT_EQ(vfio_core_device_file_write(file, 0, 1, &position), -EINVAL);

@@ -219,6 +219,24 @@ TEST_F(CoreLife, Type1IsLoadedOnDemand)
 	mock::close(group);
 }
 
+TEST_F(CoreLife, OnlyTheModuleOfAnExtensionIsLoaded)
+{
+	std::vector<std::string> loaded;
+	const int container = mock::open_container();
+	const auto check = [&](u64 extension) {
+		return mock::ioctl(container, VFIO_CHECK_EXTENSION, extension);
+	};
+
+	mock::on_module_load = [&](const std::string &name) { loaded.push_back(name); };
+	EXPECT_EQ(check(VFIO_TYPE1v2_IOMMU), 1);
+	for (const u64 none : {u64{0}, u64{63}, u64{64}, u64{VFIO_TYPE1v2_IOMMU + 64}, ~u64{0}})
+		EXPECT_EQ(check(none), 0);
+	EXPECT_EQ(loaded.size(), 0u);
+	EXPECT_EQ(check(VFIO_SPAPR_TCE_v2_IOMMU), 0);
+	EXPECT_EQ(loaded, std::vector<std::string>{"vfio_iommu_other"});
+	mock::close(container);
+}
+
 TEST_F(CoreLife, FailedOpensLeaveNothing)
 {
 	Registered device(devices[0], ops);

@@ -52,7 +52,7 @@ struct file {
 	enum Kind { kOther, kContainer, kGroup, kDevice } kind = kOther;
 	vfio_container *container = nullptr;
 	shim_group_node *node = nullptr;
-	vfio_core_device_file *device = nullptr;
+	vfio_core_device_file *device_file = nullptr;
 	std::atomic<s64> refs = 1;
 };
 
@@ -162,7 +162,7 @@ void put_device(vfio_device *device);
 
 extern std::atomic<bool> noiommu_allowed;
 extern std::atomic<u64> taints;
-// What vfio_core_init() is told of modules: vfio_iommu_type1 serves type 1.
+// What vfio_core_init() is told of modules.
 extern const shim_iommu_module iommu_modules[];
 // Called instead of loading a module.
 extern std::function<void(const std::string &name)> on_module_load;

@@ -114,7 +114,7 @@ long ioctl(int fd, u32 cmd, u64 arg)
 	else if (file->kind == file::kGroup)
 		ret = vfio_core_group_ioctl(file->node->group, cmd, arg);
 	else if (file->kind == file::kDevice)
-		ret = vfio_core_device_file_ioctl(file->device, cmd, arg);
+		ret = vfio_core_device_file_ioctl(file->device_file, cmd, arg);
 	shim_file_put(file);
 	run_deferred();
 	return ret;
@@ -159,7 +159,7 @@ void run_deferred()
 			shim_group_node_put(file->node);
 			break;
 		case file::kDevice:
-			vfio_core_device_file_close(file->device);
+			vfio_core_device_file_close(file->device_file);
 			break;
 		case file::kOther:
 			break;
@@ -251,7 +251,7 @@ int shim_file_create_device(vfio_core_device_file *core, file **file)
 	if (plan.hit(Fail::kFile))
 		return -ENFILE;
 	*file = make_file(file::kDevice);
-	(*file)->device = core;
+	(*file)->device_file = core;
 	return 0;
 }
 
