@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "dma_range.hpp"
 
-#include "shim/pin.h"
+#include "dma/shim/pin.h"
 
 namespace vfio {
 

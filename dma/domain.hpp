@@ -4,8 +4,8 @@
 // one for each set of IOMMUs that cannot share; all hold the same mappings.
 #pragma once
 
+#include "dma/shim/iommu.h"
 #include "dma_range.hpp"
-#include "shim/iommu.h"
 
 namespace vfio {
 

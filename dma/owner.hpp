@@ -9,8 +9,8 @@
 // a container has one owner, as long as its credentials stay.
 #pragma once
 
-#include "shim/iommu.h"
-#include "shim/mm.h"
+#include "dma/shim/iommu.h"
+#include "dma/shim/mm.h"
 #include "vocab/memory.hpp"
 #include "vocab/units.hpp"
 

@@ -4,9 +4,9 @@
 // yet has a bound, and accounting is paid once a batch.
 #pragma once
 
+#include "dma/shim/mm.h"
+#include "dma/shim/pin.h"
 #include "pin_runs.hpp"
-#include "shim/mm.h"
-#include "shim/pin.h"
 #include "vocab/page_array.hpp"
 
 namespace vfio {

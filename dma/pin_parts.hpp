@@ -5,8 +5,8 @@
 // is handed over, so that an error anywhere undoes all.
 #pragma once
 
+#include "dma/shim/worker.h"
 #include "dma_range.hpp"
-#include "shim/worker.h"
 
 namespace vfio {
 

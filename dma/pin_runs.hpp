@@ -9,7 +9,7 @@
 // nothing else; more runs fill chunks that grow from 256 bytes to 4 KiB.
 #pragma once
 
-#include "shim/iommu.h"
+#include "dma/shim/iommu.h"
 #include "vocab/units.hpp"
 
 namespace vfio {

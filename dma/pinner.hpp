@@ -3,9 +3,9 @@
 // Pinning the owner's memory behind a dma range.
 #pragma once
 
+#include "dma/shim/pin.h"
 #include "dma_range.hpp"
 #include "pin_parts.hpp"
-#include "shim/pin.h"
 
 namespace vfio {
 

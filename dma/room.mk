@@ -3,3 +3,4 @@
 # They need those of pin_index, which such a core names too.
 dma-sources := dirty_bitmap.cpp dirty_report.cpp dma_range.cpp domain.cpp \
 	iova_space.cpp owner.cpp pin_parts.cpp pin_runs.cpp pinner.cpp
+dma-shims := iommu mm pin worker

@@ -6,6 +6,7 @@
 #include "registries.hpp"
 #include "shim/cred.h"
 #include "shim/uapi.h"
+#include "vfio_core/shim/module.h"
 
 namespace vfio {
 

@@ -4,7 +4,6 @@
 
 #include "entry.h"
 #include "main.h"
-#include "shim/file.h"
 
 static int vfio_container_fops_open(struct inode *inode, struct file *file)
 {
@@ -36,10 +35,3 @@ const struct file_operations vfio_container_fops = {
 	.unlocked_ioctl = vfio_container_fops_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };
-
-struct vfio_container *shim_file_container(struct file *file)
-{
-	if (file->f_op != &vfio_container_fops)
-		return NULL;
-	return file->private_data;
-}

@@ -5,8 +5,8 @@
 
 #include "entry.h"
 #include "registries.hpp"
-#include "shim/module.h"
-#include "shim/task.h"
+#include "vfio_core/shim/module.h"
+#include "vfio_core/shim/task.h"
 
 namespace vfio {
 

@@ -24,8 +24,9 @@
 
 #include "device_set.hpp"
 #include "group_registry.hpp"
-#include "shim/iommu_driver.h"
-#include "shim/vfio_device.h"
+#include "vfio_core/shim/device.h"
+#include "vfio_core/shim/device_ops.h"
+#include "vfio_core/shim/iommu_driver.h"
 
 // The C side's handle for a Device.
 struct vfio_core_device {};

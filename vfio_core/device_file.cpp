@@ -3,8 +3,8 @@
 
 #include "device_feature.hpp"
 #include "entry.h"
-#include "shim/task.h"
 #include "shim/uapi.h"
+#include "vfio_core/shim/task.h"
 
 namespace vfio {
 

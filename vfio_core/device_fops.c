@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The files of devices. They have no name; VFIO_GROUP_GET_DEVICE_FD returns them. */
-#include <linux/anon_inodes.h>
-#include <linux/err.h>
 #include <linux/module.h>
 
 #include "entry.h"
 #include "main.h"
-#include "shim/file.h"
 
 static int vfio_device_fops_release(struct inode *inode, struct file *file)
 {
@@ -49,17 +46,3 @@ const struct file_operations vfio_device_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = vfio_device_fops_mmap,
 };
-
-int shim_file_create_device(struct vfio_core_device_file *core,
-			    struct file **file)
-{
-	struct file *made = anon_inode_getfile("[vfio-device]",
-					       &vfio_device_fops, core, O_RDWR);
-
-	if (IS_ERR(made))
-		return PTR_ERR(made);
-	/* A region of the device is at an offset, so the file takes pread(2). */
-	made->f_mode |= FMODE_PREAD | FMODE_PWRITE;
-	*file = made;
-	return 0;
-}

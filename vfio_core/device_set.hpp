@@ -13,7 +13,7 @@
 // DeviceSetRegistry is taken with no other.
 #pragma once
 
-#include "shim/device_set.h"
+#include "vfio_core/shim/device_set.h"
 #include "vocab/list.hpp"
 #include "vocab/lock.hpp"
 #include "vocab/memory.hpp"

@@ -12,8 +12,8 @@
 
 #include "compat/iommu_driver.h"
 #include "entry.h"
-#include "shim/device_set.h"
-#include "shim/vfio_device.h"
+#include "vfio_core/shim/device_set.h"
+#include "vfio_core/shim/device.h"
 
 /* Returns the core's object for a device. */
 static struct vfio_core_device *core_of(const struct vfio_device *device)

@@ -20,7 +20,7 @@
 
 #include "container.hpp"
 #include "kernel_refs.hpp"
-#include "shim/group_node.h"
+#include "vfio_core/shim/group_node.h"
 #include "vocab/units.hpp"
 
 // The C side's handle for a Group.

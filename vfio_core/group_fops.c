@@ -4,7 +4,6 @@
 
 #include "entry.h"
 #include "main.h"
-#include "shim/file.h"
 
 static int vfio_group_fops_open(struct inode *inode, struct file *file)
 {
@@ -38,10 +37,3 @@ const struct file_operations vfio_group_fops = {
 	.unlocked_ioctl = vfio_group_fops_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };
-
-struct vfio_group *shim_file_group(struct file *file)
-{
-	if (file->f_op != &vfio_group_fops)
-		return NULL;
-	return file->private_data;
-}

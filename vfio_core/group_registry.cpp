@@ -2,7 +2,7 @@
 #include "group_registry.hpp"
 
 #include "registries.hpp"
-#include "shim/module.h"
+#include "vfio_core/shim/module.h"
 
 namespace vfio {
 

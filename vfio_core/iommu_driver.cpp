@@ -3,8 +3,8 @@
 
 #include "entry.h"
 #include "registries.hpp"
-#include "shim/module.h"
 #include "shim/uapi.h"
+#include "vfio_core/shim/module.h"
 
 namespace vfio {
 

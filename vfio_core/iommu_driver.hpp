@@ -11,7 +11,7 @@
 // unregisters meanwhile.
 #pragma once
 
-#include "shim/iommu_driver.h"
+#include "vfio_core/shim/iommu_driver.h"
 #include "vocab/list.hpp"
 #include "vocab/lock.hpp"
 #include "vocab/memory.hpp"

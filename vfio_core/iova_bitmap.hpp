@@ -19,7 +19,7 @@
 // of the bits; at() is where that byte lies in memory.
 #pragma once
 
-#include "shim/user_pages.h"
+#include "vfio_core/shim/user_pages.h"
 #include "vocab/memory.hpp"
 #include "vocab/units.hpp"
 

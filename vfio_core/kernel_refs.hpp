@@ -5,9 +5,9 @@
 // owner gives back what it holds when it goes, and may be empty.
 #pragma once
 
-#include "shim/file.h"
-#include "shim/iommu_group.h"
-#include "shim/kvm.h"
+#include "vfio_core/shim/file.h"
+#include "vfio_core/shim/iommu_group.h"
+#include "vfio_core/shim/kvm.h"
 #include "vocab/memory.hpp"
 
 namespace vfio {

@@ -11,8 +11,7 @@
 #include "compat/class.h"
 #include "entry.h"
 #include "main.h"
-#include "shim/iommu_driver.h"
-#include "shim/module.h"
+#include "vfio_core/shim/iommu_driver.h"
 
 /*
  * Modules that have IOMMU drivers, and the extensions that each serves. A module
@@ -25,20 +24,9 @@ static const struct shim_iommu_module vfio_iommu_modules[] = {
 	{}
 };
 
-static bool enable_unsafe_noiommu_mode;
-module_param(enable_unsafe_noiommu_mode, bool, 0644);
-MODULE_PARM_DESC(
-	enable_unsafe_noiommu_mode,
-	"Give out devices that have no IOMMU: their users need CAP_SYS_RAWIO and reach all memory; taints the kernel (default: false)");
-
 struct class *vfio_group_class;
 struct class *vfio_device_class;
 dev_t vfio_group_devt;
-
-bool shim_param_noiommu(void)
-{
-	return READ_ONCE(enable_unsafe_noiommu_mode);
-}
 
 static char *vfio_devnode(compat_devnode_device *dev, umode_t *mode)
 {

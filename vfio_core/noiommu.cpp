@@ -8,8 +8,8 @@
 #include "entry.h"
 #include "shim/cred.h"
 #include "shim/errno.h"
-#include "shim/module.h"
 #include "shim/uapi.h"
+#include "vfio_core/shim/module.h"
 
 CORE_ENTRY int vfio_core_noiommu_open(u64 extension)
 {

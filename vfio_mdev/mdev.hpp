@@ -12,7 +12,7 @@
 
 #include "mdev_list.hpp"
 #include "parent.hpp"
-#include "shim/mdev.h"
+#include "vfio_mdev/shim/mdev.h"
 
 namespace vfio {
 

@@ -21,7 +21,9 @@
 #pragma once
 
 #include "handles.hpp"
-#include "shim/mdev_parent.h"
+#include "vfio_mdev/shim/driver.h"
+#include "vfio_mdev/shim/parent.h"
+#include "vfio_mdev/shim/type.h"
 #include "vocab/list.hpp"
 #include "vocab/lock.hpp"
 #include "vocab/memory.hpp"

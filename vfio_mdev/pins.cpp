@@ -4,7 +4,7 @@
 #include "pins.hpp"
 
 #include "entry.h"
-#include "shim/vfio_pin.h"
+#include "vfio_mdev/shim/vfio_pin.h"
 
 namespace vfio {
 

@@ -5,8 +5,8 @@
 // without it, and inserted with it. Others may have inserted some meanwhile:
 // those are counted, and what was fetched of them is surplus.
 #include "pins.hpp"
-#include "shim/iommu.h"
-#include "shim/vfio_pin.h"
+#include "shim/base.h"
+#include "vfio_mdev/shim/vfio_pin.h"
 #include "vocab/page_array.hpp"
 
 namespace vfio {

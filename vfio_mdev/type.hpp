@@ -4,7 +4,8 @@
 // parent's mdev_supported_types. What the core decides about it.
 #pragma once
 
-#include "shim/mdev_parent.h"
+#include "vfio_mdev/shim/parent.h"
+#include "vfio_mdev/shim/type.h"
 #include "vocab/memory.hpp"
 
 namespace vfio {

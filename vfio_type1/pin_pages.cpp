@@ -4,8 +4,8 @@
 // or up to 512 a call. vfio_unpin_pages() is in unpin_pages.cpp.
 #include "dma/pin_batch.hpp"
 #include "dma/pinner.hpp"
+#include "dma/shim/pin.h"
 #include "entry.h"
-#include "shim/pin.h"
 #include "type1.hpp"
 
 namespace vfio {
@@ -312,6 +312,5 @@ using namespace vfio;
 CORE_ENTRY int type1_pin_pages(type1 *handle, iommu_group *group, u64 iova, u32 npages, u32 prot,
 			       page **pages)
 {
-	return Type1::of(handle).pin_pages(group, {iova}, npages, prot,
-						       handles_of(pages));
+	return Type1::of(handle).pin_pages(group, {iova}, npages, prot, handles_of(pages));
 }

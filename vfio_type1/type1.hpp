@@ -24,8 +24,8 @@
 #include "dma/dma_range.hpp"
 #include "dma/domain.hpp"
 #include "dma/iova_space.hpp"
-#include "shim/device_list.h"
 #include "shim/uapi.h"
+#include "vfio_type1/shim/device_list.h"
 #include "vocab/lock.hpp"
 #include "vocab/uaccess.hpp"
 

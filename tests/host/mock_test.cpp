@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // The mock sees what it is there to see.
+#include "dma/shim/mm.h"
+#include "dma/shim/pin.h"
 #include "host_test.hpp"
 #include "mock/memory.hpp"
 #include "shim/alloc.h"
 #include "shim/lock.h"
-#include "shim/mm.h"
-#include "shim/pin.h"
 #include "shim/uaccess.h"
 
 namespace {

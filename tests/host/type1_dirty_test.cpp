@@ -315,7 +315,8 @@ TEST_F(Type1Dirty, LargestBitmap)
 		     {~u64{0}, kBytes},
 		     {~u64{0} - 62, 8},
 	     })
-		EXPECT_EQ(vfio::Type1::check_bitmap_size(npages, bytes).error(), vfio::Error(EINVAL))
+		EXPECT_EQ(vfio::Type1::check_bitmap_size(npages, bytes).error(),
+			  vfio::Error(EINVAL))
 			<< npages << " pages, " << bytes << " bytes";
 
 	// What the bitmap does not have is not touched: only a page of it is

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // Large mappings, which several threads pin at one time.
-#include "shim/worker.h"
+#include "dma/shim/worker.h"
 #include "type1_container.hpp"
 
 namespace {

@@ -6,7 +6,7 @@
 
 #include "mock/mdev.hpp"
 #include "races.hpp"
-#include "shim/vfio_pin.h"
+#include "vfio_mdev/shim/vfio_pin.h"
 #include "wrap.hpp"
 
 using namespace model;

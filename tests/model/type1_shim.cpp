@@ -2,10 +2,10 @@
 //
 // Points at the shim calls of vfio_type1 that pin, map, account and the like:
 // core_shim.cpp's way.
+#include "dma/shim/iommu.h"
+#include "dma/shim/mm.h"
+#include "dma/shim/pin.h"
 #include "races.hpp"
-#include "shim/iommu.h"
-#include "shim/mm.h"
-#include "shim/pin.h"
 
 using namespace model;
 

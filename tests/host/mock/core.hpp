@@ -14,11 +14,12 @@
 #include <set>
 
 #include "memory.hpp"
-#include "shim/group_node.h"
-#include "shim/iommu_driver.h"
-#include "shim/kvm.h"
-#include "shim/vfio_device.h"
 #include "vfio_core/entry.h"
+#include "vfio_core/shim/device.h"
+#include "vfio_core/shim/device_ops.h"
+#include "vfio_core/shim/group_node.h"
+#include "vfio_core/shim/iommu_driver.h"
+#include "vfio_core/shim/kvm.h"
 
 struct shim_iommu_data;
 struct vfio_device_set;

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "shim/file.h"
+#include "vfio_core/shim/file.h"
 
 namespace mock {
 

@@ -8,13 +8,13 @@
 #include <cstring>
 #include <utility>
 
-#include "shim/device_set.h"
-#include "shim/iommu_group.h"
-#include "shim/module.h"
-#include "shim/pin.h"
-#include "shim/task.h"
+#include "dma/shim/pin.h"
 #include "shim/uapi.h"
-#include "shim/user_pages.h"
+#include "vfio_core/shim/device_set.h"
+#include "vfio_core/shim/iommu_group.h"
+#include "vfio_core/shim/module.h"
+#include "vfio_core/shim/task.h"
+#include "vfio_core/shim/user_pages.h"
 
 struct vfio_device_set {
 	std::mutex mutex;

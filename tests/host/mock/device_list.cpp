@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "shim/device_list.h"
+#include "vfio_type1/shim/device_list.h"
 #include "device.hpp"
 
 using namespace mock;

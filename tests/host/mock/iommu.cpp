@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "iommu.hpp"
 
-#include "shim/pin.h"
+#include "dma/shim/pin.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -8,8 +8,8 @@
 #include <map>
 #include <set>
 
+#include "dma/shim/iommu.h"
 #include "memory.hpp"
-#include "shim/iommu.h"
 
 namespace mock {
 

@@ -12,9 +12,11 @@
 #include <vector>
 
 #include "report.hpp"
-#include "shim/mdev.h"
-#include "shim/mdev_parent.h"
 #include "vfio_mdev/entry.h"
+#include "vfio_mdev/shim/driver.h"
+#include "vfio_mdev/shim/mdev.h"
+#include "vfio_mdev/shim/parent.h"
+#include "vfio_mdev/shim/type.h"
 
 struct device {
 	std::string name;

@@ -7,9 +7,9 @@
 #include <thread>
 #include <utility>
 
+#include "dma/shim/mm.h"
+#include "dma/shim/worker.h"
 #include "shim/cred.h"
-#include "shim/mm.h"
-#include "shim/worker.h"
 
 namespace mock {
 

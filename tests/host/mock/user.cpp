@@ -8,10 +8,10 @@
 #include <thread>
 #include <utility>
 
+#include "dma/shim/mm.h"
+#include "dma/shim/pin.h"
 #include "memory.hpp"
 #include "shim/alloc.h"
-#include "shim/mm.h"
-#include "shim/pin.h"
 #include "shim/uaccess.h"
 
 using namespace mock;

@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <thread>
 
-#include "shim/vfio_pin.h"
+#include "vfio_mdev/shim/vfio_pin.h"
 
 using namespace mock;
 

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Pinning: holding user pages in place while a device may reach them.
+ *
+ * Pinning gives page handles, which are what drivers know pages by: an array of
+ * them is one of struct page pointers. shim_page_run() turns those of contiguous
+ * memory into a run, that is, a first pfn and a count; shim_page_pfns() returns
+ * the pfn of each. Upper bits of a pfn mark what is not ordinary memory; what to
+ * do about it is the core's business.
+ */
+#ifndef SHIM_PIN_H
+#define SHIM_PIN_H
+
+#include "shim/base.h"
+
+struct mm_struct;
+struct page;
+
+/* The page has no memory of its own to account: reserved by the kernel. */
+#define SHIM_PIN_RESERVED (1ULL << 63)
+#define SHIM_PIN_PFN_MASK ((1ULL << 62) - 1)
+
+SHIM_BEGIN
+
+/**
+ * shim_pin_own() - pin pages of the caller for a long time
+ * @uva: page aligned user address
+ * @npages: how many, at least one
+ * @write: whether they will be written
+ * @pages: room for @npages handles
+ *
+ * Copy-on-write is broken now, for reading too, so that the pages stay the
+ * process's own when it writes to them later. This makes no shared memory dirty.
+ *
+ * Context: may sleep, takes the mmap lock.
+ * Return: how many were pinned, from the first on, at least one; or -EFAULT,
+ * -ENOMEM, -EINTR and other errors of faulting.
+ */
+long shim_pin_own(u64 uva, u64 npages, bool write, u64 *pages);
+
+/**
+ * shim_pin_remote() - the same in any address space
+ * @mm: a live address space
+ * @uva: page aligned user address
+ * @npages: how many
+ * @write: whether they will be written
+ * @pages: room for @npages handles
+ *
+ * Context: as shim_pin_own().
+ * Return: as shim_pin_own().
+ */
+long shim_pin_remote(struct mm_struct *mm, u64 uva, u64 npages, bool write,
+		     u64 *pages);
+
+/**
+ * shim_page_run() - the contiguous pages at the front of an array
+ * @pages: handles of pinned pages
+ * @count: how many, at least one
+ * @pfn: where to put the pfn of the first page, with the marks of all of them
+ *
+ * Context: any.
+ * Return: how many pages are contiguous and have the same marks, at least one.
+ */
+u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn);
+
+/**
+ * shim_page_pfns() - what each of an array of pages is
+ * @pages: handles of pinned pages
+ * @count: how many
+ * @pfns: where to put their pfns with their marks
+ *
+ * Context: any.
+ * Return: the marks of all of them, or-ed.
+ */
+u64 shim_page_pfns(const u64 *pages, u64 count, u64 *pfns);
+
+/**
+ * shim_page_pfn() - what one page is
+ * @page: the handle of a pinned page
+ *
+ * Context: any.
+ * Return: its pfn with its marks.
+ */
+u64 shim_page_pfn(u64 page);
+
+/**
+ * shim_follow_pfns() - look up pages of mappings that have no struct pages
+ * @mm: a live address space
+ * @uva: page aligned user address
+ * @npages: how many at most, at least one
+ * @write: whether they will be written
+ * @pfn: where to put the pfn of the first page, with the marks of all of them
+ *
+ * For VM_PFNMAP mappings: a device's BAR, say. Faults pages in if need be;
+ * takes no reference. The mmap lock is held for all of it.
+ *
+ * Context: may sleep, takes the mmap lock.
+ * Return: how many pages are contiguous and have the same marks, from the first
+ * on; or -EFAULT if there is no such mapping at @uva or it is read-only, or
+ * another error of faulting.
+ */
+long shim_follow_pfns(struct mm_struct *mm, u64 uva, u64 npages, bool write,
+		      u64 *pfn);
+
+/**
+ * shim_unpin() - let go of pinned pages
+ * @pfn: the first
+ * @npages: how many, contiguous
+ * @dirty: mark them dirty
+ *
+ * Context: may sleep.
+ */
+void shim_unpin(u64 pfn, u64 npages, bool dirty);
+
+/**
+ * shim_unpin_page() - let go of one pinned page
+ * @pfn: which
+ * @dirty: mark it dirty
+ *
+ * Context: may sleep.
+ */
+void shim_unpin_page(u64 pfn, bool dirty);
+
+/**
+ * shim_unpin_pages() - let go of pages that lie anywhere
+ * @pfns: which; the array is used up
+ * @count: how many
+ * @dirty: mark them dirty
+ *
+ * Context: may sleep.
+ */
+void shim_unpin_pages(u64 *pfns, u64 count, bool dirty);
+
+/**
+ * shim_pfn_has_page() - whether a pfn is memory that has a struct page
+ * @pfn: the pfn
+ */
+bool shim_pfn_has_page(u64 pfn);
+
+/**
+ * shim_pages_of() - the handles of pages
+ * @pfns: pfns that have pages; their marks do not matter
+ * @count: how many
+ * @pages: where to put the handles
+ */
+void shim_pages_of(const u64 *pfns, u64 count, u64 *pages);
+
+/**
+ * shim_page_of() - the handle of a page
+ * @pfn: a pfn that has a page; its marks do not matter
+ */
+u64 shim_page_of(u64 pfn);
+
+SHIM_END
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The operations of the driver of a struct vfio_device. An operation may be
+ * called only if its bit is in shim_device_ops(). Each function here calls the
+ * operation of its name, and returns what
+ * that returns.
+ */
+#ifndef SHIM_DEVICE_OPS_H
+#define SHIM_DEVICE_OPS_H
+
+#include "shim/base.h"
+
+struct file;
+struct iova_bitmap;
+struct vfio_device;
+struct vm_area_struct;
+
+/* What a device's driver has. */
+enum {
+	SHIM_DEVICE_INIT = 1 << 0,
+	SHIM_DEVICE_OPEN = 1 << 1,
+	SHIM_DEVICE_CLOSE = 1 << 2,
+	SHIM_DEVICE_READ = 1 << 3,
+	SHIM_DEVICE_WRITE = 1 << 4,
+	SHIM_DEVICE_IOCTL = 1 << 5,
+	SHIM_DEVICE_MMAP = 1 << 6,
+	SHIM_DEVICE_REQUEST = 1 << 7,
+	SHIM_DEVICE_MATCH = 1 << 8,
+	SHIM_DEVICE_FEATURE = 1 << 9,
+	SHIM_DEVICE_MIGRATION = 1 << 10,
+	SHIM_DEVICE_LOGGING = 1 << 11,
+	/* Its bus driver does power management. */
+	SHIM_DEVICE_PM = 1 << 12,
+	/* Its driver is told of unmaps, and so may pin. */
+	SHIM_DEVICE_DMA_UNMAP = 1 << 13,
+};
+
+/**
+ * struct shim_log_range - IOVAs of which DMA is to be logged
+ * @first: first address
+ * @last: last address
+ */
+struct shim_log_range {
+	u64 first;
+	u64 last;
+};
+
+SHIM_BEGIN
+
+/**
+ * shim_device_ops() - what the driver has
+ * @device: the device
+ *
+ * Return: SHIM_DEVICE_* or-ed. Constant from registration on.
+ */
+u32 shim_device_ops(const struct vfio_device *device);
+
+/**
+ * shim_device_driver_init() - let the driver fill in its part
+ * @device: the device
+ */
+int shim_device_driver_init(struct vfio_device *device);
+
+/**
+ * shim_device_driver_release() - let the driver free the device
+ * @device: the device
+ */
+void shim_device_driver_release(struct vfio_device *device);
+
+/**
+ * shim_device_open() - before its first file
+ * @device: the device
+ */
+int shim_device_open(struct vfio_device *device);
+
+/**
+ * shim_device_close() - after its last file
+ * @device: the device
+ */
+void shim_device_close(struct vfio_device *device);
+
+/**
+ * shim_device_read() - read from the device
+ * @device: the device
+ * @to: user address
+ * @size: bytes
+ * @position: offset in the file, moved on
+ */
+long shim_device_read(struct vfio_device *device, u64 to, size_t size,
+		      s64 *position);
+
+/**
+ * shim_device_write() - write to the device
+ * @device: the device
+ * @from: user address
+ * @size: bytes
+ * @position: offset in the file, moved on
+ */
+long shim_device_write(struct vfio_device *device, u64 from, size_t size,
+		       s64 *position);
+
+/**
+ * shim_device_ioctl() - an ioctl that the core leaves to the driver
+ * @device: the device
+ * @cmd: its number
+ * @arg: its argument
+ */
+long shim_device_ioctl(struct vfio_device *device, u32 cmd, u64 arg);
+
+/**
+ * shim_device_mmap() - map a region of the device
+ * @device: the device
+ * @vma: the mapping to fill in
+ */
+int shim_device_mmap(struct vfio_device *device, struct vm_area_struct *vma);
+
+/**
+ * shim_device_request() - ask the user, through the driver, to let go of it
+ * @device: the device
+ * @count: how often it was asked before
+ */
+void shim_device_request(struct vfio_device *device, u32 count);
+
+/**
+ * shim_device_match() - whether the driver knows it by a name
+ * @device: the device
+ * @name: the name; the driver may write to it
+ *
+ * Return: above 0 if so, 0 if not, a negative errno to end the search.
+ */
+int shim_device_match(struct vfio_device *device, char *name);
+
+/**
+ * shim_device_feature() - a feature that the core leaves to the driver
+ * @device: the device
+ * @flags: of struct vfio_device_feature
+ * @data: user address of its data
+ * @size: bytes of that
+ */
+int shim_device_feature(struct vfio_device *device, u32 flags, u64 data,
+			size_t size);
+
+/**
+ * shim_device_migration_get() - ask for the migration state
+ * @device: the device
+ * @state: where to put it, an enum vfio_device_mig_state
+ */
+int shim_device_migration_get(struct vfio_device *device, u32 *state);
+
+/**
+ * shim_device_migration_set() - ask for a change of the migration state
+ * @device: the device
+ * @state: an enum vfio_device_mig_state, unchecked
+ * @file: where to put the file of the data that flows now, or NULL
+ *
+ * Return: 0 or a negative errno.
+ */
+int shim_device_migration_set(struct vfio_device *device, u32 state,
+			      struct file **file);
+
+/**
+ * shim_device_log_start() - log DMA
+ * @device: the device
+ * @ranges: where; they do not overlap
+ * @nranges: how many
+ * @page_size: bytes a bit; the driver may change it
+ *
+ * Return: 0 or a negative errno, -ENOMEM also of its own.
+ */
+int shim_device_log_start(struct vfio_device *device,
+			  const struct shim_log_range *ranges, u32 nranges,
+			  u64 *page_size);
+
+/**
+ * shim_device_log_stop() - stop logging DMA
+ * @device: the device
+ */
+int shim_device_log_stop(struct vfio_device *device);
+
+/**
+ * shim_device_log_read() - report the DMA since last time, and forget it
+ * @device: the device
+ * @iova: first address
+ * @size: bytes
+ * @bitmap: the driver calls iova_bitmap_set() on it
+ */
+int shim_device_log_read(struct vfio_device *device, u64 iova, u64 size,
+			 struct iova_bitmap *bitmap);
+
+SHIM_END
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * struct vfio_device_set, which the kernel declares: drivers take its lock and
+ * walk its list. The core's object for a set owns one.
+ */
+#ifndef SHIM_DEVICE_SET_H
+#define SHIM_DEVICE_SET_H
+
+#include "shim/base.h"
+
+struct vfio_core_device_set;
+struct vfio_device;
+struct vfio_device_set;
+
+SHIM_BEGIN
+
+/**
+ * shim_device_set_create() - make an empty set
+ * @id: what the driver that asked for it calls it
+ * @owner: the core's object for it
+ *
+ * Context: may sleep.
+ * Return: the set, or NULL.
+ */
+struct vfio_device_set *
+shim_device_set_create(u64 id, struct vfio_core_device_set *owner);
+
+/**
+ * shim_device_set_destroy() - end a set that has no devices
+ * @set: the set
+ */
+void shim_device_set_destroy(struct vfio_device_set *set);
+
+/**
+ * shim_device_set_owner() - the core's object for a set
+ * @set: the set
+ */
+struct vfio_core_device_set *shim_device_set_owner(struct vfio_device_set *set);
+
+/**
+ * shim_device_set_lock() - take the set's lock
+ * @set: the set
+ *
+ * Context: may sleep.
+ */
+void shim_device_set_lock(struct vfio_device_set *set);
+
+/**
+ * shim_device_set_unlock() - let go of the set's lock
+ * @set: the set
+ */
+void shim_device_set_unlock(struct vfio_device_set *set);
+
+/**
+ * shim_device_set_assert_locked() - warn if nobody holds the set's lock
+ * @set: the set
+ */
+void shim_device_set_assert_locked(struct vfio_device_set *set);
+
+/**
+ * shim_device_set_add() - put a device at the end of the set's list
+ * @set: the set, locked
+ * @device: a device that is in no set
+ */
+void shim_device_set_add(struct vfio_device_set *set,
+			 struct vfio_device *device);
+
+/**
+ * shim_device_set_remove() - take a device off the set's list
+ * @set: the set, locked
+ * @device: a device in it; keeps pointing to the set, which its driver may
+ *	    ask for until it has released the device
+ */
+void shim_device_set_remove(struct vfio_device_set *set,
+			    struct vfio_device *device);
+
+SHIM_END
+
+#endif

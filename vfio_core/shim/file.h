@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Files and file descriptors of the calling process. */
+#ifndef SHIM_FILE_H
+#define SHIM_FILE_H
+
+#include "shim/base.h"
+
+struct file;
+struct vfio_container;
+struct vfio_core_device_file;
+struct vfio_group;
+
+SHIM_BEGIN
+
+/**
+ * shim_file_of_fd() - the file behind a descriptor
+ * @fd: the descriptor
+ *
+ * Return: the file with a reference that the caller puts, or NULL.
+ */
+struct file *shim_file_of_fd(int fd);
+
+/**
+ * shim_file_get() - take another reference
+ * @file: a file that is open
+ */
+void shim_file_get(struct file *file);
+
+/**
+ * shim_file_put() - let go of a reference
+ * @file: the file; what closing it does happens later, without our locks
+ */
+void shim_file_put(struct file *file);
+
+/**
+ * shim_file_container() - the container that a file stands for
+ * @file: the file
+ *
+ * Return: the container, which lives as long as the file; NULL for any other.
+ */
+struct vfio_container *shim_file_container(struct file *file);
+
+/**
+ * shim_file_group() - the group that a file stands for
+ * @file: the file
+ *
+ * Return: the group, which lives as long as the file; NULL for any other.
+ */
+struct vfio_group *shim_file_group(struct file *file);
+
+/**
+ * shim_file_create_device() - make the file of an open device
+ * @core: its private data, with which vfio_core_device_file_close() is called
+ *	  when it is closed
+ * @file: where to put the file, with a reference that the caller puts
+ *
+ * Context: may sleep.
+ * Return: 0 or a negative errno.
+ */
+int shim_file_create_device(struct vfio_core_device_file *core,
+			    struct file **file);
+
+/**
+ * shim_fd_reserve() - take a free descriptor, closed on exec
+ *
+ * Return: the descriptor, -EMFILE or -ENOMEM.
+ */
+int shim_fd_reserve(void);
+
+/**
+ * shim_fd_cancel() - give a reserved descriptor back
+ * @fd: the descriptor
+ */
+void shim_fd_cancel(int fd);
+
+/**
+ * shim_fd_install() - let a reserved descriptor stand for a file
+ * @fd: the descriptor
+ * @file: the file; the caller's reference goes to the descriptor
+ */
+void shim_fd_install(int fd, struct file *file);
+
+SHIM_END
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The operations of IOMMU drivers, such as vfio_iommu_type1, that registered
+ * with vfio.ko. What a driver keeps for a container is its iommu_data.
+ *
+ * An operation may be called only if it is one that every driver has, or its
+ * bit is in shim_iommu_driver_ops().
+ */
+#ifndef SHIM_IOMMU_DRIVER_H
+#define SHIM_IOMMU_DRIVER_H
+
+#include "shim/base.h"
+
+struct iommu_group;
+struct page;
+struct shim_iommu_data;
+struct vfio_device;
+struct vfio_iommu_driver_ops;
+
+/* What a driver has beyond the operations that all have. */
+enum {
+	SHIM_IOMMU_DRIVER_PIN = 1 << 0,
+	SHIM_IOMMU_DRIVER_UNPIN = 1 << 1,
+	SHIM_IOMMU_DRIVER_REGISTER = 1 << 2,
+	SHIM_IOMMU_DRIVER_UNREGISTER = 1 << 3,
+	SHIM_IOMMU_DRIVER_DMA_RW = 1 << 4,
+	SHIM_IOMMU_DRIVER_CLOSED = 1 << 5,
+};
+
+/* What stands behind a group; the kernel's enum vfio_group_type. */
+enum shim_group_type {
+	SHIM_GROUP_IOMMU,
+	SHIM_GROUP_EMULATED,
+	SHIM_GROUP_NOIOMMU,
+};
+
+/**
+ * struct shim_iommu_module - a module that has an IOMMU driver
+ * @name: its name; NULL ends an array of modules
+ * @extensions: bit n is set if the driver serves extension n, VFIO_*_IOMMU
+ */
+struct shim_iommu_module {
+	const char *name;
+	u64 extensions;
+};
+
+SHIM_BEGIN
+
+/**
+ * shim_iommu_driver_ops() - what the driver has
+ * @ops: the driver
+ *
+ * Return: SHIM_IOMMU_DRIVER_* or-ed.
+ */
+u32 shim_iommu_driver_ops(const struct vfio_iommu_driver_ops *ops);
+
+/**
+ * shim_iommu_driver_get() - keep the driver's module loaded
+ * @ops: the driver, registered
+ *
+ * Return: false if it is being unloaded.
+ */
+bool shim_iommu_driver_get(const struct vfio_iommu_driver_ops *ops);
+
+/**
+ * shim_iommu_driver_put() - undo shim_iommu_driver_get()
+ * @ops: the driver; may be gone when this returns
+ */
+void shim_iommu_driver_put(const struct vfio_iommu_driver_ops *ops);
+
+/**
+ * shim_iommu_driver_open() - begin to serve a container
+ * @ops: the driver
+ * @extension: the argument of SET_IOMMU
+ * @data: where to put the driver's data; may be NULL
+ *
+ * Context: may sleep.
+ * Return: 0 or a negative errno.
+ */
+int shim_iommu_driver_open(const struct vfio_iommu_driver_ops *ops,
+			   u64 extension, struct shim_iommu_data **data);
+
+/**
+ * shim_iommu_driver_release() - end what shim_iommu_driver_open() began
+ * @ops: the driver
+ * @data: its data
+ *
+ * Context: may sleep.
+ */
+void shim_iommu_driver_release(const struct vfio_iommu_driver_ops *ops,
+			       struct shim_iommu_data *data);
+
+/**
+ * shim_iommu_driver_ioctl() - an ioctl of the container
+ * @ops: the driver
+ * @data: its data; NULL for VFIO_CHECK_EXTENSION before open
+ * @cmd: its number
+ * @arg: its argument
+ *
+ * Context: the calling process.
+ * Return: what the ioctl returns.
+ */
+long shim_iommu_driver_ioctl(const struct vfio_iommu_driver_ops *ops,
+			     struct shim_iommu_data *data, u32 cmd, u64 arg);
+
+/**
+ * shim_iommu_driver_attach() - let a group's devices reach what is mapped
+ * @ops: the driver
+ * @data: its data
+ * @group: the group, its DMA owned by us
+ * @type: what stands behind it
+ *
+ * Context: may sleep.
+ * Return: 0 or a negative errno.
+ */
+int shim_iommu_driver_attach(const struct vfio_iommu_driver_ops *ops,
+			     struct shim_iommu_data *data,
+			     struct iommu_group *group,
+			     enum shim_group_type type);
+
+/**
+ * shim_iommu_driver_detach() - undo shim_iommu_driver_attach()
+ * @ops: the driver
+ * @data: its data
+ * @group: the group
+ *
+ * Context: may sleep.
+ */
+void shim_iommu_driver_detach(const struct vfio_iommu_driver_ops *ops,
+			      struct shim_iommu_data *data,
+			      struct iommu_group *group);
+
+/**
+ * shim_iommu_driver_register() - a device of the container was opened
+ * @ops: the driver
+ * @data: its data
+ * @device: the device
+ */
+void shim_iommu_driver_register(const struct vfio_iommu_driver_ops *ops,
+				struct shim_iommu_data *data,
+				struct vfio_device *device);
+
+/**
+ * shim_iommu_driver_unregister() - undo shim_iommu_driver_register()
+ * @ops: the driver
+ * @data: its data
+ * @device: the device
+ */
+void shim_iommu_driver_unregister(const struct vfio_iommu_driver_ops *ops,
+				  struct shim_iommu_data *data,
+				  struct vfio_device *device);
+
+/**
+ * struct shim_pin_target - where a device pins
+ * @ops: the driver, or NULL: nowhere
+ * @data: its data
+ * @group: the device's group
+ */
+struct shim_pin_target {
+	const struct vfio_iommu_driver_ops *ops;
+	struct shim_iommu_data *data;
+	struct iommu_group *group;
+};
+
+/**
+ * shim_iommu_driver_pin() - pin the pages behind a range of IOVAs
+ * @target: for which device; not nowhere
+ * @iova: first address, page aligned
+ * @npages: how many
+ * @prot: IOMMU_READ and IOMMU_WRITE or-ed
+ * @pages: room for @npages
+ *
+ * Return: how many were pinned, or a negative errno.
+ */
+int shim_iommu_driver_pin(const struct shim_pin_target *target, u64 iova,
+			  int npages, int prot, struct page **pages);
+
+/**
+ * shim_iommu_driver_unpin() - undo shim_iommu_driver_pin()
+ * @target: for which device; not nowhere
+ * @iova: first address
+ * @npages: how many
+ */
+void shim_iommu_driver_unpin(const struct shim_pin_target *target, u64 iova,
+			     int npages);
+
+/**
+ * shim_iommu_driver_dma_rw() - copy between a kernel buffer and mapped memory
+ * @ops: the driver
+ * @data: its data
+ * @iova: first address
+ * @buffer: the buffer
+ * @size: bytes
+ * @write: into the mapped memory
+ *
+ * Return: 0 or a negative errno.
+ */
+int shim_iommu_driver_dma_rw(const struct vfio_iommu_driver_ops *ops,
+			     struct shim_iommu_data *data, u64 iova,
+			     void *buffer, size_t size, bool write);
+
+/**
+ * shim_iommu_driver_closed() - the container's file was closed for good
+ * @ops: the driver
+ * @data: its data
+ */
+void shim_iommu_driver_closed(const struct vfio_iommu_driver_ops *ops,
+			      struct shim_iommu_data *data);
+
+SHIM_END
+
+#endif

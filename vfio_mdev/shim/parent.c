@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/rwsem.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "vfio_mdev/entry.h"
+#include "vfio_mdev/main.h"
+#include "vfio_mdev/shim/parent.h"
+
+static void directory_release(struct kobject *kobj)
+{
+	struct shim_mdev_directory *directory =
+		container_of(kobj, struct shim_mdev_directory, kset.kobj);
+
+	if (directory->core)
+		mdev_core_put_parent(directory->core);
+	kfree(directory);
+}
+
+static struct kobj_type directory_ktype = {
+	.sysfs_ops = &kobj_sysfs_ops,
+	.release = directory_release,
+};
+
+int shim_mdev_parent_create(struct mdev_parent *parent,
+			    struct mdev_core_parent *core, struct device *dev,
+			    struct mdev_driver *driver,
+			    struct mdev_type **types, u32 ntypes)
+{
+	struct shim_mdev_directory *made = kzalloc(sizeof(*made), GFP_KERNEL);
+	int ret;
+
+	if (!made)
+		return -ENOMEM;
+	ret = kobject_set_name(&made->kset.kobj, "mdev_supported_types");
+	if (ret) {
+		kfree(made);
+		return ret;
+	}
+	made->kset.kobj.ktype = &directory_ktype;
+	made->kset.kobj.parent = &dev->kobj;
+	ret = kset_register(&made->kset);
+	if (ret) {
+		kobject_put(&made->kset.kobj);
+		return ret;
+	}
+	made->core = core;
+
+	memset(parent, 0, sizeof(*parent));
+	parent->dev = dev;
+	parent->mdev_driver = driver;
+	parent->mdev_types_kset = &made->kset;
+	parent->types = types;
+	parent->nr_types = ntypes;
+	/* For whoever looks; the core has its own. */
+	init_rwsem(&parent->unreg_sem);
+	atomic_set(&parent->available_instances, driver->max_instances);
+	return 0;
+}
+
+void shim_mdev_parent_destroy(struct mdev_parent *parent)
+{
+	kset_unregister(parent->mdev_types_kset);
+}
+
+const char *shim_mdev_parent_driver(const struct mdev_parent *parent)
+{
+	return dev_driver_string(parent->dev);
+}
+
+int shim_mdev_parent_link(struct mdev_parent *parent)
+{
+	return class_compat_create_link(mdev_bus_class, parent->dev, NULL);
+}
+
+void shim_mdev_parent_unlink(struct mdev_parent *parent)
+{
+	class_compat_remove_link(mdev_bus_class, parent->dev, NULL);
+}
+
+void shim_mdev_parent_uevent(struct mdev_parent *parent, const char *variable)
+{
+	char *environment[] = { (char *)variable, NULL };
+
+	kobject_uevent_env(&parent->dev->kobj, KOBJ_CHANGE, environment);
+}
+
+void shim_mdev_parent_info(const struct mdev_parent *parent, const char *what)
+{
+	dev_info(parent->dev, "mdev: %s\n", what);
+}
+
+void shim_mdev_parent_warn(const struct mdev_parent *parent, const char *what)
+{
+	dev_warn(parent->dev, "mdev: %s\n", what);
+}
+
+struct mdev_type *shim_mdev_parent_type(const struct mdev_parent *parent,
+					u32 index)
+{
+	return parent->types[index];
+}

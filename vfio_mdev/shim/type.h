@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Types of mediated devices: the kernel's struct mdev_type, which a parent's
+ * driver allocates, and the directory that a type has in sysfs.
+ */
+#ifndef SHIM_MDEV_TYPE_H
+#define SHIM_MDEV_TYPE_H
+
+#include "shim/base.h"
+
+struct mdev_parent;
+struct mdev_type;
+
+SHIM_BEGIN
+
+/**
+ * shim_mdev_type_name() - the type's own part of its directory's name
+ * @type: the type
+ */
+const char *shim_mdev_type_name(const struct mdev_type *type);
+
+/**
+ * shim_mdev_type_pretty_name() - its name for people, or NULL
+ * @type: the type
+ */
+const char *shim_mdev_type_pretty_name(const struct mdev_type *type);
+
+/**
+ * shim_mdev_type_available() - how many more devices of it its driver allows
+ * @type: the type; its driver has SHIM_MDEV_GET_AVAILABLE
+ *
+ * Context: may sleep.
+ */
+u32 shim_mdev_type_available(struct mdev_type *type);
+
+/**
+ * shim_mdev_type_add() - make the directory of a type, with its files
+ * @parent: the parent
+ * @index: which type
+ * @name: the directory's name, copied
+ *
+ * Its files can be used before this returns.
+ *
+ * Context: may sleep.
+ * Return: 0 or a negative errno.
+ */
+int shim_mdev_type_add(struct mdev_parent *parent, u32 index, const char *name);
+
+/**
+ * shim_mdev_type_remove() - take the directory of a type away
+ * @parent: the parent
+ * @index: which type
+ *
+ * Waits for those who are in one of its files.
+ *
+ * Context: may sleep.
+ */
+void shim_mdev_type_remove(struct mdev_parent *parent, u32 index);
+
+SHIM_END
+
+#endif
