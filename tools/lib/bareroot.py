@@ -54,6 +54,11 @@ def cache():
                           stdout=subprocess.PIPE).stdout.strip()
 
 
+def processors():
+    """How many this process may use: tools/check says so to nproc."""
+    return int(subprocess.run(["nproc"], check=True, text=True, stdout=subprocess.PIPE).stdout)
+
+
 def machine_apt():
     """The options of this machine's apt that the bare root's needs, too, to reach the archive."""
     dump = subprocess.run(["apt-config", "dump", "--no-empty"], check=True, text=True,
@@ -136,6 +141,9 @@ class BareRoot:
         os.chmod(self.path, 0o755)
         subprocess.run(["tar", "-C", self.path, "--xattrs", "--numeric-owner", "--exclude=./dev/*",
                         "-xf", tarball()], check=True)
+        # What is thrown away needs no syncing.
+        with open(self.inside("/etc/dpkg/dpkg.cfg.d/unsafe-io"), "w", encoding="ascii") as file:
+            file.write("force-unsafe-io\n")
         # Links, not the folder itself, which apt locks: two roots may be at work.
         self.debs = os.path.join(cache(), "debs")
         self.archives = self.inside("/var/cache/apt/archives")
@@ -160,7 +168,9 @@ class BareRoot:
         """Runs a shell script in it, as a login would. Returns (status, output)."""
         home = "/root" if user == "root" else f"/srv/{user}"
         variables = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                     "HOME": home, "USER": user, "LOGNAME": user, **(env or {})}
+                     "HOME": home, "USER": user, "LOGNAME": user,
+                     # nproc prints this number.
+                     "OMP_NUM_THREADS": str(processors()), **(env or {})}
         words = [f"{name}={value}" for name, value in variables.items() if value is not None]
         change = [] if user == "root" else ["setpriv", f"--reuid={user}", f"--regid={user}",
                                             "--init-groups", "--"]

@@ -126,6 +126,10 @@ def parse(text, kind="tap"):
     return report
 
 
-def parse_file(path, kind="tap"):
-    with open(path, encoding="utf-8", errors="replace", newline="") as src:
-        return parse(src.read(), kind)
+def parse_files(paths, kind="tap"):
+    """Of files one after the other, as if they were one."""
+    texts = []
+    for path in paths:
+        with open(path, encoding="utf-8", errors="replace", newline="") as src:
+            texts.append(src.read())
+    return parse("\n".join(texts), kind)

@@ -27,6 +27,17 @@ FAILED = "# observe: A.b.size=4\nnot ok 1 - A.b\n1..1\n"
 
 
 class Compare(unittest.TestCase):
+    def test_results_of_two_files_count_together(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in (("a", GOOD), ("b", GOOD.replace("A.b", "A.c")), ("none", "")):
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as out:
+                    out.write(text)
+            for ours, good in (("b,a", True), ("a", False)):
+                run = subprocess.run([sys.executable, "-B", COMPARE, "a,b", ours, "none"], cwd=folder,
+                                     stdout=subprocess.PIPE, text=True, check=False)
+                self.assertEqual(run.returncode == 0, good, run.stdout)
+                self.assertIn("1..2\n", run.stdout)
+
     def test_the_same(self):
         self.assertTrue(compare(GOOD, GOOD))
 
