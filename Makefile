@@ -170,4 +170,4 @@ help:
 	@echo 'Single layers and tests: tools/check --list; README.md'
 	@echo 'KDIR is $(KDIR)'
 
--include mk/lint.mk mk/kunit.mk mk/soak.mk mk/bench.mk mk/model.mk mk/fuzz.mk mk/coverage.mk
+-include mk/ccache.mk mk/lint.mk mk/kunit.mk mk/soak.mk mk/bench.mk mk/model.mk mk/fuzz.mk mk/coverage.mk
