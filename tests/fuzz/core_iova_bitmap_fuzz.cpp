@@ -37,7 +37,7 @@ class IovaBitmapFuzz : public fuzz::Input<HostTest> {
 		if (bytes.byte() < 16)
 			process.mm.unmap(kUva + below(kMemory) * kPage, 1);
 		if (bytes.byte() < 32)
-			fuzz::plan_failure(bytes);
+			plan_failure(bytes);
 
 		Result<UniquePtr<IovaBitmap>> made =
 			IovaBitmap::create({{iova}, {last}}, u64{1} << shift, {kUva + offset});

@@ -175,7 +175,7 @@ class LifeFuzz : public fuzz::Input<CoreTest> {
 		const u64 what = below(16);
 
 		if (bytes.flag())
-			fuzz::plan_failure(bytes);
+			plan_failure(bytes);
 		switch (what) {
 		case 0:
 			if (mock::open_descriptors() < 12)

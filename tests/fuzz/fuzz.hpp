@@ -8,13 +8,14 @@
 
 #include <gtest/gtest.h>
 
+#include "choices.hpp"
 #include "mock/report.hpp"
 
 namespace fuzz {
 
 // Decisions, in the order in which they are asked for. When the bytes are
 // used up all are 0.
-class Bytes {
+class Bytes : public Choices {
 public:
 	Bytes(const u8 *data, size_t size) : at_(data), end_(data + size)
 	{
@@ -25,52 +26,15 @@ public:
 		return at_ == end_;
 	}
 
-	u8 byte()
+	u8 byte() override
 	{
 		return empty() ? 0 : *at_++;
-	}
-
-	// Little endian, of so many bytes.
-	u64 number(unsigned int size)
-	{
-		u64 value = 0;
-
-		for (unsigned int i = 0; i < size; i++)
-			value |= u64{byte()} << 8 * i;
-		return value;
-	}
-
-	// Of [0, n), n at least 1: takes no more bytes than n needs.
-	u64 below(u64 n)
-	{
-		unsigned int size = 0;
-
-		while (size < 8 && (n - 1) >> 8 * size)
-			size++;
-		return number(size) % n;
-	}
-
-	bool flag()
-	{
-		return byte() & 1;
-	}
-
-	// An address or a size that may be anything: small, a power of two and
-	// its neighbours, the top, or whatever the bytes say.
-	u64 hostile();
-
-	template <class T, size_t N> const T &one_of(const T (&values)[N])
-	{
-		return values[below(N)];
 	}
 
 private:
 	const u8 *at_;
 	const u8 *const end_;
 };
-
-// Lets a call fail, or none: the nth of all or of one kind.
-void plan_failure(Bytes &bytes);
 
 // Fixture is one of the host tests' that gives SetUp() and TearDown().
 template <class Fixture> class Input : public Fixture {

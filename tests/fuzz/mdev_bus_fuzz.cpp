@@ -201,7 +201,7 @@ class BusFuzz : public fuzz::Input<MdevTest> {
 
 			mock::plan.reset();
 			if (bytes.byte() < 40)
-				fuzz::plan_failure(bytes);
+				plan_failure(bytes);
 			switch (below(8)) {
 			case 0:
 				parent_step(parent);

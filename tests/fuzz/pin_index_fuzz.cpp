@@ -25,64 +25,27 @@ class PinIndexFuzz : public fuzz::Input<HostTest> {
 		return below(256) << 9 * below(5);
 	}
 
-	void operate(PinModel &model, bool with_dma)
+	void operate(PinModel &model)
 	{
-		const u64 what = below(12);
+		const auto what = static_cast<PinModel::Operation>(below(PinModel::kOperations));
 		const u64 first = offset();
 		const u64 n = min(1 + (bytes.flag() ? below(1200) : below(8)),
 				  PinIndex::kLastOffset - first + 1);
 		// The same memory every time, or other memory that is contiguous.
 		const u64 page = 0x1000 + (first & 0xffffff) + 0x10000 * (what & 1);
-		const PinModel::Pages pages = below(3) ? model.contiguous(n, page, page << 12) :
-							 PinModel::scattered(first, n);
+		const bool straight = below(3);
 
 		if (below(4) == 0)
 			mock::plan.fail(mock::Fail::kAlloc, 1 + below(8));
-		switch (what) {
-		case 0:
-			model.insert(first, pages);
-			break;
-		case 1:
-			model.insert_run(first, n, page, page << 12);
-			break;
-		case 2:
-		case 3:
-			model.pin(first, pages);
-			break;
-		case 4:
-			for (u64 times = below(140); times <= 140 && !mock::plan.fired(); times++)
-				model.pin_again(first, n);
-			break;
-		case 5:
-			model.pin_again(first, n);
-			break;
-		case 6:
-			model.drop(first, n);
-			break;
-		case 7:
-			model.try_pin_again(first);
-			break;
-		case 8:
-			if (!with_dma)
-				model.insert_one(first, pages.page[0]);
-			break;
-		case 9:
-			model.unpin_one(first);
-			break;
-		default:
-			model.unpin(first, n);
-		}
-		mock::plan.reset();
-		model.check(first, first + n);
+		model.operate(bytes, what, first, n, page, straight);
 	}
 
 	void fuzz() override
 	{
-		const bool with_dma = bytes.flag();
-		PinModel model(with_dma);
+		PinModel model(bytes.flag());
 
 		while (!bytes.empty()) {
-			operate(model, with_dma);
+			operate(model);
 			model.check_all();
 		}
 	}

@@ -4,12 +4,13 @@
 // say so, and with memory, limits and rights that change underneath. What a
 // call that fails must not have changed is compared; at the end nothing may be
 // left, and no step may break a rule of the shim.
+#include "fuzz.hpp"
 #include "type1_world.hpp"
 
 namespace {
 
-class FailingFuzz : public Type1Fuzz {
-	using Type1Fuzz::Type1Fuzz;
+class FailingFuzz : public fuzz::Input<Type1World> {
+	using Input::Input;
 
 	void detached(Type1Model::Group &group) override
 	{
@@ -175,7 +176,7 @@ class FailingFuzz : public Type1Fuzz {
 		}
 	}
 
-	void step() override
+	void step()
 	{
 		const u8 what = bytes.byte();
 		const mock::As as_caller(what < 192 || !second_lives ? &process : &second);
@@ -192,7 +193,7 @@ class FailingFuzz : public Type1Fuzz {
 			Type1Model::Group &group = any_group();
 			const bool before = group.attached;
 
-			fuzz::plan_failure(bytes);
+			plan_failure(bytes);
 			const int ret = c->attach(group.group, group.emulated);
 			ASSERT_LE(ret, 0);
 			if (ret == 0) {
@@ -204,29 +205,39 @@ class FailingFuzz : public Type1Fuzz {
 			break;
 		}
 		case 2:
-			fuzz::plan_failure(bytes);
+			plan_failure(bytes);
 			detach(any_group());
 			break;
 		case 3:
 			world_step();
 			break;
 		case 4:
-			fuzz::plan_failure(bytes);
+			plan_failure(bytes);
 			(void)get_info(*c, static_cast<u32>(below(512)));
 			break;
 		case 5:
 		case 6:
 		case 7:
-			fuzz::plan_failure(bytes);
+			plan_failure(bytes);
 			device_step(*model.groups[4 + below(2)]);
 			break;
 		default:
-			fuzz::plan_failure(bytes);
+			plan_failure(bytes);
 			(void)ioctl_step();
 		}
 		mock::plan.reset();
 		const std::vector<std::string> violations = mock::take_violations();
 		ASSERT_TRUE(violations.empty()) << violations.front();
+	}
+
+	void fuzz() override
+	{
+		choices = &bytes;
+		for (u64 i = 0; i < 400 && !bytes.empty(); i++) {
+			draw_mood();
+			step();
+		}
+		finish();
 	}
 
 	bool second_lives = true;

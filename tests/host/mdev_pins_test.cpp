@@ -5,7 +5,7 @@
 // failing in turn.
 #include <thread>
 
-#include "mdev_pins_world.hpp"
+#include "mdev_pins_steps.hpp"
 
 namespace {
 
@@ -358,55 +358,18 @@ TEST_F(MdevPins, Sweep)
 
 // --- against a plain map ---------------------------------------------------
 
-TEST_F(MdevPins, Random)
+class MdevPinsRandom : public PinsSteps {};
+
+TEST_F(MdevPinsRandom, AgainstAMap)
 {
-	std::mt19937_64 rng = random("MdevPins.Random");
-	const auto below = [&](u64 n) { return rng() % n; };
+	RandomChoices numbers(random("MdevPinsRandom"));
 
+	choices = &numbers;
+	mock::set_dma_direct(numbers.flag());
 	for (const bool dma : {false, true}) {
-		std::map<u64, u64> model;
-
-		mock::set_dma_direct(below(2));
-		create(dma);
-		for (int step = 0; step < 400 && !HasFailure(); step++) {
-			const u64 first = below(8) ? below(5200) : 8192 + below(1100);
-			const u64 npages = below(3) ? 1 + below(20) : 1 + below(2000);
-			const auto end = [&] { return model.lower_bound(first + npages); };
-			u64 there = 0;
-
-			for (auto at = model.lower_bound(first); at != end(); ++at)
-				there++;
-			if (below(4) == 0)
-				mock::plan.fail_nth(1 + below(20));
-			switch (below(4)) {
-			case 0:
-			case 1: {
-				const u32 prot = 1 + static_cast<u32>(below(3));
-				const bool good =
-					first + npages <= 5120 ||
-					(first >= 8192 && first + npages <= 9216 && prot == 1);
-				const int result = pin(first, npages, prot);
-
-				if (!mock::plan.fired()) {
-					EXPECT_EQ(result == 0, good) << result;
-				}
-				for (u64 i = 0; result == 0 && i < npages; i++)
-					model[first + i]++;
-				break;
-			}
-			case 2:
-				EXPECT_EQ(unpin(first, npages), there);
-				for (auto at = model.lower_bound(first); at != end();)
-					at = --at->second ? std::next(at) : model.erase(at);
-				break;
-			default:
-				EXPECT_EQ(drop(first, npages), there);
-				model.erase(model.lower_bound(first), end());
-			}
-			mock::plan.reset();
-			check(model);
-		}
-		destroy();
+		begin(dma);
+		for (int i = 0; i < 1000 && !HasFailure(); i++)
+			step();
 	}
 }
 

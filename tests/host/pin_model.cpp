@@ -217,6 +217,50 @@ void PinModel::clear()
 	EXPECT_EQ(index.bytes(), 0u);
 }
 
+void PinModel::operate(Choices &choices, Operation what, u64 first, u64 n, u64 first_page,
+		       bool straight)
+{
+	const u64 first_dma = first_page << 12;
+	const Pages pages = straight ? contiguous(n, first_page, first_dma) : scattered(first, n);
+
+	switch (what) {
+	case kInsert:
+		insert(first, pages);
+		break;
+	case kInsertRun:
+		insert_run(first, n, first_page, first_dma);
+		break;
+	case kPin:
+	case kPinMore:
+		pin(first, pages);
+		break;
+	case kPinAgainOften:
+		for (u64 times = choices.below(140); times <= 140 && !mock::plan.fired(); times++)
+			pin_again(first, n);
+		break;
+	case kPinAgain:
+		pin_again(first, n);
+		break;
+	case kDrop:
+		drop(first, n);
+		break;
+	case kTryPinAgain:
+		try_pin_again(first);
+		break;
+	case kInsertOne:
+		if (!with_dma_)
+			insert_one(first, pages.page[0]);
+		break;
+	case kUnpinOne:
+		unpin_one(first);
+		break;
+	default:
+		unpin(first, n);
+	}
+	mock::plan.reset();
+	check(first, min(first + n, PinIndex::kLastOffset));
+}
+
 void PinModel::check(u64 first, u64 last) const
 {
 	auto at = pins.lower_bound(first);

@@ -8,6 +8,7 @@
 #include <map>
 #include <vector>
 
+#include "choices.hpp"
 #include "mock/report.hpp"
 #include "pin_index/pin_index.hpp"
 
@@ -56,6 +57,28 @@ public:
 	// All pins of these pages.
 	void drop(u64 first, u64 n);
 	void clear();
+
+	// The operations that random tests and fuzzers draw from. kPinMore and
+	// kUnpinMore are kPin and kUnpin, which so are drawn twice as often.
+	enum Operation {
+		kInsert,
+		kInsertRun,
+		kPin,
+		kPinMore,
+		kPinAgainOften,
+		kPinAgain,
+		kDrop,
+		kTryPinAgain,
+		kInsertOne,
+		kUnpinOne,
+		kUnpin,
+		kUnpinMore,
+		kOperations
+	};
+	// Does one of them to n pages, which are contiguous from first_page on or
+	// scattered, and compares what the index says of them and of the next.
+	void operate(Choices &choices, Operation what, u64 first, u64 n, u64 first_page,
+		     bool straight);
 
 	// What the index says about [first, last]; all of it.
 	void check(u64 first, u64 last) const;

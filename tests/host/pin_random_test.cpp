@@ -14,57 +14,21 @@ protected:
 	static void run(const char *name, bool with_dma, u64 base, u64 span, u64 longest, bool fail,
 			int steps)
 	{
-		std::mt19937_64 rng = random(name);
-		const auto below = [&](u64 n) { return rng() % n; };
+		RandomChoices choices(random(name));
 		PinModel model(with_dma);
 
 		for (int step = 0; step < steps && !HasFailure(); step++) {
-			const u64 first = base + below(span);
+			const u64 first = base + choices.below(span);
 			const u64 most = min(longest, base + span - first);
-			const u64 n = below(4) ? 1 + below(most) : 1;
-			// Memory is contiguous as a whole, or pages are anywhere.
-			const bool straight = below(3);
-			const PinModel::Pages pages =
-				straight ?
-					model.contiguous(n, 0x4000 + (first - base), first << 12) :
-					PinModel::scattered(first, n);
+			const u64 n = choices.below(4) ? 1 + choices.below(most) : 1;
 
-			mock::plan.reset();
-			if (fail && below(4) == 0)
-				mock::plan.fail(mock::Fail::kAlloc, 1 + below(6));
-			if (below(4) == 0) {
-				one_page(model, below(3), first, pages.page[0], with_dma);
-				continue;
-			}
-			switch (below(10)) {
-			case 0:
-			case 1:
-				model.insert(first, pages);
-				break;
-			case 2:
-				model.insert_run(first, n, 0x4000 + (first - base), first << 12);
-				break;
-			case 3:
-			case 4:
-				model.pin(first, pages);
-				break;
-			case 5:
-				model.pin_again(first, n);
-				break;
-			case 6:
-				model.drop(first, n);
-				break;
-			case 7:
-				if (below(20) == 0) {
-					model.unpin(base, span);
-					break;
-				}
-				[[fallthrough]];
-			default:
-				model.unpin(first, n);
-			}
-			mock::plan.reset();
-			model.check(first, first + below(most));
+			if (fail && choices.below(4) == 0)
+				mock::plan.fail(mock::Fail::kAlloc, 1 + choices.below(6));
+			// Memory is contiguous as a whole, or pages are anywhere.
+			model.operate(choices, draw(choices), first, n, 0x4000 + (first - base),
+				      choices.below(3));
+			if (choices.below(200) == 0)
+				model.unpin(base, span);
 			if (step % 64 == 0 || fail)
 				model.check_all();
 			if (step % 5000 == 4999)
@@ -73,15 +37,15 @@ protected:
 		model.check_all();
 	}
 
-	static void one_page(PinModel &model, u64 which, u64 offset, u64 page, bool with_dma)
+	// Any but the one that takes long.
+	static PinModel::Operation draw(Choices &choices)
 	{
-		if (which == 0)
-			model.try_pin_again(offset);
-		else if (which == 1 && !with_dma)
-			model.insert_one(offset, page);
-		else
-			model.unpin_one(offset);
-		model.check(offset, offset);
+		for (;;) {
+			const auto what = static_cast<PinModel::Operation>(
+				choices.below(PinModel::kOperations));
+			if (what != PinModel::kPinAgainOften)
+				return what;
+		}
 	}
 };
 

@@ -272,23 +272,12 @@ protected:
 	}
 };
 
-using Setup = std::function<void(CoreWorld &)>;
-
-Scenario scenario(const char *name, Setup set_up)
-{
-	return {name, [set_up] {
-			auto world = std::make_unique<CoreWorld>();
-
-			set_up(*world);
-			return world;
-		}};
-}
-
 } // namespace
 
 std::vector<Scenario> model::scenarios()
 {
 	using W = CoreWorld;
+	const auto scenario = &model::scenario<W>;
 
 	return {
 		scenario("two opens of a group",

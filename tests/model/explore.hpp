@@ -70,6 +70,17 @@ struct Scenario {
 	std::function<std::unique_ptr<World>()> make;
 };
 
+// One whose world is a W, which set_up prepares.
+template <class W> Scenario scenario(const char *name, void (*set_up)(W &))
+{
+	return {name, [set_up]() -> std::unique_ptr<World> {
+			auto world = std::make_unique<W>();
+
+			set_up(*world);
+			return world;
+		}};
+}
+
 // The scenarios of this program.
 std::vector<Scenario> scenarios();
 

@@ -126,16 +126,6 @@ public:
 	mdev_pins *pins = nullptr;
 };
 
-template <class W> Scenario scenario(const char *name, void (*set_up)(W &))
-{
-	return {name, [set_up]() -> std::unique_ptr<World> {
-			auto world = std::make_unique<W>();
-
-			set_up(*world);
-			return world;
-		}};
-}
-
 } // namespace
 
 std::vector<Scenario> model::scenarios()

@@ -272,21 +272,12 @@ protected:
 	}
 };
 
-Scenario scenario(const char *name, std::function<void(Type1World &)> set_up)
-{
-	return {name, [set_up] {
-			auto world = std::make_unique<Type1World>();
-
-			set_up(*world);
-			return world;
-		}};
-}
-
 } // namespace
 
 std::vector<Scenario> model::scenarios()
 {
 	using W = Type1World;
+	const auto scenario = &model::scenario<W>;
 
 	return {
 		scenario("map | map of overlapping ranges",
