@@ -50,6 +50,7 @@ class IsolationDemo {
   bool read_only();
   bool recovered();
   static void let_fault_be_logged();
+  static void let_kernel_log_more();
   bool report(const char* name, const vfio::DmaMapping& mapping, const GuardedMemory& memory,
               const Outcome& outcome);
 
