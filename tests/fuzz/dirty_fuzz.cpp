@@ -6,6 +6,7 @@
 #include <deque>
 
 #include "dma/dirty_report.hpp"
+#include "dma_steps.hpp"
 #include "fuzz.hpp"
 #include "host_test.hpp"
 #include "mock/memory.hpp"
@@ -19,45 +20,11 @@ class DirtyFuzz : public fuzz::Input<HostTest> {
 
 	void bitmap_step()
 	{
-		DirtyBitmap bitmap;
-		const u64 nbits = 1 + below(1024);
-		std::vector<bool> model(nbits);
+		DirtyBitmapSteps steps(bytes, 1 + below(1024));
 
-		if (bytes.byte() == 0) {
-			mock::plan.fail(mock::Fail::kVAlloc);
-			ASSERT_EQ(bitmap.reserve(nbits).error(), Error(ENOMEM));
-		}
-		bitmap.set(0, nbits);
-		ASSERT_TRUE(bitmap.reserve(nbits).ok());
-		for (u64 steps = 1 + below(32); steps > 0; steps--) {
-			const u64 first = below(nbits + 2), n = below(nbits + 2);
-			const u64 from = below(nbits), count = 1 + below(nbits - from);
-			const u64 shift = below(130);
-
-			switch (below(8)) {
-			case 0:
-				bitmap.clear(first, n);
-				for (u64 i = first; i < min(first + n, nbits); i++)
-					model[i] = false;
-				break;
-			case 1:
-				bitmap.set(first, kU64Max - below(4));
-				for (u64 i = first; i < nbits; i++)
-					model[i] = true;
-				break;
-			default:
-				bitmap.set(first, n);
-				for (u64 i = first; i < min(first + n, nbits); i++)
-					model[i] = true;
-			}
-			std::vector<u64> words(DirtyBitmap::words_for(shift + count) + 1);
-			std::vector<u64> expected = words;
-			for (u64 i = 0; i < count; i++)
-				expected[(shift + i) / 64] |= u64{model[from + i]}
-							      << (shift + i) % 64;
-			bitmap.collect(from, count, words.data(), shift);
-			ASSERT_EQ(words, expected);
-		}
+		steps.reserve();
+		for (u64 n = 1 + below(32); n > 0; n--)
+			steps.step();
 	}
 
 	// Bits in front of a range in its word stay, those behind it become clear.

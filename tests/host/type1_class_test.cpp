@@ -7,6 +7,7 @@
 #include "dma/iova_space.hpp"
 #include "dma/pin_runs.hpp"
 #include "dma/pinner.hpp"
+#include "dma_steps.hpp"
 #include "type1_container.hpp"
 
 using namespace vfio;
@@ -151,32 +152,14 @@ std::vector<bool> bits_of(const DirtyBitmap &bitmap, u64 first, u64 nbits, u64 s
 
 TEST_F(Type1Class, DirtyBitmapAgainstAModel)
 {
-	std::mt19937_64 rng = random("DirtyBitmapAgainstAModel");
+	RandomChoices choices(random("DirtyBitmapAgainstAModel"));
 
 	for (const u64 nbits : {u64{1}, u64{63}, u64{64}, u64{65}, u64{1000}}) {
-		DirtyBitmap bitmap;
-		std::vector<bool> model(nbits);
+		DirtyBitmapSteps steps(choices, nbits);
 
-		ASSERT_TRUE(bitmap.reserve(nbits).ok());
-		for (int step = 0; step < 2000; step++) {
-			const u64 first = rng() % nbits;
-			const u64 n = rng() % (nbits + 2);
-			const bool value = rng() % 3;
-
-			if (value)
-				bitmap.set(first, n);
-			else
-				bitmap.clear(first, n);
-			for (u64 i = first; i < std::min(first + n, nbits); i++)
-				model[i] = value;
-
-			const u64 from = rng() % nbits;
-			const u64 count = 1 + rng() % (nbits - from);
-			const std::vector<bool> expected(model.begin() + from,
-							 model.begin() + from + count);
-			ASSERT_EQ(bits_of(bitmap, from, count, rng() % 130), expected)
-				<< "step " << step;
-		}
+		steps.reserve();
+		for (int step = 0; step < 2000 && !HasFailure(); step++)
+			steps.step();
 	}
 }
 
@@ -202,92 +185,14 @@ TEST_F(Type1Class, DirtyBitmapLimits)
 	EXPECT_EQ(mock::live_blocks(), 0);
 }
 
-// A space of few addresses as a set; empty stands for an unbounded one.
-class SpaceModel {
-public:
-	static constexpr u64 kEnd = 64;
-
-	bool unbounded = true;
-	std::set<u64> valid;
-
-	void restrict_to(u64 first, u64 last)
-	{
-		std::set<u64> kept;
-
-		for (u64 at = first; at <= last; at++)
-			if (unbounded || valid.contains(at))
-				kept.insert(at);
-		valid = kept;
-		unbounded = false;
-	}
-
-	bool contains(u64 first, u64 last) const
-	{
-		for (u64 at = first; at <= last; at++)
-			if (!unbounded && !valid.contains(at))
-				return false;
-		return true;
-	}
-};
-
 TEST_F(Type1Class, IovaSpaceAgainstBruteForce)
 {
-	std::mt19937_64 rng = random("IovaSpaceAgainstBruteForce");
-	const auto some = [&] {
-		const u64 a = rng() % SpaceModel::kEnd, b = rng() % SpaceModel::kEnd;
-		return IovaRange{{std::min(a, b)}, {std::max(a, b)}};
-	};
+	RandomChoices choices(random("IovaSpaceAgainstBruteForce"));
 
-	for (int round = 0; round < 3000; round++) {
-		IovaSpace space;
-		SpaceModel model;
-		const IovaRange aperture = some();
+	for (int round = 0; round < 5000 && !HasFailure(); round++) {
+		IovaSpaceSteps steps(choices, choices.flag());
 
-		EXPECT_TRUE(space.unbounded());
-		ASSERT_TRUE(space.restrict_to(aperture).ok());
-		model.restrict_to(aperture.first.value, aperture.last.value);
-		for (int step = 0; step < 6; step++) {
-			IovaRange range = some();
-
-			if (rng() % 4 == 0 && space.span().overlaps(range)) {
-				SpaceModel next = model;
-				next.restrict_to(range.first.value, range.last.value);
-				// Attaching a group rejects what leaves nothing.
-				if (next.valid.empty())
-					break;
-				ASSERT_TRUE(space.restrict_to(range).ok());
-				model = next;
-			} else {
-				range.last = min(range.last, range.first + rng() % 6);
-				for (u64 at = range.first.value; at <= range.last.value; at++)
-					model.valid.erase(at);
-				const Result<void> result = space.exclude(range);
-				ASSERT_EQ(result.ok(), !model.valid.empty());
-				if (!result.ok())
-					break;
-			}
-
-			u64 before = kU64Max;
-			std::set<u64> listed;
-			space.each([&](IovaRange window) {
-				EXPECT_TRUE(before == kU64Max || window.first.value > before + 1)
-					<< "windows touch";
-				before = window.last.value;
-				for (u64 at = window.first.value; at <= window.last.value; at++)
-					listed.insert(at);
-			});
-			ASSERT_EQ(listed, model.valid);
-			ASSERT_EQ(space.span(),
-				  (IovaRange{{*model.valid.begin()}, {*model.valid.rbegin()}}));
-			for (int probe = 0; probe < 10; probe++) {
-				const IovaRange asked = some();
-				ASSERT_EQ(space.valid(asked),
-					  model.contains(asked.first.value, asked.last.value));
-			}
-		}
-		IovaSpace copy;
-		ASSERT_TRUE(copy.copy(space).ok());
-		ASSERT_EQ(copy.count(), space.count());
+		while (steps.step()) {}
 	}
 }
 
