@@ -43,15 +43,15 @@ class Case(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
 
-    def begin(self, layers, *arguments, jobs=2):
+    def begin(self, layers, *arguments, cores=2):
         words = [sys.executable, "-B", "-c", DRIVER, CHECK, self.folder, json.dumps(layers)]
-        return subprocess.Popen([*words, "--jobs", str(jobs), *arguments], stdout=subprocess.PIPE,
+        return subprocess.Popen([*words, "--cores", str(cores), *arguments], stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True,
                                 env={**os.environ, "FOLDER": self.folder})
 
-    def run_check(self, layers, *arguments, jobs=2):
+    def run_check(self, layers, *arguments, cores=2):
         """Returns (exit status, output)."""
-        process = self.begin(layers, *arguments, jobs=jobs)
+        process = self.begin(layers, *arguments, cores=cores)
         out = process.communicate(timeout=60)[0]
         return process.returncode, out
 
@@ -76,8 +76,14 @@ class Concurrency(Case):
 
     def test_no_more_run_than_asked_for(self):
         alone = '[ ! -e "$FOLDER/busy" ] && touch "$FOLDER/busy" && sleep 0.3 && rm "$FOLDER/busy" && echo "ok 1 - a"'
-        status, out = self.run_check([layer(name, alone) for name in "abc"], jobs=1)
+        status, out = self.run_check([layer(name, alone) for name in "abc"], cores=1)
         self.assertEqual((status, self.last_line(out)), (0, "3 passed, 0 failed, 0 skipped"))
+
+    def test_two_layers_that_wait_share_a_processor(self):
+        layers = [layer("a", MEET.format("a", "b"), cores=0.5), layer("b", MEET.format("b", "a"), cores=0.5),
+                  layer("c", '[ -e "$FOLDER/a" ] && [ -e "$FOLDER/b" ] && echo "ok 1 - c came after both"')]
+        status, out = self.run_check(layers, cores=1)
+        self.assertEqual((status, self.last_line(out)), (0, "3 passed, 0 failed, 0 skipped"), out)
 
     def test_a_layer_that_wants_two_processors_has_them(self):
         alone = 'touch "$FOLDER/{0}"; sleep 0.5; rm "$FOLDER/{0}"; echo "ok 1 - {0}"'
@@ -87,11 +93,11 @@ class Concurrency(Case):
         status, out = self.run_check(layers)
         self.assertEqual((status, self.last_line(out)), (0, "3 passed, 0 failed, 0 skipped"), out)
         self.assertIn("nobody else, 2", out)
-        self.assertEqual(self.run_check(layers, jobs=1)[0], 0)
+        self.assertEqual(self.run_check(layers, cores=1)[0], 0)
 
     def test_layers_of_one_word_do_not_meet(self):
         alone = '[ ! -e "$FOLDER/busy" ] && touch "$FOLDER/busy" && sleep 0.3 && rm "$FOLDER/busy" && echo "ok 1 - a"'
-        status, out = self.run_check([layer(name, alone, apart="x") for name in "abc"], jobs=3)
+        status, out = self.run_check([layer(name, alone, apart="x") for name in "abc"], cores=3)
         self.assertEqual((status, self.last_line(out)), (0, "3 passed, 0 failed, 0 skipped"))
 
     def test_one_waits_for_what_it_needs_and_others_pass_it(self):
@@ -103,15 +109,15 @@ class Concurrency(Case):
 
     def test_processors_are_shared(self):
         say = 'echo "ok 1 - {0} has $(nproc)"'
-        out = self.run_check([layer(name, say.format(name)) for name in "ab"], jobs=8)[1]
+        out = self.run_check([layer(name, say.format(name)) for name in "ab"], cores=8)[1]
         self.assertIn("a has 4", out)
-        self.assertIn("a has 8", self.run_check([layer("a", say.format("a"))], jobs=8)[1])
+        self.assertIn("a has 8", self.run_check([layer("a", say.format("a"))], cores=8)[1])
 
 
 class Output(Case):
     def test_each_layers_is_in_one_piece(self):
         slow = 'for i in 1 2 3; do echo "{0} $i"; sleep 0.2; done; echo "ok 1 - {0}"'
-        out = self.run_check([layer(name, slow.format(name)) for name in "abc"], jobs=3)[1]
+        out = self.run_check([layer(name, slow.format(name)) for name in "abc"], cores=3)[1]
         lines = [line for line in out.splitlines() if re.match(r"==== .: |[abc] \d$", line)]
         self.assertEqual(lines, [line for name in "abc" for line in
                                  (f"==== {name}: about {name}", *(f"{name} {i}" for i in (1, 2, 3)))])
