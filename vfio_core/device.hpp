@@ -37,7 +37,7 @@ namespace vfio {
 void close_device(Device *device);
 using DeviceOpen = Owned<Device *, close_device>;
 
-class Device : public vfio_core_device, public ListNode<InGroup>, public ListNode<InSet> {
+class Device : public vfio_core_device, public ListNode<InGroup> {
 public:
 	// Makes the Device of a zeroed vfio_device and lets the driver fill in its
 	// part. Errors: ENOMEM, ENOSPC, errors of the driver.
@@ -157,10 +157,11 @@ private:
 	// The reference to the virtual machine that each takes away goes to the
 	// caller, who drops it after the set's lock. first_open() does so if it
 	// fails.
-	Result<void> first_open(KvmRef &to_drop) __must_hold(set_->lock());
-	KvmRef last_close() __must_hold(set_->lock());
-	KvmRef end_open() __must_hold(set_->lock());
-	void set_open_count(u32 count) __must_hold(set_->lock());
+	Result<void> first_open(KvmRef &to_drop) __must_hold(set_);
+	KvmRef last_close() __must_hold(set_);
+	KvmRef end_open() __must_hold(set_);
+	// A file was opened (1) or closed (-1).
+	void count_open(s32 change) __must_hold(set_);
 	// Warns if the device is not open.
 	bool check_open() const;
 
@@ -173,14 +174,14 @@ private:
 
 	vfio_device *const handle_;
 	u32 has_ = 0;
-	u32 open_count_ __guarded_by(set_->lock()) = 0;
+	u32 open_count_ __guarded_by(set_) = 0;
 	// Borrowed from the group's container while the device is open.
 	ContainerIommu *iommu_ = nullptr;
 	// Where the device pins. Its ops are nullptr if the device is closed, its
 	// driver has no dma_unmap, or the IOMMU driver cannot pin.
 	shim_pin_target pin_target_ = {};
 	// The virtual machine that the driver sees while the device is open.
-	KvmRef kvm_ __guarded_by(set_->lock());
+	KvmRef kvm_ __guarded_by(set_);
 
 	DeviceSet *set_ = nullptr;
 	GroupMembership membership_;

@@ -13,12 +13,12 @@ Result<DeviceOpen> Device::open()
 	// Dropped after the guard, because dropping the last reference destroys the
 	// virtual machine, which takes locks.
 	KvmRef to_drop;
-	DeviceSetGuard guard(set_->lock());
+	DeviceSetGuard guard(*set_);
 
 	if (open_count_ == 0)
 		TRY(first_open(to_drop));
 	else
-		set_open_count(open_count_ + 1);
+		count_open(1);
 	return DeviceOpen(this);
 }
 
@@ -26,14 +26,14 @@ void Device::close()
 {
 	// Dropped after the guard, as in open().
 	KvmRef to_drop;
-	DeviceSetGuard guard(set_->lock());
+	DeviceSetGuard guard(*set_);
 
 	if (!check_open())
 		return;
 	if (open_count_ == 1)
 		to_drop = last_close();
 	else
-		set_open_count(open_count_ - 1);
+		count_open(-1);
 }
 
 void close_device(Device *device)
@@ -57,7 +57,7 @@ Result<void> Device::first_open(KvmRef &to_drop)
 	// IOMMU driver knows it, before that is called. The driver's dma_unmap may
 	// therefore be called before its open_device. The virtual machine stays
 	// until the driver's close_device has returned.
-	set_open_count(1);
+	count_open(1);
 	kvm_ = group.share_kvm();
 	shim_device_set_kvm(handle_, kvm_.get());
 	iommu_->device_opened(handle_);
@@ -87,16 +87,19 @@ KvmRef Device::end_open()
 {
 	iommu_->device_closed(handle_);
 	shim_device_set_kvm(handle_, nullptr);
-	set_open_count(0);
+	count_open(-1);
 	iommu_ = nullptr;
 	pin_target_ = {};
 	return move(kvm_);
 }
 
-void Device::set_open_count(u32 count)
+void Device::count_open(s32 change)
 {
+	const u32 count = open_count_ + change;
+
 	__atomic_store_n(&open_count_, count, __ATOMIC_RELAXED);
 	shim_device_set_open_count(handle_, count);
+	set_->count_open(change);
 }
 
 bool Device::check_open() const

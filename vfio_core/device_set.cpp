@@ -12,36 +12,16 @@ Result<UniquePtr<DeviceSet>> DeviceSet::create(SetId id)
 {
 	UniquePtr<DeviceSet> set = TRY(make<DeviceSet>(id));
 
-	TRY(set->lock_.create(id, *set));
+	if (!set->kernel_set())
+		return Error(ENOMEM);
 	return set;
-}
-
-void DeviceSet::add(Device &device)
-{
-	devices_.push_back(device);
-	shim_device_set_add(lock_.get(), device.handle());
-}
-
-void DeviceSet::remove(Device &device)
-{
-	devices_.remove(device);
-	shim_device_set_remove(lock_.get(), device.handle());
-}
-
-u32 DeviceSet::open_count() const
-{
-	u32 count = 0;
-
-	for (const Device &device : devices_)
-		count += device.open_count();
-	return count;
 }
 
 CORE_ENTRY u32 vfio_core_device_set_open_count(vfio_core_device_set *handle)
 {
 	DeviceSet &set = DeviceSet::of(handle);
 
-	set.lock().assert_locked();
+	set.assert_locked();
 	return set.open_count();
 }
 
@@ -61,18 +41,18 @@ Result<DeviceSet *> DeviceSetRegistry::get_or_create(SetId id)
 Result<DeviceSet *> DeviceSetRegistry::join(Device &device, SetId id)
 {
 	DeviceSet *set = TRY(get_or_create(id));
-	DeviceSetGuard guard(set->lock());
+	const DeviceSetGuard guard(*set);
 
-	set->add(device);
+	shim_device_set_add(set->kernel_set(), device.handle());
 	return set;
 }
 
 void DeviceSetRegistry::leave(Device &device, DeviceSet &set)
 {
 	{
-		DeviceSetGuard guard(set.lock());
+		const DeviceSetGuard guard(set);
 
-		set.remove(device);
+		shim_device_set_remove(set.kernel_set(), device.handle());
 	}
 
 	UniquePtr<DeviceSet> leaving;

@@ -5,8 +5,7 @@
 // their choice; a device whose driver names none has a set of its own.
 //
 // A set lives as long as it has devices. It owns the kernel's struct
-// vfio_device_set, whose list of devices drivers walk; the core has a list of its
-// own.
+// vfio_device_set, whose list of devices drivers walk.
 //
 // Locks: a set's lock is the one in that struct, and drivers take it as well. It is
 // held around a device's open and close, outside the group's lock. The lock of
@@ -14,7 +13,6 @@
 #pragma once
 
 #include "vfio_core/shim/device_set.h"
-#include "vocab/list.hpp"
 #include "vocab/lock.hpp"
 #include "vocab/memory.hpp"
 #include "vocab/range_tree.hpp"
@@ -26,65 +24,14 @@ namespace vfio {
 
 class Device;
 
-struct InSet;
-
 using SetId = Address<struct SetIdTag>;
 
-// The kernel's struct of a set, and its lock.
-class __lockable KernelDeviceSet : Immovable {
-public:
-	~KernelDeviceSet()
-	{
-		if (set_)
-			shim_device_set_destroy(set_);
-	}
-
-	// Errors: ENOMEM.
-	Result<void> create(SetId id, vfio_core_device_set &owner)
-	{
-		set_ = shim_device_set_create(id.value, &owner);
-		if (!set_)
-			return Error(ENOMEM);
-		return {};
-	}
-
-	vfio_device_set *get() const
-	{
-		return set_;
-	}
-
-	// For exported functions whose callers must hold it.
-	void assert_locked() const __asserts_lock(this)
-	{
-		shim_device_set_assert_locked(set_);
-	}
-
-private:
-	vfio_device_set *set_ = nullptr;
-};
-
-class __scoped_guard DeviceSetGuard : Immovable {
-public:
-	explicit DeviceSetGuard(KernelDeviceSet &set) __acquires_lock(set) : set_(set)
-	{
-		shim_device_set_lock(set_.get());
-	}
-
-	~DeviceSetGuard() __releases_lock()
-	{
-		shim_device_set_unlock(set_.get());
-	}
-
-private:
-	KernelDeviceSet &set_;
-};
-
-class DeviceSet : public vfio_core_device_set, public RangeNode<DeviceSet> {
+class __lockable DeviceSet : public vfio_core_device_set, public RangeNode<DeviceSet> {
 public:
 	// Errors: ENOMEM.
 	static Result<UniquePtr<DeviceSet>> create(SetId id);
 
-	explicit DeviceSet(SetId id) : id_(id)
+	explicit DeviceSet(SetId id) : id_(id), kernel_set_(shim_device_set_create(id.value, this))
 	{
 	}
 
@@ -98,25 +45,53 @@ public:
 		return {id_, id_};
 	}
 
-	KernelDeviceSet &lock() __returns_lock(lock_)
+	vfio_device_set *kernel_set() const
 	{
-		return lock_;
+		return kernel_set_.get();
 	}
 
-	void add(Device &device) __must_hold(lock_);
-	void remove(Device &device) __must_hold(lock_);
+	// For exported functions whose callers must hold the lock.
+	void assert_locked() const __asserts_lock(this)
+	{
+		shim_device_set_assert_locked(kernel_set());
+	}
 
 	// How many files of its devices are open.
-	u32 open_count() const __must_hold(lock_);
+	u32 open_count() const __must_hold(this)
+	{
+		return open_count_;
+	}
+
+	// A file of one of its devices was opened (1) or closed (-1).
+	void count_open(s32 change) __must_hold(this)
+	{
+		open_count_ += change;
+	}
 
 private:
 	friend class DeviceSetRegistry;
 
 	const SetId id_;
-	// Guarded by the registry's lock.
+	const Owned<vfio_device_set *, shim_device_set_destroy> kernel_set_;
+	u32 open_count_ __guarded_by(this) = 0;
+	// How many devices it has. Guarded by the registry's lock.
 	u32 members_ = 0;
-	KernelDeviceSet lock_;
-	List<Device, InSet> devices_ __guarded_by(lock_);
+};
+
+class __scoped_guard DeviceSetGuard : Immovable {
+public:
+	explicit DeviceSetGuard(DeviceSet &set) __acquires_lock(set) : set_(set)
+	{
+		shim_device_set_lock(set_.kernel_set());
+	}
+
+	~DeviceSetGuard() __releases_lock()
+	{
+		shim_device_set_unlock(set_.kernel_set());
+	}
+
+private:
+	DeviceSet &set_;
 };
 
 class DeviceSetRegistry : Immovable {

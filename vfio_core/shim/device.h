@@ -3,6 +3,8 @@
  * struct vfio_device, which the kernel declares and a driver allocates: its
  * life, its fields, and the bus's device and driver behind it. The core sees it
  * as a handle, and keeps its own struct vfio_core_device in the driver data.
+ *
+ * These functions may sleep, except where they say otherwise.
  */
 #ifndef SHIM_DEVICE_H
 #define SHIM_DEVICE_H
@@ -29,7 +31,6 @@ size_t shim_device_min_size(void);
  * shim_device_alloc() - allocate a zeroed device and what its driver adds
  * @size: bytes, at least shim_device_min_size()
  *
- * Context: may sleep.
  * Return: the device, or NULL.
  */
 struct vfio_device *shim_device_alloc(size_t size);
@@ -37,15 +38,12 @@ struct vfio_device *shim_device_alloc(size_t size);
 /**
  * shim_device_free() - free what shim_device_alloc() returned
  * @device: the device
- *
- * Context: may sleep.
  */
 void shim_device_free(struct vfio_device *device);
 
 /**
  * shim_device_index_alloc() - take a free number for a device
  *
- * Context: may sleep.
  * Return: the number, -ENOMEM, or -ENOSPC if all are taken.
  */
 int shim_device_index_alloc(void);
@@ -72,7 +70,7 @@ void shim_device_setup(struct vfio_device *device, struct device *dev,
  * shim_device_initialize() - begin the kernel's count of references
  * @device: the device
  *
- * When the last goes, vfio_core_device_release() is called.
+ * vfio_core_device_release() is called when the last reference goes.
  */
 void shim_device_initialize(struct vfio_device *device);
 
@@ -80,7 +78,6 @@ void shim_device_initialize(struct vfio_device *device);
  * shim_device_add() - show the device in sysfs as vfioINDEX
  * @device: the device
  *
- * Context: may sleep.
  * Return: 0 or a negative errno.
  */
 int shim_device_add(struct vfio_device *device);
@@ -88,13 +85,11 @@ int shim_device_add(struct vfio_device *device);
 /**
  * shim_device_del() - undo shim_device_add()
  * @device: the device
- *
- * Context: may sleep.
  */
 void shim_device_del(struct vfio_device *device);
 
 /**
- * shim_device_complete() - let shim_device_wait() return, once
+ * shim_device_complete() - let one shim_device_wait() return
  * @device: the device; may be gone when this returns
  *
  * Context: any.
@@ -105,7 +100,7 @@ void shim_device_complete(struct vfio_device *device);
  * shim_device_try_wait() - whether shim_device_complete() was called
  * @device: the device
  *
- * Return: true takes the completion: a further wait would not return.
+ * Return: whether it was. If so, the completion is used up.
  */
 bool shim_device_try_wait(struct vfio_device *device);
 
@@ -115,7 +110,6 @@ bool shim_device_try_wait(struct vfio_device *device);
  * @seconds: how long at most
  * @interruptible: whether a signal ends the wait
  *
- * Context: may sleep.
  * Return: 1 if it was called, 0 on time-out, -EINTR on a signal.
  */
 int shim_device_wait(struct vfio_device *device, unsigned int seconds,
@@ -124,7 +118,7 @@ int shim_device_wait(struct vfio_device *device, unsigned int seconds,
 /* Fields that drivers and the kernel read. */
 
 /**
- * shim_device_dev() - the bus's device behind it
+ * shim_device_dev() - the bus's device behind a device
  * @device: the device
  */
 struct device *shim_device_dev(const struct vfio_device *device);
@@ -136,29 +130,29 @@ struct device *shim_device_dev(const struct vfio_device *device);
 const char *shim_device_name(const struct vfio_device *device);
 
 /**
- * shim_device_set_group() - write its group
+ * shim_device_set_group() - write the device's group
  * @device: the device
- * @group: the group, or NULL when it has none
+ * @group: the group, or NULL
  */
 void shim_device_set_group(struct vfio_device *device,
 			   struct vfio_group *group);
 
 /**
- * shim_device_set_kvm() - write the virtual machine that it serves
+ * shim_device_set_kvm() - write the virtual machine that the device serves
  * @device: the device
  * @kvm: the machine, or NULL
  */
 void shim_device_set_kvm(struct vfio_device *device, struct kvm *kvm);
 
 /**
- * shim_device_set_open_count() - write how many files have it open
+ * shim_device_set_open_count() - write how many files the device has
  * @device: the device
  * @count: how many
  */
 void shim_device_set_open_count(struct vfio_device *device, u32 count);
 
 /**
- * shim_device_migration_flags() - what migration its driver can do
+ * shim_device_migration_flags() - what kinds of migration the driver can do
  * @device: the device
  *
  * Return: VFIO_MIGRATION_* or-ed.
@@ -185,7 +179,6 @@ void shim_device_module_put(struct vfio_device *device);
  * shim_device_pm_get() - wake the bus's device and keep it awake
  * @device: the device
  *
- * Context: may sleep.
  * Return: 0 or a negative errno.
  */
 int shim_device_pm_get(struct vfio_device *device);
@@ -197,7 +190,7 @@ int shim_device_pm_get(struct vfio_device *device);
 void shim_device_pm_put(struct vfio_device *device);
 
 /**
- * shim_device_warn() - a line about the device, at warning level
+ * shim_device_warn() - log a line about the device, at warning level
  * @device: the device
  * @format: printf-like format, without the newline
  */
@@ -205,7 +198,7 @@ __attribute__((format(printf, 2, 3))) void
 shim_device_warn(const struct vfio_device *device, const char *format, ...);
 
 /**
- * shim_device_info() - a line about the device, at info level, rate limited
+ * shim_device_info() - log a line about the device, at info level, rate limited
  * @device: the device
  * @format: printf-like format, without the newline
  */

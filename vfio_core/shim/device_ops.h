@@ -2,8 +2,7 @@
 /*
  * The operations of the driver of a struct vfio_device. An operation may be
  * called only if its bit is in shim_device_ops(). Each function here calls the
- * operation of its name, and returns what
- * that returns.
+ * operation of its name and returns its result; it may sleep.
  */
 #ifndef SHIM_DEVICE_OPS_H
 #define SHIM_DEVICE_OPS_H
@@ -15,7 +14,7 @@ struct iova_bitmap;
 struct vfio_device;
 struct vm_area_struct;
 
-/* What a device's driver has. */
+/* The operations that a device's driver has. */
 enum {
 	SHIM_DEVICE_INIT = 1 << 0,
 	SHIM_DEVICE_OPEN = 1 << 1,
@@ -29,9 +28,9 @@ enum {
 	SHIM_DEVICE_FEATURE = 1 << 9,
 	SHIM_DEVICE_MIGRATION = 1 << 10,
 	SHIM_DEVICE_LOGGING = 1 << 11,
-	/* Its bus driver does power management. */
+	/* The driver on the bus does power management. */
 	SHIM_DEVICE_PM = 1 << 12,
-	/* Its driver is told of unmaps, and so may pin. */
+	/* dma_unmap: only a driver that is told of unmaps may pin. */
 	SHIM_DEVICE_DMA_UNMAP = 1 << 13,
 };
 
@@ -48,7 +47,7 @@ struct shim_log_range {
 SHIM_BEGIN
 
 /**
- * shim_device_ops() - what the driver has
+ * shim_device_ops() - which operations the driver has
  * @device: the device
  *
  * Return: SHIM_DEVICE_* or-ed. Constant from registration on.
@@ -68,13 +67,13 @@ int shim_device_driver_init(struct vfio_device *device);
 void shim_device_driver_release(struct vfio_device *device);
 
 /**
- * shim_device_open() - before its first file
+ * shim_device_open() - tell the driver before the first file is made
  * @device: the device
  */
 int shim_device_open(struct vfio_device *device);
 
 /**
- * shim_device_close() - after its last file
+ * shim_device_close() - tell the driver after the last file is closed
  * @device: the device
  */
 void shim_device_close(struct vfio_device *device);
@@ -84,7 +83,7 @@ void shim_device_close(struct vfio_device *device);
  * @device: the device
  * @to: user address
  * @size: bytes
- * @position: offset in the file, moved on
+ * @position: offset in the file; the driver moves it on
  */
 long shim_device_read(struct vfio_device *device, u64 to, size_t size,
 		      s64 *position);
@@ -94,7 +93,7 @@ long shim_device_read(struct vfio_device *device, u64 to, size_t size,
  * @device: the device
  * @from: user address
  * @size: bytes
- * @position: offset in the file, moved on
+ * @position: offset in the file; the driver moves it on
  */
 long shim_device_write(struct vfio_device *device, u64 from, size_t size,
 		       s64 *position);
@@ -115,14 +114,14 @@ long shim_device_ioctl(struct vfio_device *device, u32 cmd, u64 arg);
 int shim_device_mmap(struct vfio_device *device, struct vm_area_struct *vma);
 
 /**
- * shim_device_request() - ask the user, through the driver, to let go of it
+ * shim_device_request() - have the driver ask the user to close the device
  * @device: the device
- * @count: how often it was asked before
+ * @count: how often the driver was asked before
  */
 void shim_device_request(struct vfio_device *device, u32 count);
 
 /**
- * shim_device_match() - whether the driver knows it by a name
+ * shim_device_match() - whether the driver knows the device by a name
  * @device: the device
  * @name: the name; the driver may write to it
  *
@@ -135,7 +134,7 @@ int shim_device_match(struct vfio_device *device, char *name);
  * @device: the device
  * @flags: of struct vfio_device_feature
  * @data: user address of its data
- * @size: bytes of that
+ * @size: bytes of the data
  */
 int shim_device_feature(struct vfio_device *device, u32 flags, u64 data,
 			size_t size);
@@ -151,7 +150,7 @@ int shim_device_migration_get(struct vfio_device *device, u32 *state);
  * shim_device_migration_set() - ask for a change of the migration state
  * @device: the device
  * @state: an enum vfio_device_mig_state, unchecked
- * @file: where to put the file of the data that flows now, or NULL
+ * @file: where to put the file that carries the state's data, or NULL
  *
  * Return: 0 or a negative errno.
  */
@@ -161,11 +160,11 @@ int shim_device_migration_set(struct vfio_device *device, u32 state,
 /**
  * shim_device_log_start() - log DMA
  * @device: the device
- * @ranges: where; they do not overlap
+ * @ranges: the IOVAs; they do not overlap
  * @nranges: how many
- * @page_size: bytes a bit; the driver may change it
+ * @page_size: how many bytes one bit stands for; the driver may change it
  *
- * Return: 0 or a negative errno, -ENOMEM also of its own.
+ * Return: 0, the driver's error, or -ENOMEM.
  */
 int shim_device_log_start(struct vfio_device *device,
 			  const struct shim_log_range *ranges, u32 nranges,
@@ -178,7 +177,7 @@ int shim_device_log_start(struct vfio_device *device,
 int shim_device_log_stop(struct vfio_device *device);
 
 /**
- * shim_device_log_read() - report the DMA since last time, and forget it
+ * shim_device_log_read() - report the DMA since the last report
  * @device: the device
  * @iova: first address
  * @size: bytes

@@ -2,6 +2,8 @@
 /*
  * struct vfio_device_set, which the kernel declares: drivers take its lock and
  * walk its list. The core's object for a set owns one.
+ *
+ * These functions may sleep, except where they say otherwise.
  */
 #ifndef SHIM_DEVICE_SET_H
 #define SHIM_DEVICE_SET_H
@@ -19,7 +21,6 @@ SHIM_BEGIN
  * @id: what the driver that asked for it calls it
  * @owner: the core's object for it
  *
- * Context: may sleep.
  * Return: the set, or NULL.
  */
 struct vfio_device_set *
@@ -40,8 +41,6 @@ struct vfio_core_device_set *shim_device_set_owner(struct vfio_device_set *set);
 /**
  * shim_device_set_lock() - take the set's lock
  * @set: the set
- *
- * Context: may sleep.
  */
 void shim_device_set_lock(struct vfio_device_set *set);
 

@@ -27,8 +27,9 @@ struct file *shim_file_of_fd(int fd);
 void shim_file_get(struct file *file);
 
 /**
- * shim_file_put() - let go of a reference
- * @file: the file; what closing it does happens later, without our locks
+ * shim_file_put() - drop a reference
+ * @file: the file; if this was the last reference, the file is closed later,
+ *	  when the caller holds no lock
  */
 void shim_file_put(struct file *file);
 

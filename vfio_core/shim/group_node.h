@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The file /dev/vfio/GROUP and its kernel objects. They are counted by the
- * kernel and own the core's group: open files keep it.
+ * The node of a group: the file /dev/vfio/GROUP and the kernel's objects behind it.
+ * The kernel counts references to the node, and open files hold one. The node owns
+ * the core's group.
+ *
+ * These functions may sleep, except where they say otherwise.
  */
 #ifndef SHIM_GROUP_NODE_H
 #define SHIM_GROUP_NODE_H
@@ -14,15 +17,13 @@ struct vfio_group;
 SHIM_BEGIN
 
 /**
- * shim_group_node_create() - make the node of a group; no file yet
- * @group: the core's group, the node's from success on:
- *	   vfio_core_group_destroy() is called with it when all references to
- *	   the node have gone
- * @prefix: of its name
- * @number: rest of its name
+ * shim_group_node_create() - make the node of a group, without a file
+ * @group: the core's group. After success the node owns it, and calls
+ *	   vfio_core_group_destroy() when all references to the node have gone
+ * @prefix: the first part of the file's name
+ * @number: the rest of the file's name
  * @node: where to put it
  *
- * Context: may sleep.
  * Return: 0, -ENOMEM, or -ENOSPC if there are too many.
  */
 int shim_group_node_create(struct vfio_group *group, const char *prefix,
@@ -32,18 +33,15 @@ int shim_group_node_create(struct vfio_group *group, const char *prefix,
  * shim_group_node_add() - make the file
  * @node: the node
  *
- * It can be opened before this returns.
+ * The file can be opened before this returns.
  *
- * Context: may sleep.
  * Return: 0 or a negative errno.
  */
 int shim_group_node_add(struct shim_group_node *node);
 
 /**
- * shim_group_node_del() - take the file away; those who have it open keep it
+ * shim_group_node_del() - take the file away; opened files stay open
  * @node: the node
- *
- * Context: may sleep.
  */
 void shim_group_node_del(struct shim_group_node *node);
 

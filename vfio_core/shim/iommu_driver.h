@@ -5,6 +5,8 @@
  *
  * An operation may be called only if it is one that every driver has, or its
  * bit is in shim_iommu_driver_ops().
+ *
+ * These functions may sleep, except where they say otherwise.
  */
 #ifndef SHIM_IOMMU_DRIVER_H
 #define SHIM_IOMMU_DRIVER_H
@@ -17,7 +19,7 @@ struct shim_iommu_data;
 struct vfio_device;
 struct vfio_iommu_driver_ops;
 
-/* What a driver has beyond the operations that all have. */
+/* The operations that a driver may have beside those that all have. */
 enum {
 	SHIM_IOMMU_DRIVER_PIN = 1 << 0,
 	SHIM_IOMMU_DRIVER_UNPIN = 1 << 1,
@@ -27,7 +29,7 @@ enum {
 	SHIM_IOMMU_DRIVER_CLOSED = 1 << 5,
 };
 
-/* What stands behind a group; the kernel's enum vfio_group_type. */
+/* What a group's devices do DMA through; the kernel's enum vfio_group_type. */
 enum shim_group_type {
 	SHIM_GROUP_IOMMU,
 	SHIM_GROUP_EMULATED,
@@ -47,7 +49,7 @@ struct shim_iommu_module {
 SHIM_BEGIN
 
 /**
- * shim_iommu_driver_ops() - what the driver has
+ * shim_iommu_driver_ops() - which of those operations a driver has
  * @ops: the driver
  *
  * Return: SHIM_IOMMU_DRIVER_* or-ed.
@@ -74,7 +76,6 @@ void shim_iommu_driver_put(const struct vfio_iommu_driver_ops *ops);
  * @extension: the argument of SET_IOMMU
  * @data: where to put the driver's data; may be NULL
  *
- * Context: may sleep.
  * Return: 0 or a negative errno.
  */
 int shim_iommu_driver_open(const struct vfio_iommu_driver_ops *ops,
@@ -84,8 +85,6 @@ int shim_iommu_driver_open(const struct vfio_iommu_driver_ops *ops,
  * shim_iommu_driver_release() - end what shim_iommu_driver_open() began
  * @ops: the driver
  * @data: its data
- *
- * Context: may sleep.
  */
 void shim_iommu_driver_release(const struct vfio_iommu_driver_ops *ops,
 			       struct shim_iommu_data *data);
@@ -107,10 +106,9 @@ long shim_iommu_driver_ioctl(const struct vfio_iommu_driver_ops *ops,
  * shim_iommu_driver_attach() - let a group's devices reach what is mapped
  * @ops: the driver
  * @data: its data
- * @group: the group, its DMA owned by us
- * @type: what stands behind it
+ * @group: the group; the core has claimed its DMA
+ * @type: what its devices do DMA through
  *
- * Context: may sleep.
  * Return: 0 or a negative errno.
  */
 int shim_iommu_driver_attach(const struct vfio_iommu_driver_ops *ops,
@@ -123,15 +121,13 @@ int shim_iommu_driver_attach(const struct vfio_iommu_driver_ops *ops,
  * @ops: the driver
  * @data: its data
  * @group: the group
- *
- * Context: may sleep.
  */
 void shim_iommu_driver_detach(const struct vfio_iommu_driver_ops *ops,
 			      struct shim_iommu_data *data,
 			      struct iommu_group *group);
 
 /**
- * shim_iommu_driver_register() - a device of the container was opened
+ * shim_iommu_driver_register() - tell the driver that a device was opened
  * @ops: the driver
  * @data: its data
  * @device: the device
@@ -152,7 +148,7 @@ void shim_iommu_driver_unregister(const struct vfio_iommu_driver_ops *ops,
 
 /**
  * struct shim_pin_target - where a device pins
- * @ops: the driver, or NULL: nowhere
+ * @ops: the driver, or NULL if the device cannot pin
  * @data: its data
  * @group: the device's group
  */
@@ -164,7 +160,7 @@ struct shim_pin_target {
 
 /**
  * shim_iommu_driver_pin() - pin the pages behind a range of IOVAs
- * @target: for which device; not nowhere
+ * @target: where to pin; its ops are not NULL
  * @iova: first address, page aligned
  * @npages: how many
  * @prot: IOMMU_READ and IOMMU_WRITE or-ed
@@ -177,7 +173,7 @@ int shim_iommu_driver_pin(const struct shim_pin_target *target, u64 iova,
 
 /**
  * shim_iommu_driver_unpin() - undo shim_iommu_driver_pin()
- * @target: for which device; not nowhere
+ * @target: where to pin; its ops are not NULL
  * @iova: first address
  * @npages: how many
  */
@@ -191,7 +187,7 @@ void shim_iommu_driver_unpin(const struct shim_pin_target *target, u64 iova,
  * @iova: first address
  * @buffer: the buffer
  * @size: bytes
- * @write: into the mapped memory
+ * @write: whether to copy into the mapped memory
  *
  * Return: 0 or a negative errno.
  */
@@ -200,7 +196,7 @@ int shim_iommu_driver_dma_rw(const struct vfio_iommu_driver_ops *ops,
 			     void *buffer, size_t size, bool write);
 
 /**
- * shim_iommu_driver_closed() - the container's file was closed for good
+ * shim_iommu_driver_closed() - tell the driver that the container's file was closed
  * @ops: the driver
  * @data: its data
  */

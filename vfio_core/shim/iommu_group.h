@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* IOMMU groups: the devices that an IOMMU cannot tell apart. */
+/*
+ * IOMMU groups: devices that an IOMMU cannot tell apart. These functions may sleep,
+ * except where they say otherwise.
+ */
 #ifndef SHIM_IOMMU_GROUP_H
 #define SHIM_IOMMU_GROUP_H
 
@@ -24,7 +27,6 @@ struct iommu_group *shim_iommu_group_of(struct device *dev);
  * @name: its name in sysfs
  * @group: where to put it, with a reference that the caller puts
  *
- * Context: may sleep.
  * Return: 0 or a negative errno.
  */
 int shim_iommu_group_create(const char *name, struct iommu_group **group);
@@ -34,7 +36,6 @@ int shim_iommu_group_create(const char *name, struct iommu_group **group);
  * @group: the group
  * @dev: a device without a group
  *
- * Context: may sleep.
  * Return: 0 or a negative errno.
  */
 int shim_iommu_group_add(struct iommu_group *group, struct device *dev);
@@ -42,41 +43,36 @@ int shim_iommu_group_add(struct iommu_group *group, struct device *dev);
 /**
  * shim_iommu_group_remove() - undo shim_iommu_group_add()
  * @dev: the device
- *
- * Context: may sleep.
  */
 void shim_iommu_group_remove(struct device *dev);
 
 /**
  * shim_iommu_group_get() - take another reference
- * @group: a group that the caller has a reference to
+ * @group: the group, to which the caller has a reference
  */
 void shim_iommu_group_get(struct iommu_group *group);
 
 /**
  * shim_iommu_group_put() - let go of a reference
  * @group: the group
- *
- * Context: may sleep.
  */
 void shim_iommu_group_put(struct iommu_group *group);
 
 /**
- * shim_iommu_group_id() - its number, the name of its file
+ * shim_iommu_group_id() - the number of a group, which is in the name of its file
  * @group: the group
  */
 int shim_iommu_group_id(struct iommu_group *group);
 
 /**
- * shim_iommu_group_claim_dma() - own the DMA of all its devices
+ * shim_iommu_group_claim_dma() - claim the DMA of all devices of a group
  * @group: the group
- * @owner: who
+ * @owner: the core's group, which owns the DMA from now on
  *
- * No device of it is used by a driver that does DMA for the kernel; none
- * will be as long as the claim stands. Until a domain is attached, none of
- * them reaches memory.
+ * No driver that does DMA for the kernel uses one of the devices, or will use one as
+ * long as the DMA is claimed. Until a domain is attached, the devices reach no
+ * memory.
  *
- * Context: may sleep.
  * Return: 0, -EPERM if another owns it, -EBUSY if a driver uses one.
  */
 int shim_iommu_group_claim_dma(struct iommu_group *group,
@@ -85,19 +81,17 @@ int shim_iommu_group_claim_dma(struct iommu_group *group,
 /**
  * shim_iommu_group_release_dma() - undo shim_iommu_group_claim_dma()
  * @group: the group
- *
- * Context: may sleep.
  */
 void shim_iommu_group_release_dma(struct iommu_group *group);
 
 /**
- * shim_iommu_group_dma_claimed() - whether somebody owns its DMA
+ * shim_iommu_group_dma_claimed() - whether somebody has claimed its DMA
  * @group: the group
  */
 bool shim_iommu_group_dma_claimed(struct iommu_group *group);
 
 /**
- * shim_iommu_can_snoop() - whether its IOMMU can keep DMA coherent with caches
+ * shim_iommu_can_snoop() - whether a device's IOMMU keeps DMA coherent with caches
  * @dev: a device that has a group
  */
 bool shim_iommu_can_snoop(struct device *dev);

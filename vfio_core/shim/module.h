@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Modules and the kernel as a whole. */
+/* Loading of modules, the taint of the kernel, and the parameter of vfio.ko. */
 #ifndef SHIM_MODULE_H
 #define SHIM_MODULE_H
 
@@ -11,14 +11,14 @@ SHIM_BEGIN
  * shim_module_load() - have userspace load a module
  * @name: its name
  *
- * Returns when that was done or has failed; look whether it is there.
+ * Returns when the module was loaded or could not be; the caller looks which.
  *
- * Context: may sleep long; no locks that loading a module takes.
+ * Context: may sleep long; the caller holds no lock that loading a module takes.
  */
 void shim_module_load(const char *name);
 
 /**
- * shim_taint_user() - mark the kernel: userspace was let at memory unchecked
+ * shim_taint_user() - taint the kernel, because userspace can reach all memory
  */
 void shim_taint_user(void);
 
