@@ -61,7 +61,7 @@ Device::~Device()
 		registries().device_sets.leave(*this, *set_);
 }
 
-// The driver frees the vfio_device.
+// The last of the kernel's references has gone. The driver frees the vfio_device.
 CORE_ENTRY void vfio_core_device_release(vfio_core_device *device)
 {
 	vfio_device *handle = Device::of(device).handle();

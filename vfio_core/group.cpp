@@ -24,7 +24,7 @@ Result<Group *> Group::create(IommuGroupRef iommu_group, shim_group_type type, d
 	return group.release();
 }
 
-// The node's last reference has gone.
+// The last reference to the group's node has gone.
 CORE_ENTRY void vfio_core_group_destroy(vfio_group *group)
 {
 	destroy(&Group::of(group));

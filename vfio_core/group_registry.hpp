@@ -12,10 +12,10 @@
 
 namespace vfio {
 
-// Takes a device out of its group. The last one ends the group.
+// Takes a device out of its group. The last device that leaves ends the group.
 void leave_group(Group *group);
 
-// That a device belongs to a group, which exists as long as this is held.
+// Stands for a device's place in a group. The group exists as long as this is held.
 using GroupMembership = Owned<Group *, leave_group>;
 
 class GroupRegistry : Immovable {

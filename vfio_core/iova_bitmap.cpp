@@ -124,9 +124,9 @@ void IovaBitmap::set(Iova iova, u64 size)
 		last = range_.last;
 	if (last < window_.first || iova > range_.last)
 		return;
-	// A driver may mark past the window. The later windows then mark all up to
-	// marked_last_, which leaves no gap, because a mark that begins inside the
-	// window and reaches past it covers what lies between.
+	// A mark that begins in the window may reach past it; later windows then
+	// begin with what is marked up to marked_last_. A mark that begins past the
+	// window is ignored, because the driver will be asked about it in its turn.
 	if (iova <= window_.last) {
 		if (!marked_ || last > marked_last_)
 			marked_last_ = last;

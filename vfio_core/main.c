@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * vfio.ko: the module. Sets up the core, the classes, the character devices of
- * groups, and last the container's file, from which on there are users.
+ * groups, and last the container's file, after which userspace can call.
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -16,7 +16,7 @@
 /*
  * Modules that have IOMMU drivers, and the extensions that each serves. A module
  * is loaded when userspace asks for one of them and no registered driver has it.
- * MODULE_SOFTDEP() below names the same modules.
+ * A new driver goes into MODULE_SOFTDEP() below as well.
  */
 static const struct shim_iommu_module vfio_iommu_modules[] = {
 	{ "vfio_iommu_type1", BIT(VFIO_TYPE1_IOMMU) | BIT(VFIO_TYPE1v2_IOMMU) |

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the C files of vfio.ko share: its files' operations, its classes. */
+/* What the C files of vfio.ko share: the operations of its files, and its classes. */
 #ifndef VFIO_CORE_MAIN_H
 #define VFIO_CORE_MAIN_H
 

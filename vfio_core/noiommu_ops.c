@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* No-IOMMU mode as an IOMMU driver among the others. */
+/* The operations of no-IOMMU mode's IOMMU driver. */
 #include <linux/err.h>
 #include <linux/module.h>
 
