@@ -215,3 +215,21 @@ void PinningDevice::unpin_all()
 		for (u32 i = 0; i < count; i++)
 			container_.unpin(iova, 1);
 }
+
+void Type1Groups::TearDown()
+{
+	device.reset();
+	if (group.domain)
+		c.detach(group);
+	if (emulated_attached_)
+		c.detach(emulated);
+	c.close();
+	Type1Test::TearDown();
+}
+
+void Type1Groups::attach_emulated()
+{
+	ASSERT_EQ(c.attach(emulated, true), 0);
+	emulated_attached_ = true;
+	device = std::make_unique<PinningDevice>(c, emulated);
+}

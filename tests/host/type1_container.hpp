@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <optional>
 
 #include "host_test.hpp"
@@ -173,4 +174,22 @@ public:
 private:
 	Container &container_;
 	iommu_group &group_;
+};
+
+// A container with a group behind hardware and an emulated one, whose device
+// pins. A test attaches what it wants; the end detaches what is left.
+class Type1Groups : public Type1Test {
+protected:
+	void TearDown() override;
+
+	void attach_emulated();
+
+	Container c;
+	iommu_group group{&hardware};
+	iommu_group emulated;
+	// There from attach_emulated() on.
+	std::unique_ptr<PinningDevice> device;
+
+private:
+	bool emulated_attached_ = false;
 };

@@ -12,23 +12,12 @@ namespace {
 
 using Bitmap = std::vector<u64>;
 
-class Type1DirtyRace : public Type1Test {
+class Type1DirtyRace : public Type1Groups {
 protected:
 	void SetUp() override
 	{
-		Type1Test::SetUp();
-		ASSERT_EQ(c.attach(emulated, true), 0);
-		device = std::make_unique<PinningDevice>(c, emulated);
-	}
-
-	void TearDown() override
-	{
-		device.reset();
-		if (group.domain)
-			c.detach(group);
-		c.detach(emulated);
-		c.close();
-		Type1Test::TearDown();
+		Type1Groups::SetUp();
+		attach_emulated();
 	}
 
 	// body() runs, as another thread of the process, before the nth copy to
@@ -58,11 +47,6 @@ protected:
 	{
 		ASSERT_EQ(c.unmap(page * kPage, npages * kPage), static_cast<s64>(npages * kPage));
 	}
-
-	Container c;
-	iommu_group group{&hardware};
-	iommu_group emulated;
-	std::unique_ptr<PinningDevice> device;
 };
 
 TEST_F(Type1DirtyRace, LongerMappingInTheLastOnesPlace)

@@ -11,32 +11,7 @@ namespace {
 
 using Bitmap = std::vector<u64>;
 
-class Type1Dirty : public Type1Test {
-protected:
-	void TearDown() override
-	{
-		device.reset();
-		if (group.domain)
-			c.detach(group);
-		if (emulated_attached)
-			c.detach(emulated);
-		c.close();
-		Type1Test::TearDown();
-	}
-
-	void with_emulated()
-	{
-		ASSERT_EQ(c.attach(emulated, true), 0);
-		emulated_attached = true;
-		device = std::make_unique<PinningDevice>(c, emulated);
-	}
-
-	Container c;
-	iommu_group group{&hardware};
-	iommu_group emulated;
-	bool emulated_attached = false;
-	std::unique_ptr<PinningDevice> device;
-};
+class Type1Dirty : public Type1Groups {};
 
 TEST_F(Type1Dirty, Control)
 {
@@ -117,7 +92,7 @@ TEST_F(Type1Dirty, PinnedPagesAreDirtyUntilTheReportAfterTheUnpin)
 {
 	Bitmap bitmap(1);
 
-	with_emulated();
+	attach_emulated();
 	ASSERT_EQ(c.map(0, uva(0), 16 * kPage), 0);
 	ASSERT_EQ(device->pin(2 * kPage, 1), 1);
 	ASSERT_EQ(c.start_dirty(), 0);
@@ -143,7 +118,7 @@ TEST_F(Type1Dirty, ScopeOfGroups)
 {
 	Bitmap bitmap(1);
 
-	with_emulated();
+	attach_emulated();
 	ASSERT_EQ(c.map(0, uva(0), 16 * kPage), 0);
 	ASSERT_EQ(c.start_dirty(), 0);
 	ASSERT_EQ(c.attach(group), 0);
@@ -168,7 +143,7 @@ TEST_F(Type1Dirty, MappingsInsideAWord)
 {
 	Bitmap bitmap = {~u64{0}, ~u64{0}, ~u64{0}};
 
-	with_emulated();
+	attach_emulated();
 	ASSERT_EQ(c.map(3 * kPage, uva(0), 2 * kPage), 0);
 	ASSERT_EQ(c.map(10 * kPage, uva(2), 60 * kPage), 0);
 	ASSERT_EQ(c.map(127 * kPage, uva(100), kPage), 0);
@@ -188,7 +163,7 @@ TEST_F(Type1Dirty, LastAddress)
 	constexpr u64 kAt = ~u64{0} - 64 * kPage + 1;
 	Bitmap bitmap(1);
 
-	with_emulated();
+	attach_emulated();
 	ASSERT_EQ(c.map(kAt, uva(0), 64 * kPage), 0);
 	ASSERT_EQ(c.start_dirty(), 0);
 	ASSERT_EQ(device->pin(~u64{0} - kPage + 1, 1), 1);
@@ -203,7 +178,7 @@ TEST_F(Type1Dirty, LargeBitmapInPieces)
 	constexpr u64 kMany = 4096;
 	Bitmap bitmap(kMany / 64), expected(kMany / 64);
 
-	with_emulated();
+	attach_emulated();
 	ASSERT_EQ(c.map(0, uva(0), kMany * kPage), 0);
 	ASSERT_EQ(c.start_dirty(), 0);
 	for (u64 page = 0; page < kMany; page += 37) {
@@ -234,7 +209,7 @@ TEST_F(Type1Dirty, MorePiecesThanOne)
 	Bitmap bitmap(kMany / 64 + 1, 0), expected(kMany / 64 + 1, 0);
 
 	process.mm.map(uva(0), kMany, kPfn);
-	with_emulated();
+	attach_emulated();
 	ASSERT_EQ(c.map(0, uva(0), kMany * kPage), 0);
 	ASSERT_EQ(c.start_dirty(), 0);
 	for (u64 page : pages) {
@@ -266,7 +241,7 @@ TEST_F(Type1Dirty, NeighboursAreToldTogether)
 	constexpr u64 kMany = kSize * kMappings;
 	Bitmap bitmap(kMany / 64 + 1, 0), expected(kMany / 64 + 1, 0);
 
-	with_emulated();
+	attach_emulated();
 	ASSERT_EQ(c.attach(group), 0);
 	ASSERT_EQ(c.start_dirty(), 0);
 	for (u64 i = 0; i < kMappings; i++) {

@@ -6,20 +6,12 @@
 
 namespace {
 
-class Type1Flush : public Type1Test {
+class Type1Flush : public Type1Groups {
 protected:
 	void SetUp() override
 	{
-		Type1Test::SetUp();
+		Type1Groups::SetUp();
 		ASSERT_EQ(c.attach(group), 0);
-	}
-
-	void TearDown() override
-	{
-		if (group.domain)
-			c.detach(group);
-		c.close();
-		Type1Test::TearDown();
 	}
 
 	u64 flushes() const
@@ -30,9 +22,6 @@ protected:
 	// Pages that are contiguous nowhere.
 	static constexpr u64 kScatteredUva = 0x20'0000'0000;
 	static constexpr u64 kFar = SHIM_MAX_FLUSH;
-
-	Container c;
-	iommu_group group{&hardware};
 };
 
 TEST_F(Type1Flush, OneOfAnUnmap)
@@ -146,7 +135,7 @@ TEST_F(Type1Flush, RollbackOfAnAttach)
 TEST_F(Type1Flush, RollbackOfTheFirstAttach)
 {
 	Container fresh;
-	iommu_group emulated, first(&hardware);
+	iommu_group first(&hardware);
 
 	ASSERT_EQ(fresh.attach(emulated, true), 0);
 	for (u64 i = 0; i < 8; i++)
@@ -166,8 +155,6 @@ TEST_F(Type1Flush, RollbackOfTheFirstAttach)
 // Devices that pin one by one stay, and what they did not pin goes.
 TEST_F(Type1Flush, DetachOfTheLastIommu)
 {
-	iommu_group emulated;
-
 	ASSERT_EQ(c.attach(emulated, true), 0);
 	ASSERT_EQ(c.map(0, uva(0), 4 * kPage), 0);
 	ASSERT_EQ(c.map(0x100000, uva(8), 4 * kPage), 0);
