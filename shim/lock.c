@@ -105,20 +105,11 @@ int shim_waitq_wait_unlocked(struct shim_waitq *waitq, struct shim_mutex *mutex)
 	return stop ? -EINTR : 0;
 }
 
-int shim_waitq_wait(struct shim_waitq *waitq, bool (*done)(const void *arg),
-		    const void *arg, unsigned int seconds, bool interruptible)
+bool shim_waitq_wait(struct shim_waitq *waitq, bool (*done)(const void *arg),
+		     const void *arg, unsigned int seconds)
 {
-	long left;
-
-	if (interruptible)
-		left = wait_event_interruptible_timeout(
-			*waitq_of(waitq), done(arg), (long)seconds * HZ);
-	else
-		left = wait_event_timeout(*waitq_of(waitq), done(arg),
-					  (long)seconds * HZ);
-	if (left < 0)
-		return -EINTR;
-	return left > 0;
+	return wait_event_timeout(*waitq_of(waitq), done(arg),
+				  (long)seconds * HZ) != 0;
 }
 
 void shim_cond_resched(void)

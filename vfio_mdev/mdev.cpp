@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "mdev.hpp"
 
+#include "entry.h"
+
 namespace vfio {
 
-Result<void> Mdev::create(MdevParent &parent, mdev_type *type, const Uuid &uuid)
+Result<void> Mdev::create(MdevParent &parent, mdev_type *type, const char *text, size_t size)
 {
-	const ParentUse inside = TRY(ParentUse::begin(parent));
+	const Uuid uuid = TRY(Uuid::parse(text, size));
+	const ParentUse inside = TRY(parent.enter());
 	UniquePtr<Mdev> made = TRY(make<Mdev>(parent, uuid));
 
 	TRY(Result<void>::from_negative(
 		shim_mdev_create(made.get(), parent.handle(), type, uuid.bytes, &made->handle_)));
 
-	// The kernel's references own it now; the last destroys it.
+	// From here on the last put of the kernel's reference destroys it.
 	Mdev &mdev = *made.release();
 	mdev_device *handle = mdev.handle_;
 	Defer put([handle] { shim_mdev_put(handle); });
@@ -26,9 +29,17 @@ Result<void> Mdev::create(MdevParent &parent, mdev_type *type, const Uuid &uuid)
 	TRY(Result<void>::from_negative(shim_mdev_link(handle)));
 	del.dismiss();
 	put.dismiss();
-	// From here on it may be removed at once.
+	// Another thread may remove the device before this returns.
 	parent.activate(mdev);
 	return {};
+}
+
+CORE_ENTRY long mdev_core_create(mdev_core_parent *parent, mdev_type *type, const char *text,
+				 size_t size)
+{
+	const int error = Mdev::create(MdevParent::of(parent), type, text, size).negative();
+
+	return error ? error : static_cast<long>(size);
 }
 
 Mdev::~Mdev()
@@ -39,19 +50,38 @@ Mdev::~Mdev()
 		parent_->put_instance();
 }
 
+// The last reference to the device has gone.
+CORE_ENTRY void mdev_core_destroy(mdev_core_device *mdev)
+{
+	destroy(&Mdev::of(mdev));
+}
+
 Result<void> Mdev::remove()
 {
-	Result<ParentUse> inside = parent_->begin_removal(*this);
+	const Result<ParentUse> inside = parent_->begin_removal(*this);
 
 	if (!inside.ok()) {
 		if (inside.error() == Error(EALREADY))
 			return {};
 		return inside.error();
 	}
-	// Taking the device away would wait for those who are in this file.
+	// shim_mdev_del() would wait for the caller, who is in this file.
 	shim_mdev_leave_remove_file(handle_);
 	take_away();
 	return {};
+}
+
+// Writing 0 to the file removes nothing, and any other number the device.
+CORE_ENTRY long mdev_core_remove(mdev_core_device *mdev, const char *text, size_t size)
+{
+	unsigned long value = 0;
+
+	if (shim_parse_number(text, &value) < 0)
+		return -EINVAL;
+
+	const int error = value ? Mdev::of(mdev).remove().negative() : 0;
+
+	return error ? error : static_cast<long>(size);
 }
 
 void Mdev::take_away()

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Mdev: a mediated device on the mdev bus. The kernel counts the references to
-// it; the first is the creation's, and passes to whoever removes it.
+// Mdev: a mediated device on the mdev bus. The kernel's struct device counts
+// the references to it. create() takes the first, and whoever removes the
+// device puts that one.
 //
-// Its life goes one way: kCreating, kActive, kRemoved. A creation that fails
-// ends in kCreating. Its UUID and its instance are taken until the last
-// reference has gone.
+// A device is kCreating, then kActive, then kRemoved. If its creation fails it
+// goes away while it is kCreating. Its UUID and its instance are free again when
+// the last reference has gone.
 //
-// Locks: see MdevParent, whose lock guards life_.
+// Locks: the lock of its MdevParent guards life_.
 #pragma once
 
 #include "mdev_list.hpp"
 #include "parent.hpp"
 #include "vfio_mdev/shim/mdev.h"
+
+// The device, as the C side names it.
+struct mdev_core_device {};
 
 namespace vfio {
 
@@ -20,10 +24,12 @@ class Mdev : public mdev_core_device, public ListNode<InMdevList>, public ListNo
 public:
 	enum class Life { kCreating, kActive, kRemoved };
 
-	// Makes one and gives it to the parent's driver. Errors: ENODEV if the
-	// parent is not registered, EEXIST, EUSERS, ENOMEM, errors of the
-	// driver.
-	static Result<void> create(MdevParent &parent, mdev_type *type, const Uuid &uuid);
+	// Makes a device of the UUID that the text is, and binds it to the
+	// parent's driver. Errors: EINVAL if the text is no UUID, EEXIST if
+	// there is a device of that UUID, EUSERS if no instance is left, ENODEV
+	// if the parent is not registered, ENOMEM, errors of the driver.
+	static Result<void> create(MdevParent &parent, mdev_type *type, const char *text,
+				   size_t size);
 
 	Mdev(MdevParent &parent, const Uuid &uuid)
 		: parent_(RefPtr<MdevParent>::share(parent)), uuid_(uuid)
@@ -42,16 +48,18 @@ public:
 		return uuid_;
 	}
 
-	// From its own file `remove`: waits for as long as it is open. Does
-	// nothing if another is at it. Errors: ENODEV if the parent is being
-	// unregistered and will remove it, EAGAIN if it is not complete.
+	// Removes the device, for a caller that is in the device's file `remove`.
+	// Waits for as long as the device is open. Does nothing if another
+	// caller is removing it. Errors: ENODEV if the parent is being
+	// unregistered and will remove it, EAGAIN if create() is not done.
 	Result<void> remove();
 
-	// For whoever took it from its parent: takes it off the bus, which waits
-	// as long as it is open. It may be gone afterwards.
+	// Takes the device off the bus, which waits for as long as it is open,
+	// and puts the reference that create() took. The caller has taken the
+	// device off its parent's list.
 	void take_away();
 
-	// With the parent's lock.
+	// For MdevParent, which holds its lock.
 	Life life_locked() const
 	{
 		return life_;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// MdevList: all mediated devices there are, of all parents, no two of one
-// UUID. A device is on it from its creation until the last reference to it has
-// gone, which may be after it was removed.
+// MdevList: all mediated devices of all parents, no two of one UUID. A device
+// is on the list from its creation until the last reference to it has gone,
+// which may be after it was removed.
 //
-// Locks: its lock is taken with no other.
+// Locks: no other lock is taken while lock_ is held.
 #pragma once
 
 #include "uuid.hpp"
@@ -27,9 +27,9 @@ public:
 		WARN_ONCE_IF(!mdevs_.empty(), "mediated devices are left at the end");
 	}
 
-	// Errors: EEXIST if there is one of the same UUID.
+	// Errors: EEXIST if there is a device of the same UUID.
 	Result<void> add(Mdev &mdev);
-	// If it is there.
+	// Does nothing if the device is not on the list.
 	void remove(Mdev &mdev);
 
 private:
@@ -39,7 +39,7 @@ private:
 	List<Mdev, InMdevList> mdevs_ __guarded_by(lock_);
 };
 
-// From mdev_core_init() to mdev_core_exit().
+// The module's only list, from mdev_core_init() to mdev_core_exit().
 MdevList &mdev_list();
 
 } // namespace vfio

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "parent.hpp"
 
+#include "entry.h"
 #include "mdev.hpp"
 #include "type.hpp"
+#include "vfio_mdev/shim/type.h"
 
 namespace vfio {
 
@@ -22,7 +24,7 @@ Result<void> MdevParent::register_parent(mdev_parent *handle, device *dev, mdev_
 	TRY(Result<void>::from_negative(
 		shim_mdev_parent_create(handle, made.get(), dev, driver, types, ntypes)));
 
-	// The directory owns it now.
+	// From here on the directory owns the only reference.
 	MdevParent &parent = *made.release();
 	u32 added = 0;
 	Defer undo([&] {
@@ -37,7 +39,8 @@ Result<void> MdevParent::register_parent(mdev_parent *handle, device *dev, mdev_
 	if (shim_mdev_parent_link(handle) < 0)
 		shim_mdev_parent_warn(handle, "no link to it in the class mdev_bus");
 	{
-		// Only now: with half of the types there might be no way back.
+		// Not earlier: had a device been created of one of the types, a
+		// failure of the next type could not be undone.
 		Guard guard(parent.lock_);
 
 		parent.registered_ = true;
@@ -47,9 +50,18 @@ Result<void> MdevParent::register_parent(mdev_parent *handle, device *dev, mdev_
 	return {};
 }
 
+CORE_ENTRY int mdev_core_register_parent(mdev_parent *parent, device *dev, mdev_driver *driver,
+					 mdev_type **types, u32 ntypes)
+{
+	return MdevParent::register_parent(parent, dev, driver, types, ntypes).negative();
+}
+
 void MdevParent::unregister()
 {
 	constexpr unsigned int kSeconds = 10;
+	const auto nobody_inside = [this] {
+		return __atomic_load_n(&users_, __ATOMIC_ACQUIRE) == 0;
+	};
 
 	shim_mdev_parent_info(handle_, "unregistering it as a parent of mediated devices");
 	{
@@ -57,7 +69,7 @@ void MdevParent::unregister()
 
 		registered_ = false;
 	}
-	while (shim_waitq_wait(&idle_.shim(), nobody_inside, this, kSeconds, false) == 0)
+	while (!idle_.wait_until(nobody_inside, kSeconds))
 		;
 
 	shim_mdev_parent_unlink(handle_);
@@ -68,6 +80,17 @@ void MdevParent::unregister()
 	shim_mdev_parent_destroy(handle_);
 }
 
+CORE_ENTRY void mdev_core_unregister_parent(mdev_core_parent *parent)
+{
+	MdevParent::of(parent).unregister();
+}
+
+// The parent's directory has gone, and its reference with it.
+CORE_ENTRY void mdev_core_put_parent(mdev_core_parent *parent)
+{
+	RefPtr<MdevParent>::adopt(&MdevParent::of(parent)).reset();
+}
+
 u32 MdevParent::available(mdev_type *type)
 {
 	if (driver_has_ & SHIM_MDEV_GET_AVAILABLE)
@@ -76,6 +99,17 @@ u32 MdevParent::available(mdev_type *type)
 	Guard guard(lock_);
 
 	return available_;
+}
+
+CORE_ENTRY u32 mdev_core_available(mdev_core_parent *parent, mdev_type *type)
+{
+	return MdevParent::of(parent).available(type);
+}
+
+// The mode of the file `description`: 0 if there is no such file.
+CORE_ENTRY u32 mdev_core_description_mode(const mdev_core_parent *parent, u32 mode)
+{
+	return MdevParent::of(parent).describes_types() ? mode : 0;
 }
 
 Result<bool> MdevParent::get_instance()
@@ -124,10 +158,12 @@ Result<ParentUse> MdevParent::begin_removal(Mdev &mdev)
 		return Error(EALREADY);
 	if (mdev.life_locked() == Mdev::Life::kCreating)
 		return Error(EAGAIN);
-	TRY(enter_locked());
+
+	ParentUse inside = TRY(enter_locked());
+
 	mdevs_.remove(mdev);
 	mdev.set_life_locked(Mdev::Life::kRemoved);
-	return ParentUse(*this);
+	return inside;
 }
 
 Result<void> MdevParent::add_type(u32 index)
@@ -144,41 +180,31 @@ void MdevParent::remove_types(u32 count)
 		shim_mdev_type_remove(handle_, i);
 }
 
-Result<void> MdevParent::enter()
+Result<ParentUse> MdevParent::enter()
 {
 	Guard guard(lock_);
 
 	return enter_locked();
 }
 
-Result<void> MdevParent::enter_locked()
+Result<ParentUse> MdevParent::enter_locked()
 {
 	if (!registered_)
 		return Error(ENODEV);
 	__atomic_store_n(&users_, users_ + 1, __ATOMIC_RELAXED);
-	return {};
+	return ParentUse(RefPtr<MdevParent>::share(*this).release());
 }
 
-void MdevParent::leave()
+void leave_parent(MdevParent *parent)
 {
-	Guard guard(lock_);
+	// unregister() may return before the guard is gone; this reference keeps
+	// the lock until then.
+	const auto last = RefPtr<MdevParent>::adopt(parent);
+	Guard guard(parent->lock_);
 
-	__atomic_store_n(&users_, users_ - 1, __ATOMIC_RELEASE);
-	if (users_ == 0)
-		idle_.wake_all();
-}
-
-// The queue may ask it without the lock: nobody comes in any more.
-bool MdevParent::nobody_inside(const void *parent) __no_lock_analysis
-{
-	return __atomic_load_n(&static_cast<const MdevParent *>(parent)->users_,
-			       __ATOMIC_ACQUIRE) == 0;
-}
-
-Result<ParentUse> ParentUse::begin(MdevParent &parent)
-{
-	TRY(parent.enter());
-	return ParentUse(parent);
+	__atomic_store_n(&parent->users_, parent->users_ - 1, __ATOMIC_RELEASE);
+	if (parent->users_ == 0)
+		parent->idle_.wake_all();
 }
 
 } // namespace vfio

@@ -1,43 +1,51 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// MdevParent: a device that is registered as a parent of mediated devices. It
-// belongs to the parent's directory mdev_supported_types; each of its mediated
-// devices has a reference too, so that the last of them to go finds where its
-// instance belongs even if the driver's struct mdev_parent is gone by then.
+// MdevParent: a device that is registered as a parent of mediated devices. The
+// parent's directory mdev_supported_types has a reference to it, and so has each
+// of its mediated devices. A device that outlives the driver's struct
+// mdev_parent can therefore still give its instance back.
 //
-// Whoever creates or removes a device of it is inside (ParentUse). Unregistering
-// shuts the door, waits until nobody is inside, and then removes what is left.
-// Nobody waits to come in: late callers get ENODEV, for they may be in a sysfs
-// file whose removal waits for them.
+// A caller that creates or removes a mediated device enters the parent
+// (ParentUse). unregister() lets nobody enter any more, waits until all have
+// left, and then removes the remaining devices. A caller that comes too late
+// gets ENODEV at once. It may not wait, because it may be in a sysfs file whose
+// removal waits for it.
 //
 // Invariants, whenever lock_ is free:
-// - a device is on mdevs_ exactly if it is active: created, and nobody removes
-//   it. Whoever takes it off removes it, and has the reference of the creation;
-// - where the core counts instances, available_ and the devices that have one
-//   make max_instances of the driver.
+// - mdevs_ has the devices that are active: created, and not being removed. A
+//   caller that takes a device off mdevs_ must remove it, and owns the
+//   reference that Mdev::create() took;
+// - if the core counts instances, available_ and the number of devices that
+//   have an instance add up to max_instances of the driver.
 //
-// Locks: lock_ is innermost, and held for a few words only; nothing of the
-// driver's is called with it.
+// Locks: no other lock is taken, and nothing of the driver is called, while
+// lock_ is held.
 #pragma once
 
-#include "handles.hpp"
 #include "vfio_mdev/shim/driver.h"
 #include "vfio_mdev/shim/parent.h"
-#include "vfio_mdev/shim/type.h"
 #include "vocab/list.hpp"
 #include "vocab/lock.hpp"
 #include "vocab/memory.hpp"
 
+// The parent, as the C side names it.
+struct mdev_core_parent {};
+
 namespace vfio {
 
 class Mdev;
-class ParentUse;
+class MdevParent;
 
 struct InParent;
 
+void leave_parent(MdevParent *parent);
+
+// Its owner has entered the parent, and has a reference to it.
+using ParentUse = Owned<MdevParent *, leave_parent>;
+
 class MdevParent : public mdev_core_parent {
 public:
-	// Errors: ENOMEM, those of making the types' directories.
+	// Errors: ENOMEM, EEXIST if two types have one name, errors of sysfs.
 	static Result<void> register_parent(mdev_parent *handle, device *dev, mdev_driver *driver,
 					    mdev_type **types, u32 ntypes);
 
@@ -54,6 +62,11 @@ public:
 		return *static_cast<MdevParent *>(handle);
 	}
 
+	static const MdevParent &of(const mdev_core_parent *handle)
+	{
+		return *static_cast<const MdevParent *>(handle);
+	}
+
 	RefCount &refs()
 	{
 		return refs_;
@@ -65,45 +78,44 @@ public:
 		return handle_;
 	}
 
-	// Removes its devices, waiting for as long as they are open. The
-	// caller's reference to it ends.
+	// Removes the parent's devices, waiting for as long as they are open, and
+	// its directory with the reference that the directory has.
 	void unregister();
 
-	// How many more devices of a type can be made.
+	// How many more devices of a type can be created.
 	u32 available(mdev_type *type);
 
+	// Whether the driver has something to say in the file `description`.
 	bool describes_types() const
 	{
 		return driver_has_ & SHIM_MDEV_DESCRIPTION;
 	}
 
-	// Its devices.
+	// Errors: ENODEV if the parent is not registered, yet or any more.
+	Result<ParentUse> enter();
 
-	// Takes an instance for a device, to be given back with put_instance().
-	// False if the driver counts itself. Errors: EUSERS.
+	// Enters the parent and takes an active device off mdevs_, so that the
+	// caller must remove it. Errors: ENODEV as enter(), EAGAIN if the device
+	// is still being created, EALREADY if another caller removes it.
+	Result<ParentUse> begin_removal(Mdev &mdev);
+
+	// Takes an instance for a device, which put_instance() gives back.
+	// Returns false if the driver itself counts its devices. Errors: EUSERS
+	// if none is left.
 	Result<bool> get_instance();
 	void put_instance();
 
+	// Puts a device that is complete on mdevs_.
 	void activate(Mdev &mdev);
 
-	// Comes in to remove a device, which is the caller's then. Errors: ENODEV
-	// if it is being unregistered, EAGAIN if the device is not complete,
-	// EALREADY if another removes it.
-	Result<ParentUse> begin_removal(Mdev &mdev);
-
 private:
-	friend class ParentUse;
+	friend void leave_parent(MdevParent *parent);
 
 	Result<void> add_type(u32 index);
 	void remove_types(u32 count);
-	// Takes an active device off mdevs_; nullptr if there is none.
+	// Takes any device off mdevs_; returns nullptr if there is none.
 	Mdev *take_active();
-
-	// Errors: ENODEV.
-	Result<void> enter();
-	Result<void> enter_locked() __must_hold(lock_);
-	void leave();
-	static bool nobody_inside(const void *parent);
+	Result<ParentUse> enter_locked() __must_hold(lock_);
 
 	static LockClass lock_class_;
 	static LockClass idle_class_;
@@ -115,40 +127,13 @@ private:
 
 	Mutex lock_{lock_class_};
 	bool registered_ __guarded_by(lock_) = false;
-	u32 users_ __guarded_by(lock_) = 0;
+	// How many ParentUse there are. Written with lock_ held; unregister()
+	// reads it without.
+	u32 users_ = 0;
 	u32 available_ __guarded_by(lock_);
 	List<Mdev, InParent> mdevs_ __guarded_by(lock_);
-	// Where unregister() waits for users_ to become 0.
+	// unregister() waits here until users_ is 0.
 	WaitQueue idle_{idle_class_};
-};
-
-// That somebody is inside a registered parent.
-class ParentUse {
-public:
-	// Errors: ENODEV if it is not registered, yet or any more.
-	static Result<ParentUse> begin(MdevParent &parent);
-
-	ParentUse(ParentUse &&other) : parent_(move(other.parent_))
-	{
-	}
-
-	ParentUse &operator=(ParentUse &&) = delete;
-
-	~ParentUse()
-	{
-		if (parent_)
-			parent_->leave();
-	}
-
-private:
-	friend class MdevParent;
-
-	// Of a parent that the caller has entered.
-	explicit ParentUse(MdevParent &parent) : parent_(RefPtr<MdevParent>::share(parent))
-	{
-	}
-
-	RefPtr<MdevParent> parent_;
 };
 
 } // namespace vfio

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Calls and how they wait for each other; unpinning; looking up.
+// How calls wait for each other; unpinning; looking up.
 #include "pins.hpp"
 
 #include "entry.h"
@@ -13,7 +13,7 @@ constinit LockClass Pins::left_class_ = {"mdev_pins_left", {}};
 
 namespace {
 
-// Pages that are handled in a row with the lock held.
+// How many pages at most are unpinned before the lock is released.
 constexpr u64 kMostAtOnce = u64{1} << 18;
 
 u64 offset_of(Iova iova)
@@ -21,7 +21,7 @@ u64 offset_of(Iova iova)
 	return iova.value >> kPageShift;
 }
 
-mdev_core_pin_run told(const PinnedRun &run)
+mdev_core_pin_run to_driver(const PinnedRun &run)
 {
 	return {run.first << kPageShift, run.npages, run.page & kPinPfnMask, run.dma,
 		static_cast<u32>(run.count)};
@@ -36,12 +36,29 @@ Result<UniquePtr<Pins>> Pins::create(vfio_device *vdev, device *dma_dev, u32 dir
 	return make<Pins>(vdev, dma_dev, direction);
 }
 
+CORE_ENTRY int mdev_core_pins_create(vfio_device *vdev, device *dma_dev, u32 direction,
+				     mdev_pins **pins)
+{
+	Result<UniquePtr<Pins>> made = Pins::create(vdev, dma_dev, direction);
+
+	if (!made.ok())
+		return made.error().negative();
+	*pins = made.take().release();
+	return 0;
+}
+
 Pins::~Pins()
 {
-	Call all(0, PinIndex::kLastOffset, false);
+	Call all(Call::Kind::kDrop, 0, PinIndex::kLastOffset);
 
 	WARN_ONCE_IF(!calls_.empty(), "pins destroyed while somebody uses them");
-	take<DroppedRuns>(all, PinIndex::kLastOffset + 1);
+	take(all, PinIndex::kLastOffset + 1);
+}
+
+CORE_ENTRY void mdev_core_pins_destroy(mdev_pins *pins)
+{
+	if (pins)
+		destroy(&Pins::of(pins));
 }
 
 /* Calls. */
@@ -57,10 +74,10 @@ void Pins::leave_locked(Call &call)
 	call.inside = false;
 	calls_.remove(call);
 	__atomic_store_n(&left_, left_ + 1, __ATOMIC_RELEASE);
-	if (waiting_)
-		somebody_left_.wake_all();
+	somebody_left_.wake_all();
 }
 
+// Whether a pin that was made to fail is still undoing its work in the range.
 bool Pins::overlaps_dropped(const Call &call) const
 {
 	for (const Call &other : calls_)
@@ -69,8 +86,8 @@ bool Pins::overlaps_dropped(const Call &call) const
 	return false;
 }
 
-// Whether a call is under way that the drop has made fail, or that came before.
-bool Pins::earlier_in(const Call &drop) const
+// Whether a call is under way that the drop must wait for.
+bool Pins::waits_locked(const Call &drop) const
 {
 	for (const Call &other : calls_)
 		if ((other.dropped || other.number < drop.number) && other.overlaps(drop))
@@ -78,35 +95,21 @@ bool Pins::earlier_in(const Call &drop) const
 	return false;
 }
 
-struct Pins::SeenLeft {
-	const Pins &pins;
-	u64 seen;
-};
-
-bool Pins::has_left(const void *seen)
+// Waits until left_ is not what the caller has seen with the lock held. Returns
+// false if that took a second.
+bool Pins::wait_until_one_leaves(u64 seen)
 {
-	const auto &before = *static_cast<const SeenLeft *>(seen);
+	const auto left = [this, seen] {
+		return __atomic_load_n(&left_, __ATOMIC_ACQUIRE) != seen;
+	};
 
-	return __atomic_load_n(&before.pins.left_, __ATOMIC_ACQUIRE) != before.seen;
-}
-
-// For whoever counts as waiting since left_ was seen. False if it took long.
-bool Pins::wait_for_one(u64 seen)
-{
-	constexpr unsigned int kSeconds = 1;
-	const SeenLeft before{*this, seen};
-	const int woken =
-		shim_waitq_wait(&somebody_left_.shim(), has_left, &before, kSeconds, false);
-	const WriteGuard guard(lock_);
-
-	waiting_--;
-	return woken != 0;
+	return somebody_left_.wait_until(left, 1);
 }
 
 void Pins::drop_pins_locked(const Call &drop)
 {
 	for (Call &other : calls_)
-		if (other.pins && other.overlaps(drop))
+		if (other.kind == Call::Kind::kPin && other.overlaps(drop))
 			other.dropped = true;
 }
 
@@ -117,18 +120,21 @@ void Pins::wait_for_earlier(const Call &drop)
 	do {
 		const WriteGuard guard(lock_);
 
-		if (!earlier_in(drop))
+		if (!waits_locked(drop))
 			return;
-		waiting_++;
 		seen = left_;
-	} while (wait_for_one(seen));
+	} while (wait_until_one_leaves(seen));
 }
 
 /* Unpinning. */
 
-// Takes some of the pages off the index; returns how far it got.
-template <class Gone> u64 Pins::take_locked(u64 first, u64 npages, Gone &gone, u64 &taken)
+// Unpins pages from first on in the index, until kMostAtOnce were pinned or gone
+// is full; returns how far it got. Appends to gone the pages that are not pinned
+// any more, and adds to taken how many were pinned. A drop() takes all pins of a
+// page, other calls take one.
+u64 Pins::take_locked(const Call &call, u64 first, u64 npages, DroppedRuns &gone, u64 &taken)
 {
+	PinnedRuns &unpinned = gone;
 	u64 done = 0;
 	u64 handled = 0;
 
@@ -137,9 +143,12 @@ template <class Gone> u64 Pins::take_locked(u64 first, u64 npages, Gone &gone, u
 		if (done == npages)
 			break;
 
+		const u64 at = first + done;
 		const u64 pinned =
-			index_.pinned_from(first + done, min(npages - done, kMostAtOnce - handled));
-		const u64 went = index_.unpin(first + done, pinned, gone);
+			index_.pinned_from(at, min(npages - done, kMostAtOnce - handled));
+		const u64 went = call.kind == Call::Kind::kDrop ?
+					 index_.unpin(at, pinned, gone) :
+					 index_.unpin(at, pinned, unpinned);
 		done += went;
 		handled += went;
 		if (went < pinned)
@@ -149,23 +158,24 @@ template <class Gone> u64 Pins::take_locked(u64 first, u64 npages, Gone &gone, u
 	return done;
 }
 
-// Takes pages off from the call's first on, and lets go of them. The call has
-// left in the end.
-template <class Gone> u64 Pins::take(Call &call, u64 npages)
+// Unpins the first pages of a call's range in turns: in the index with the lock
+// held, through VFIO without. Returns how many were pinned. The call is not on
+// calls_ afterwards.
+u64 Pins::take(Call &call, u64 npages)
 {
 	u64 done = 0;
 	u64 taken = 0;
 
 	for (;;) {
-		Gone gone;
+		DroppedRuns gone;
 		{
 			const WriteGuard guard(lock_);
 
 			if (!call.number)
 				call.number = ++last_number_;
-			if (Gone::kWholly && done < npages)
+			if (call.kind == Call::Kind::kDrop && done < npages)
 				drop_pins_locked(call);
-			done += take_locked(call.first + done, npages - done, gone, taken);
+			done += take_locked(call, call.first + done, npages - done, gone, taken);
 			if (done == npages && gone.npages() == 0) {
 				if (call.inside)
 					leave_locked(call);
@@ -178,9 +188,7 @@ template <class Gone> u64 Pins::take(Call &call, u64 npages)
 	}
 }
 
-template u64 Pins::take<PinnedRuns>(Call &call, u64 npages);
-
-// Lets go of pages that are in the index no more.
+// Unmaps and unpins pages that are not in the index any more.
 void Pins::release(const PinnedRuns &gone)
 {
 	u64 first = 0;
@@ -218,8 +226,13 @@ u64 Pins::unpin(Iova iova, u64 npages)
 	if (!npages)
 		return 0;
 
-	Call call(first, first + npages - 1, false);
-	return take<PinnedRuns>(call, npages);
+	Call call(Call::Kind::kUnpin, first, first + npages - 1);
+	return take(call, npages);
+}
+
+CORE_ENTRY u64 mdev_core_pins_unpin(mdev_pins *pins, u64 iova, u64 npages)
+{
+	return Pins::of(pins).unpin({iova}, npages);
 }
 
 u64 Pins::drop(Iova iova, u64 size)
@@ -228,11 +241,16 @@ u64 Pins::drop(Iova iova, u64 size)
 		return 0;
 
 	const u64 last = size - 1 > kU64Max - iova.value ? kU64Max : iova.value + (size - 1);
-	Call call(offset_of(iova), offset_of({last}), false);
-	const u64 taken = take<DroppedRuns>(call, call.last - call.first + 1);
+	Call call(Call::Kind::kDrop, offset_of(iova), offset_of({last}));
+	const u64 taken = take(call, call.last - call.first + 1);
 
 	wait_for_earlier(call);
 	return taken;
+}
+
+CORE_ENTRY u64 mdev_core_pins_drop(mdev_pins *pins, u64 iova, u64 size)
+{
+	return Pins::of(pins).drop({iova}, size);
 }
 
 /* Looking up. */
@@ -246,8 +264,13 @@ bool Pins::find(Iova iova, mdev_core_pin_run &run) const
 	index_.list(first, first | (kPinSlotPages - 1), found);
 	if (!found.npages() || found.begin()->first != first)
 		return false;
-	run = told(*found.begin());
+	run = to_driver(*found.begin());
 	return true;
+}
+
+CORE_ENTRY bool mdev_core_pins_find(mdev_pins *pins, u64 iova, mdev_core_pin_run *run)
+{
+	return Pins::of(pins).find({iova}, *run);
 }
 
 int Pins::for_each(Iova iova, Iova last, int (*visit)(const mdev_core_pin_run *run, void *arg),
@@ -261,13 +284,19 @@ int Pins::for_each(Iova iova, Iova last, int (*visit)(const mdev_core_pin_run *r
 
 		at = index_.list(at, offset_of(last), found);
 		for (const PinnedRun &each : found) {
-			const mdev_core_pin_run run = told(each);
+			const mdev_core_pin_run run = to_driver(each);
 
 			if (const int result = visit(&run, arg))
 				return result;
 		}
 	}
 	return 0;
+}
+
+CORE_ENTRY int mdev_core_pins_for_each(mdev_pins *pins, u64 iova, u64 last,
+				       mdev_core_pin_visit *visit, void *arg)
+{
+	return Pins::of(pins).for_each({iova}, {last}, visit, arg);
 }
 
 u64 Pins::npages() const
@@ -277,11 +306,21 @@ u64 Pins::npages() const
 	return index_.npages();
 }
 
+CORE_ENTRY u64 mdev_core_pins_npages(mdev_pins *pins)
+{
+	return Pins::of(pins).npages();
+}
+
 u64 Pins::bytes() const
 {
 	const ReadGuard guard(lock_);
 
 	return sizeof(*this) + index_.bytes();
+}
+
+CORE_ENTRY u64 mdev_core_pins_bytes(mdev_pins *pins)
+{
+	return Pins::of(pins).bytes();
 }
 
 } // namespace vfio

@@ -1,43 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Pins: what the driver of a mediated device has pinned, by iova. Behind
-// include/vfio_cxx/mdev_pins.h.
+// Pins: the pages that the driver of a mediated device has pinned, by iova. The
+// driver's interface is include/vfio_cxx/mdev_pins.h.
 //
-// A page that is in the index is pinned through VFIO once, however often the
-// index counts it, and has one DMA mapping of its own if there is a device to
-// map it for. Its mark says with which protection VFIO has let it be pinned; a
-// pin that wants more asks VFIO once more, and then only counts.
+// A page that is in the index has been pinned through VFIO once, however often
+// the driver has pinned it. If the driver named a device that does DMA, the page
+// also has one DMA mapping for that device. The page's mark says which access
+// VFIO allowed (IOMMU_READ, IOMMU_WRITE). If a later pin wants more access, VFIO
+// pins the page once more to see whether that is allowed, and unpins it at once.
 //
-// While somebody has pages pinned that the index does not have, no lock is
-// held, but the call stands on calls_ with its range:
-// - whoever drops a range fails all pins that are on their way there. Such a
-//   pin takes back what it did, in the range and outside;
-// - until it has, nobody begins a pin that overlaps it: what it takes back are
-//   its own counts then, and not those of others who pinned after the drop;
-// - the drop waits for it, and for earlier calls that still unpin, so that all
-//   is unpinned when it returns. But not for ever: what they wait for may be
-//   the very unmap that made the driver drop. That one will ask again.
+// lock_ is not held while VFIO pins or unpins pages and while pages are mapped
+// for DMA. Meanwhile the call is on calls_, with its range of pages. drop() must
+// return with nothing pinned in its range, therefore:
+// - drop() makes each overlapping pin() that is on calls_ fail. Such a pin()
+//   undoes what it has done, in the dropped range and outside;
+// - no pin() begins that overlaps a pin() that was made to fail. So what the
+//   latter undoes are its own counts, and not those of a later pin();
+// - drop() waits until such pins, and all calls that came before it, have left.
+//   It gives up if none leaves for a second, because that call may be waiting
+//   for the unmap in which the driver calls drop(). The unmap calls it again.
 //
-// Locks: lock_ is innermost. Nothing of VFIO, of the DMA API or of a driver is
-// called with it, but for_each()'s visitor.
+// Locks: no other lock is taken, and nothing of VFIO, of the DMA API or of the
+// driver is called, while lock_ is held. The exception is what for_each() visits.
 #pragma once
 
-#include "handles.hpp"
 #include "pin_index/pin_index.hpp"
 #include "vocab/list.hpp"
 #include "vocab/lock.hpp"
+#include "vocab/memory.hpp"
 
 struct device;
 struct mdev_core_pin_run;
 struct vfio_device;
 
+// The pins, as the C side names them.
+struct mdev_pins {};
+
 namespace vfio {
 
 struct InPins;
 
+// What each method does for the driver is said in pins_exports.c.
 class Pins : public mdev_pins, Immovable {
 public:
-	// dma_dev may be null. Errors: EINVAL for no direction, ENOMEM.
+	// dma_dev may be null. Errors: EINVAL if direction is no direction, ENOMEM.
 	static Result<UniquePtr<Pins>> create(vfio_device *vdev, device *dma_dev, u32 direction);
 
 	Pins(vfio_device *vdev, device *dma_dev, u32 direction)
@@ -45,7 +51,7 @@ public:
 	{
 	}
 
-	// Unpins what is left. Nobody is inside.
+	// Unpins what is left. No call is under way.
 	~Pins();
 
 	static Pins &of(mdev_pins *handle)
@@ -53,35 +59,21 @@ public:
 		return *static_cast<Pins *>(handle);
 	}
 
-	// Pins each page once more; all or none. Errors: EINVAL for what is no
-	// range, or was dropped meanwhile; EOVERFLOW for a count, ENOMEM, EIO
-	// if there is no DMA address for a page, errors of VFIO.
 	Result<void> pin(Iova iova, u64 npages, u32 prot);
-
-	// Unpins once what is pinned of these pages; returns how many were.
 	u64 unpin(Iova iova, u64 npages);
-
-	// Unpins what is pinned in the range, however often, and what is about
-	// to be; returns how many pages were.
 	u64 drop(Iova iova, u64 size);
-
-	// The pages from iova on that follow each other, as far as a slot of
-	// the index goes. False if iova is not pinned.
 	bool find(Iova iova, mdev_core_pin_run &run) const;
-
-	// Visits what is pinned in [iova, last], in order, until a visit
-	// returns anything but 0, and returns that. The lock is held shared.
 	int for_each(Iova iova, Iova last, int (*visit)(const mdev_core_pin_run *run, void *arg),
 		     void *arg) const;
-
 	u64 npages() const;
-	// Memory that it takes, with itself.
 	u64 bytes() const;
 
 private:
-	// A call that is under way, on its caller's stack.
+	// A call of pin(), unpin() or drop(), on its caller's stack.
 	struct Call : ListNode<InPins> {
-		Call(u64 first, u64 last, bool pins) : first(first), last(last), pins(pins)
+		enum class Kind { kPin, kUnpin, kDrop };
+
+		Call(Kind kind, u64 first, u64 last) : kind(kind), first(first), last(last)
 		{
 		}
 
@@ -90,34 +82,32 @@ private:
 			return first <= other.last && other.first <= last;
 		}
 
+		const Kind kind;
+		// The range, in pages of the index.
 		const u64 first;
 		const u64 last;
-		// Not one that unpins or drops.
-		const bool pins;
-		// Guarded by the lock.
+		// Guarded by lock_: a drop() has made this pin() fail.
 		bool dropped = false;
-		bool inside = false;
-		// In which order they came.
+		// Counts up in the order in which calls came; 0 until this one has
+		// held lock_.
 		u64 number = 0;
+		// It is on calls_. Only the call's own thread uses this.
+		bool inside = false;
 	};
 
-	class Batched;
 	struct PinCall;
-	struct SeenLeft;
 
 	// pins.cpp
 	void enter_locked(Call &call) __must_hold(lock_);
 	void leave_locked(Call &call) __must_hold(lock_);
 	bool overlaps_dropped(const Call &call) const __must_hold(lock_);
-	bool earlier_in(const Call &drop) const __must_hold(lock_);
-	bool wait_for_one(u64 seen);
-	static bool has_left(const void *seen);
+	bool waits_locked(const Call &drop) const __must_hold(lock_);
+	bool wait_until_one_leaves(u64 seen);
 	void drop_pins_locked(const Call &drop) __must_hold(lock_);
 	void wait_for_earlier(const Call &drop);
-
-	template <class Gone>
-	u64 take_locked(u64 first, u64 npages, Gone &gone, u64 &taken) __must_hold(lock_);
-	template <class Gone> u64 take(Call &call, u64 npages);
+	u64 take_locked(const Call &call, u64 first, u64 npages, DroppedRuns &gone, u64 &taken)
+		__must_hold(lock_);
+	u64 take(Call &call, u64 npages);
 	void release(const PinnedRuns &gone);
 	void release_pages(u64 first, u64 npages);
 
@@ -127,8 +117,7 @@ private:
 	Result<void> count_locked(PinCall &call) __must_hold(lock_);
 	Result<void> fetch(PinCall &call);
 	Result<void> map_pages(PinCall &call, u32 npages);
-	Result<void> insert_locked(PinCall &call) __must_hold(lock_);
-	void release_surplus(PinCall &call);
+	Result<u32> store_locked(PinCall &call, u32 fetched) __must_hold(lock_);
 
 	static LockClass lock_class_;
 	static LockClass left_class_;
@@ -141,9 +130,8 @@ private:
 	PinIndex index_ __guarded_by(lock_);
 	List<Call, InPins> calls_ __guarded_by(lock_);
 	u64 last_number_ __guarded_by(lock_) = 0;
-	// How many wait for a call to leave, and how many have left; that is
-	// read without the lock too.
-	u32 waiting_ __guarded_by(lock_) = 0;
+	// How many calls have left calls_. Written with lock_ held; those that
+	// wait at somebody_left_ read it without.
 	u64 left_ = 0;
 	WaitQueue somebody_left_{left_class_};
 };

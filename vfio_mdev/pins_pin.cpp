@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Pinning. In turns: what the index has is counted, with the lock; the pages
-// that it lacks from there on, as many as fit a batch, are pinned and mapped
-// without it, and inserted with it. Others may have inserted some meanwhile:
-// those are counted, and what was fetched of them is surplus.
+// Pinning. pin() works in turns. In each it counts, with the lock held, the pages
+// that the index has already, and finds the next ones that it lacks. These are
+// then fetched, as many as fit a batch: VFIO pins them and they are mapped for
+// DMA, without the lock. The next turn stores them in the index. If another call
+// has inserted some meanwhile, those are counted, and what was fetched in vain is
+// released.
+#include "entry.h"
 #include "pins.hpp"
-#include "shim/base.h"
 #include "vfio_mdev/shim/vfio_pin.h"
 #include "vocab/page_array.hpp"
 
@@ -25,45 +27,16 @@ u64 mark_of(u32 prot)
 
 } // namespace
 
-// A set of the pages of a batch.
-class Pins::Batched {
-public:
-	void add(u64 at, u64 n)
-	{
-		for (u64 i = at; i < at + n; i++)
-			words_[i / 64] |= u64{1} << (i % 64);
-		any_ |= n != 0;
-	}
-
-	bool has(u64 i) const
-	{
-		return words_[i / 64] >> (i % 64) & 1;
-	}
-
-	bool empty() const
-	{
-		return !any_;
-	}
-
-	void clear()
-	{
-		*this = {};
-	}
-
-private:
-	u64 words_[SHIM_VFIO_PIN_MOST / 64] = {};
-	bool any_ = false;
-};
-
 struct Pins::PinCall : Call {
 	PinCall(u64 first, u64 npages, u32 prot, bool with_dma)
-		: Call(first, first + npages - 1, true), npages(npages), prot(prot), pages(npages),
-		  dma(with_dma ? npages : 1),
-		  room(with_dma ? min(pages.room(), dma.room()) : pages.room())
+		: Call(Kind::kPin, first, first + npages - 1), npages(npages), prot(prot),
+		  pages(npages), dma(with_dma ? npages : 1),
+		  room(min(with_dma ? min(pages.room(), dma.room()) : pages.room(),
+			   u64{SHIM_VFIO_PIN_MOST}))
 	{
-		room = min(room, u64{SHIM_VFIO_PIN_MOST});
 	}
 
+	// The first page that this call has not counted.
 	u64 at() const
 	{
 		return first + done;
@@ -76,17 +49,15 @@ struct Pins::PinCall : Call {
 
 	const u64 npages;
 	const u32 prot;
+	// A batch: its pages, and their DMA addresses.
 	PageArray pages;
 	PageArray dma;
-	u64 room;
-	// Pages that the index has counted for this call.
+	const u64 room;
+	// How many pages the index has counted for this call, from first on.
 	u64 done = 0;
-	// Pages after those that must be fetched next.
+	// How many pages from at() on must be fetched; and how many were.
 	u32 missing = 0;
-	// The batch: pages that were fetched, and those of no use.
-	u64 fetched_at = 0;
 	u32 fetched = 0;
-	Batched surplus;
 };
 
 Result<void> Pins::pin(Iova iova, u64 npages, u32 prot)
@@ -107,12 +78,18 @@ Result<void> Pins::pin(Iova iova, u64 npages, u32 prot)
 		if (result.ok())
 			result = go_on(call);
 	}
+	// It failed on the way: unpin what was counted.
 	if (call.inside)
-		take<PinnedRuns>(call, call.done);
+		take(call, call.done);
 	return result;
 }
 
-// The first turn. If that is all, or nothing, the call was never inside.
+CORE_ENTRY int mdev_core_pins_pin(mdev_pins *pins, u64 iova, u64 npages, u32 prot)
+{
+	return Pins::of(pins).pin({iova}, npages, prot).negative();
+}
+
+// The first turn. The call is on calls_ afterwards if pages must be fetched.
 Result<void> Pins::begin(PinCall &call)
 {
 	for (;;) {
@@ -127,37 +104,43 @@ Result<void> Pins::begin(PinCall &call)
 					enter_locked(call);
 				return {};
 			}
-			waiting_++;
 			seen = left_;
 		}
-		wait_for_one(seen);
+		wait_until_one_leaves(seen);
 	}
 }
 
-// Inserts what was fetched, and counts on. Leaves if that was all.
+// A further turn. The call leaves calls_ if it is finished and has released what
+// it fetched in vain; for the latter it may need one turn more.
 Result<void> Pins::go_on(PinCall &call)
 {
+	const u64 first = call.at();
+	const u32 fetched = exchange(call.fetched, 0u);
+	u32 stored = 0;
 	Result<void> result;
 	{
 		const WriteGuard guard(lock_);
+		Result<u32> kept =
+			call.dropped ? Result<u32>(Error(EINVAL)) : store_locked(call, fetched);
 
-		if (call.dropped)
-			result = Error(EINVAL);
-		else if (call.fetched)
-			result = insert_locked(call);
-		if (!result.ok())
-			call.surplus.add(0, call.fetched);
-		else if (!call.finished())
-			result = count_locked(call);
-		if (result.ok() && call.finished() && call.surplus.empty())
-			leave_locked(call);
+		if (!kept.ok()) {
+			result = kept.error();
+		} else {
+			stored = kept.take();
+			if (!call.finished())
+				result = count_locked(call);
+			if (result.ok() && call.finished() && stored == fetched)
+				leave_locked(call);
+		}
 	}
-	// If it has not left after the last page it does in one more turn.
-	release_surplus(call);
+	for (u32 i = stored; dma_dev_ && i < fetched; i++)
+		shim_dma_unmap(dma_dev_, call.dma.pages()[i], direction_);
+	release_pages(first + stored, fetched - stored);
 	return result;
 }
 
-// Counts what is there, up to a batch, and finds what must be fetched next.
+// Counts pages that are in the index, up to a batch, and finds out how many must
+// be fetched next: pages that are not there, or that were pinned for less access.
 Result<void> Pins::count_locked(PinCall &call)
 {
 	u64 *const pages = call.pages.pages();
@@ -171,7 +154,7 @@ Result<void> Pins::count_locked(PinCall &call)
 		n++;
 	call.done += n;
 	if (n < counted) {
-		// Was it pinned for reading, and is it for writing now?
+		// These stay pinned, so that none of them goes anywhere.
 		PinnedPages none(nullptr, 0);
 
 		index_.unpin(call.at(), counted - n, none);
@@ -184,7 +167,7 @@ Result<void> Pins::count_locked(PinCall &call)
 	return {};
 }
 
-// Pins what is missing, and maps it for the device.
+// Has VFIO pin the missing pages, and maps them for DMA.
 Result<void> Pins::fetch(PinCall &call)
 {
 	const u32 n = call.missing;
@@ -193,20 +176,21 @@ Result<void> Pins::fetch(PinCall &call)
 	TRY(Result<void>::from_negative(
 		shim_vfio_pin(vdev_, call.at() << kPageShift, n, call.prot, pages)));
 	shim_pages_to_pfns(pages, n);
-	call.fetched_at = call.at();
 
 	const Result<void> mapped = dma_dev_ ? map_pages(call, n) : Result<void>();
 	if (!mapped.ok()) {
-		release_pages(call.fetched_at, n);
+		release_pages(call.at(), n);
 		return mapped;
 	}
 	for (u32 i = 0; i < n; i++)
 		pages[i] |= mark_of(call.prot);
 	call.fetched = n;
+	call.missing = 0;
 	return {};
 }
 
-// All or none. Each by itself, for each may be unpinned by itself.
+// Maps all pages of a batch or none. Each has a mapping of its own, because each
+// may be unpinned alone.
 Result<void> Pins::map_pages(PinCall &call, u32 npages)
 {
 	u64 *const dma = call.dma.pages();
@@ -220,39 +204,21 @@ Result<void> Pins::map_pages(PinCall &call, u32 npages)
 	return {};
 }
 
-Result<void> Pins::insert_locked(PinCall &call)
+// Inserts fetched pages up to the first that is in the index; returns how many. If
+// that is the first of all, counts what is in the index instead: VFIO has just
+// allowed the access. The pages after those are fetched again in the next turn.
+Result<u32> Pins::store_locked(PinCall &call, u32 fetched)
 {
-	const u64 n = call.fetched;
+	u64 *const pages = call.pages.pages();
+	const u64 absent = index_.absent_from(call.at(), fetched);
 
-	for (u64 i = 0; i < n;) {
-		i += index_.absent_from(call.at() + i, n - i);
-
-		const u64 pinned = index_.pinned_from(call.at() + i, n - i);
-		call.surplus.add(i, pinned);
-		i += pinned;
+	if (absent) {
+		TRY(index_.insert(call.at(), absent, pages, dma_dev_ ? call.dma.pages() : nullptr));
+		call.done += absent;
+	} else if (fetched) {
+		call.done += TRY(index_.pin_again(call.at(), fetched, pages));
 	}
-	TRY(index_.pin(call.at(), n, call.pages.pages(), dma_dev_ ? call.dma.pages() : nullptr));
-	call.done += n;
-	call.missing = 0;
-	return {};
-}
-
-void Pins::release_surplus(PinCall &call)
-{
-	const u32 n = exchange(call.fetched, 0u);
-
-	if (call.surplus.empty())
-		return;
-	for (u32 i = 0; i < n;) {
-		u32 end = i;
-
-		for (; end < n && call.surplus.has(end); end++)
-			if (dma_dev_)
-				shim_dma_unmap(dma_dev_, call.dma.pages()[end], direction_);
-		release_pages(call.fetched_at + i, end - i);
-		i = end == i ? i + 1 : end;
-	}
-	call.surplus.clear();
+	return static_cast<u32>(absent);
 }
 
 } // namespace vfio

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "type.hpp"
 
+#include "entry.h"
+#include "vfio_mdev/shim/type.h"
+
 namespace vfio {
 
 static size_t length(const char *text)
@@ -32,7 +35,8 @@ Result<UniquePtr<char>> type_directory(const mdev_parent *parent, const mdev_typ
 	return name;
 }
 
-const char *type_title(const mdev_type *type)
+// What the type's file `name` says.
+CORE_ENTRY const char *mdev_core_type_title(const mdev_type *type)
 {
 	const char *pretty = shim_mdev_type_pretty_name(type);
 

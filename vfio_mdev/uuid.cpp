@@ -16,7 +16,7 @@ constexpr int digit(char c)
 	return -1;
 }
 
-// Where the two digits of each byte begin in the text.
+// The position in the text of the two digits of each byte.
 constexpr u8 kDigits[Uuid::kSize] = {6, 4, 2, 0, 11, 9, 16, 14, 19, 21, 24, 26, 28, 30, 32, 34};
 constexpr u8 kDashes[] = {8, 13, 18, 23};
 

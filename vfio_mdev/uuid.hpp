@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Uuid: what a mediated device is known by. Its bytes are in the order of the
-// kernel's guid_t: the first three fields of the text little-endian, the rest
-// as written.
+// Uuid: names a mediated device. Its bytes are in the order of the kernel's
+// guid_t: the first three fields of the text are little-endian, the others in
+// the order of the text.
 #pragma once
 
 #include "vocab/result.hpp"
@@ -15,9 +15,9 @@ struct Uuid {
 
 	u8 bytes[kSize];
 
-	// From what was written to a file: the text and at most one more
-	// character, which stands for a newline and is not looked at. Hex
-	// digits of either case. Errors: EINVAL.
+	// Parses what was written to a file: the text, in hex digits of either
+	// case, and at most one more character, which is ignored because it is
+	// the newline of a shell's echo. Errors: EINVAL.
 	static Result<Uuid> parse(const char *text, size_t size);
 
 	friend constexpr bool operator==(const Uuid &, const Uuid &) = default;

@@ -128,18 +128,17 @@ int shim_waitq_wait_unlocked(struct shim_waitq *waitq,
 			     struct shim_mutex *mutex);
 
 /**
- * shim_waitq_wait() - sleep until a condition holds, a signal or a time-out
+ * shim_waitq_wait() - sleep until a condition holds or time has passed
  * @waitq: the queue
  * @done: the condition, called with @arg; it may not sleep
  * @arg: its argument
  * @seconds: how long to wait at most
- * @interruptible: whether a signal ends the wait
  *
- * Context: may sleep.
- * Return: 1 if the condition holds, 0 on time-out, -EINTR on a signal.
+ * Context: may sleep. No signal ends the wait.
+ * Return: whether the condition holds.
  */
-int shim_waitq_wait(struct shim_waitq *waitq, bool (*done)(const void *arg),
-		    const void *arg, unsigned int seconds, bool interruptible);
+bool shim_waitq_wait(struct shim_waitq *waitq, bool (*done)(const void *arg),
+		     const void *arg, unsigned int seconds);
 
 /**
  * shim_cond_resched() - let others run if the scheduler wants it

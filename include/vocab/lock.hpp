@@ -151,9 +151,14 @@ public:
 		return shim_waitq_wait_unlocked(&waitq_, &mutex.mutex_) == 0;
 	}
 
-	shim_waitq &shim()
+	// Sleeps until done() returns true or the time has passed; returns
+	// whether it was true. No signal ends the wait. done() is called several
+	// times and may not sleep.
+	template <class F> bool wait_until(F done, unsigned int seconds)
 	{
-		return waitq_;
+		return shim_waitq_wait(
+			&waitq_, [](const void *f) { return (*static_cast<const F *>(f))(); },
+			&done, seconds);
 	}
 
 private:

@@ -156,8 +156,8 @@ int shim_waitq_wait_unlocked(shim_waitq *waitq, shim_mutex *mutex)
 }
 
 // Time does not pass here: what would go on after a time-out is a deadlock.
-int shim_waitq_wait(shim_waitq *waitq, bool (*done)(const void *arg), const void *arg, unsigned int,
-		    bool)
+bool shim_waitq_wait(shim_waitq *waitq, bool (*done)(const void *arg), const void *arg,
+		     unsigned int)
 {
 	auto &mine = in<ModelWaitQueue>(waitq);
 
@@ -165,7 +165,7 @@ int shim_waitq_wait(shim_waitq *waitq, bool (*done)(const void *arg), const void
 		const u64 before = mine.generation;
 
 		if (done(arg))
-			return 1;
+			return true;
 		wait_for("a wait queue", [&] { return mine.generation != before; });
 	}
 }

@@ -255,8 +255,8 @@ int shim_waitq_wait_unlocked(shim_waitq *waitq, shim_mutex *mutex)
 }
 
 // Seconds are milliseconds here, so that a test of a time-out takes no time.
-int shim_waitq_wait(shim_waitq *waitq, bool (*done)(const void *arg), const void *arg,
-		    unsigned int seconds, bool)
+bool shim_waitq_wait(shim_waitq *waitq, bool (*done)(const void *arg), const void *arg,
+		     unsigned int seconds)
 {
 	auto &mine = in<MockWaitQueue>(waitq);
 	timespec until;
