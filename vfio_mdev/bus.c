@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The mdev bus. Nothing matches on it: the core binds each device to the
- * driver of its parent, and to no other.
+ * The mdev bus. Its match function always says no, because the core itself binds
+ * each device to the driver of its parent.
  */
 #include "main.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What mdev.ko exports, each function a call into the core. Names, types and
- * kinds of export are the kernel's own; so are the CRCs (tools/kernel-crc), so
- * that modules built against its mdev.ko load on this one.
+ * The functions that mdev.ko exports. Their names, types and kinds of export are
+ * those of the kernel's mdev.ko, and so are the CRCs (tools/kernel-crc). Modules
+ * built against that one therefore load on this one.
  */
 #include <linux/mdev.h>
 #include <linux/module.h>
@@ -12,14 +12,15 @@
 
 /**
  * mdev_register_parent() - register a device as a parent of mediated devices
- * @parent: embedded in the driver's structure; filled in here
- * @dev: the device; the caller has a reference to it until it has called
+ * @parent: a part of the driver's own structure; this fills it in
+ * @dev: the device; the caller keeps a reference to it until it has called
  *	 mdev_unregister_parent()
- * @mdev_driver: the driver, registered, to bind the mediated devices to
- * @types: the types of mediated devices that it has; outlive the registration
- * @nr_types: how many
+ * @mdev_driver: a registered driver, to which mediated devices are bound
+ * @types: the types of mediated devices; the driver keeps them until the parent
+ *	   is unregistered
+ * @nr_types: how many types
  *
- * Context: may sleep. Devices may be created before this returns.
+ * Context: may sleep. Userspace may create devices before this returns.
  * Return: 0, -ENOMEM, -EEXIST if two types have one name, an error of sysfs.
  */
 int mdev_register_parent(struct mdev_parent *parent, struct device *dev,
@@ -35,7 +36,7 @@ EXPORT_SYMBOL(mdev_register_parent);
  * mdev_unregister_parent() - undo mdev_register_parent()
  * @parent: the parent
  *
- * Removes its mediated devices, which waits for as long as they are open.
+ * Removes the parent's mediated devices, and waits for as long as one is open.
  *
  * Context: may sleep; calls the driver's remove().
  */
@@ -50,8 +51,8 @@ EXPORT_SYMBOL(mdev_unregister_parent);
  * @drv: the driver
  *
  * Context: may sleep.
- * Return: 0, -EINVAL without a device_api, -EBUSY if there is one of its name,
- * an error of sysfs.
+ * Return: 0, -EINVAL if it has no device_api, -EBUSY if a driver of that name is
+ * registered, an error of sysfs.
  */
 int mdev_register_driver(struct mdev_driver *drv)
 {
@@ -61,7 +62,7 @@ EXPORT_SYMBOL(mdev_register_driver);
 
 /**
  * mdev_unregister_driver() - undo mdev_register_driver()
- * @drv: the driver, whose parents are unregistered
+ * @drv: the driver; its parents have been unregistered
  *
  * Context: may sleep.
  */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* mdev.ko: the module. Sets up the core, the bus, the class of parents. */
+/* mdev.ko: sets up the core, the bus and the class of parents. */
 #include <linux/module.h>
 
 #include "entry.h"

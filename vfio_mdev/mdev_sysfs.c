@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The file of a mediated device. */
+/* The sysfs file `remove` of a mediated device. */
 #include <linux/sysfs.h>
 
 #include "entry.h"

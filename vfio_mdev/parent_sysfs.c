@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The files of a type, in PARENT/mdev_supported_types/TYPE. While somebody is
- * in one, the type and its parent's directory stay.
+ * The files of a type, in PARENT/mdev_supported_types/TYPE. While a process reads
+ * or writes one, sysfs keeps the type and its parent's directory.
  */
 #include <linux/sysfs.h>
 
@@ -71,7 +71,7 @@ static const struct attribute_group type_group = {
 	.attrs = type_attributes,
 };
 
-/* A file that a driver need not have. */
+/* The driver may have no description: then there is no such file. */
 static umode_t description_mode(struct kobject *kobj, struct attribute *attr,
 				int index)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What mdev.ko exports for drivers of mediated devices that pin pages, each
- * function a call into the core. The kernel's own mdev.ko has none of it.
+ * The functions that mdev.ko exports to drivers of mediated devices that pin
+ * pages. The kernel's own mdev.ko does not have them.
  */
 #include <linux/err.h>
 #include <linux/module.h>
@@ -10,16 +10,16 @@
 #include "vfio_cxx/mdev_pins.h"
 
 /**
- * mdev_pins_create() - make a place for a device's pins
- * @vdev: the device, of vfio_register_emulated_iommu_dev(), with a dma_unmap
- * @dma_dev: a device that is to reach the pages, which outlives the pins; each
- *	     page has a DMA address for it. NULL if none does, or they are
- *	     reached otherwise
- * @dir: how @dma_dev reaches them; for what the CPU and a device that is not
- *	 coherent both touch, the dma_sync functions are the caller's business
+ * mdev_pins_create() - create the record of the pages that a driver pins
+ * @vdev: the device, for which vfio_register_emulated_iommu_dev() is called and
+ *	  whose driver has a dma_unmap
+ * @dma_dev: a device that does DMA to the pages and outlives the pins: each page
+ *	     is mapped for it and has a DMA address. NULL if no device does
+ * @dir: the direction of that DMA. If @dma_dev is not coherent, the caller calls
+ *	 the dma_sync functions
  *
  * Context: may sleep. The device need not be open.
- * Return: the pins; ERR_PTR of -ENOMEM, or of -EINVAL if @dir is none.
+ * Return: the pins; ERR_PTR of -ENOMEM, or of -EINVAL if @dir is no direction.
  */
 struct mdev_pins *mdev_pins_create(struct vfio_device *vdev,
 				   struct device *dma_dev,
@@ -33,14 +33,14 @@ struct mdev_pins *mdev_pins_create(struct vfio_device *vdev,
 EXPORT_SYMBOL_GPL(mdev_pins_create);
 
 /**
- * mdev_pins_destroy() - undo mdev_pins_create(), and unpin what is left
- * @pins: the pins, which nobody uses any more, and dma_unmap will not either;
- *	  or NULL
+ * mdev_pins_destroy() - unpin the pages that are left, and free the pins
+ * @pins: the pins, or NULL. No other call uses them any more, nor does dma_unmap
  *
- * If anything is left the device must be open, for else VFIO lets nobody unpin:
- * it counts as open in close_device. But dma_unmap may be called until that has
- * returned; so close_device drops everything and leaves the rest to whoever
- * comes later, or keeps dma_unmap from the pins by a lock of the driver's.
+ * If pages are left, the device must be open, because VFIO unpins pages of open
+ * devices only. It is still open while close_device runs; but VFIO may call
+ * dma_unmap until close_device has returned. Therefore either close_device drops
+ * all pages, and the pins are destroyed later; or a lock of the driver keeps
+ * dma_unmap from using the pins.
  *
  * Context: may sleep.
  */
@@ -51,26 +51,26 @@ void mdev_pins_destroy(struct mdev_pins *pins)
 EXPORT_SYMBOL_GPL(mdev_pins_destroy);
 
 /**
- * mdev_pins_pin() - pin pages, each once more than it was
+ * mdev_pins_pin() - pin each page of a range once more
  * @pins: the pins
- * @iova: address of the first, page aligned
- * @npages: how many, as many as one likes
- * @prot: IOMMU_READ, IOMMU_WRITE or both. More than before for a page that is
- *	  pinned is allowed if its mapping allows it
+ * @iova: address of the first page, page aligned
+ * @npages: how many pages; there is no limit
+ * @prot: IOMMU_READ, IOMMU_WRITE or both. For a page that is pinned for less, the
+ *	  mapping decides whether @prot is allowed
  *
  * May be called from open_device on (under the kernel's own vfio.ko of 6.1 only
- * after open_device has returned) until close_device returns. For a page that is
- * pinned already only the count is raised. Locks that dma_unmap takes may not be held: as in
- * vfio_pin_pages(), this may wait until an unmap is over.
+ * after open_device has returned) until close_device returns. A page that is
+ * pinned already is only counted. The caller may not hold locks that dma_unmap
+ * takes: as vfio_pin_pages() does, this may wait until an unmap is over.
  *
  * Context: may sleep.
- * Return: 0; or, with nothing pinned that was not before:
+ * Return: 0. Or one of these errors, and no page is pinned that was not before:
  * -EINVAL if a page is not mapped, @iova is not aligned, @npages is 0, the range
- *  passes 2^64 or @prot is neither, or if the range was dropped meanwhile, in
- *  part or as a whole;
+ *  passes 2^64, @prot is neither, or mdev_pins_drop() was called meanwhile for a
+ *  part of the range;
  * -EPERM if a mapping does not allow @prot;
  * -EOVERFLOW if a page is pinned 4194303 times already;
- * -EIO if @dma_dev has no address for a page;
+ * -EIO if a page cannot be mapped for the DMA device;
  * -ENOMEM, and other errors of vfio_pin_pages().
  */
 int mdev_pins_pin(struct mdev_pins *pins, u64 iova, u64 npages, int prot)
@@ -80,17 +80,17 @@ int mdev_pins_pin(struct mdev_pins *pins, u64 iova, u64 npages, int prot)
 EXPORT_SYMBOL_GPL(mdev_pins_pin);
 
 /**
- * mdev_pins_unpin() - unpin pages once
+ * mdev_pins_unpin() - unpin each page of a range once
  * @pins: the pins
- * @iova: address of the first
- * @npages: how many; those that are not pinned are left out
+ * @iova: address of the first page
+ * @npages: how many pages; those that are not pinned are skipped
  *
- * A page leaves when it has been unpinned as often as it was pinned: its DMA
- * address is gone then, and VFIO unpins it. The device is open.
+ * When a page has been unpinned as often as it was pinned, its DMA mapping ends
+ * and VFIO unpins it. The device is open.
  *
- * Context: may sleep. Takes no memory, but for 96 bytes now and then, for which
- * it waits (Documentation/pin-index.md).
- * Return: how many were pinned.
+ * Context: may sleep. Allocates at most 96 bytes, and waits for them instead of
+ * failing (Documentation/pin-index.md).
+ * Return: how many of the pages were pinned.
  */
 u64 mdev_pins_unpin(struct mdev_pins *pins, u64 iova, u64 npages)
 {
@@ -99,15 +99,15 @@ u64 mdev_pins_unpin(struct mdev_pins *pins, u64 iova, u64 npages)
 EXPORT_SYMBOL_GPL(mdev_pins_unpin);
 
 /**
- * mdev_pins_drop() - let go of a range, for vfio_device_ops.dma_unmap
+ * mdev_pins_drop() - unpin a range entirely, for vfio_device_ops.dma_unmap
  * @pins: the pins
  * @iova: first address
- * @length: bytes; what would pass the last address ends there
+ * @length: bytes; a range that would pass the last address ends there
  *
- * Unpins what is pinned, however often, and makes mdev_pins_pin() fail that is
- * under way anywhere in the range; nothing of either is pinned afterwards. It
- * waits up to a second for who is under way, and leaves those to unpin behind
- * it who take longer. The device is open.
+ * Unpins each page of the range, however often it is pinned, and makes each
+ * mdev_pins_pin() fail that is under way in the range. Waits until that call has
+ * unpinned its pages, so that none of the range is pinned afterwards. If no such
+ * call ends for a second, this returns, and they unpin later. The device is open.
  *
  * Context: may sleep; any locks of VFIO may be held.
  * Return: how many pages were pinned.
@@ -123,8 +123,8 @@ struct visitor {
 	void *arg;
 };
 
-static void tell(const struct mdev_core_pin_run *found,
-		 struct mdev_pin_run *run)
+static void copy_run(const struct mdev_core_pin_run *found,
+		     struct mdev_pin_run *run)
 {
 	run->iova = found->iova;
 	run->npages = found->npages;
@@ -138,45 +138,45 @@ static int visit_run(const struct mdev_core_pin_run *found, void *arg)
 	const struct visitor *visitor = arg;
 	struct mdev_pin_run run;
 
-	tell(found, &run);
+	copy_run(found, &run);
 	return visitor->visit(&run, visitor->arg);
 }
 
 /**
- * mdev_pins_find() - what is pinned at an address
+ * mdev_pins_find() - find the pinned page at an address, and those that follow
  * @pins: the pins
  * @iova: the address
- * @run: where to put the page, and those that follow it; up to 2 MiB, and more
- *	 may follow in the next one
+ * @run: where to put the run of pages, all zeroes if the page is not pinned. A
+ *	 run ends at a multiple of 2 MiB, even if the next page is pinned too
  *
- * It stays pinned until the caller, or whoever else may, unpins or drops it.
+ * The pages stay pinned until they are unpinned or dropped; the driver keeps its
+ * own threads from doing that while it uses @run.
  *
  * Context: may sleep.
- * Return: whether it is pinned; if not @run is all zeroes.
+ * Return: whether the page is pinned.
  */
 bool mdev_pins_find(struct mdev_pins *pins, u64 iova, struct mdev_pin_run *run)
 {
 	struct mdev_core_pin_run found = {};
 	bool pinned = mdev_core_pins_find(pins, iova, &found);
 
-	tell(&found, run);
+	copy_run(&found, run);
 	return pinned;
 }
 EXPORT_SYMBOL_GPL(mdev_pins_find);
 
 /**
- * mdev_pins_for_each() - visit what is pinned in a range
+ * mdev_pins_for_each() - visit the pinned pages of a range
  * @pins: the pins
  * @iova: first address
  * @last: last address
- * @visit: called for each run, in order; two may follow each other. Nothing is
- *	   unpinned or dropped meanwhile, which waits: so it calls nothing of
- *	   VFIO's, of this, or that sleeps for long
- * @arg: its argument
+ * @visit: called for each run, in order of address; returns 0 to go on. All
+ *	   calls that pin, unpin or drop wait meanwhile, therefore @visit may not
+ *	   call functions of VFIO or of this file, nor sleep for long
+ * @arg: the second argument of @visit
  *
  * Context: may sleep.
- * Return: 0, or what @visit returned if that was something else, with which it
- * ends.
+ * Return: 0, or the first other value that @visit returned.
  */
 int mdev_pins_for_each(struct mdev_pins *pins, u64 iova, u64 last,
 		       int (*visit)(const struct mdev_pin_run *run, void *arg),
@@ -201,7 +201,7 @@ u64 mdev_pins_npages(struct mdev_pins *pins)
 EXPORT_SYMBOL_GPL(mdev_pins_npages);
 
 /**
- * mdev_pins_bytes() - how much memory it takes to remember them
+ * mdev_pins_bytes() - how much memory the pins take
  * @pins: the pins
  *
  * Context: may sleep.
