@@ -6,7 +6,7 @@
 
 namespace vfio {
 
-AttachedGroup *find_group(const GroupList &groups, const iommu_group *group)
+AttachedGroup *find_group(const List<AttachedGroup> &groups, const iommu_group *group)
 {
 	for (AttachedGroup &attached : groups)
 		if (attached.group == group)
@@ -84,14 +84,12 @@ public:
 		const u64 size = range.size();
 		u64 unmapped = 0;
 
-		while (!same_flush(range.first, range.last))
-			[[unlikely]]
-			{
-				const Iova last{range.first.value | (SHIM_MAX_FLUSH - 1)};
+		while (!same_flush(range.first, range.last)) {
+			const Iova last{range.first.value | (SHIM_MAX_FLUSH - 1)};
 
-				unmapped += unmap_part({range.first, last});
-				range.first = last + 1;
-			}
+			unmapped += unmap_part({range.first, last});
+			range.first = last + 1;
+		}
 		unmapped += unmap_part(range);
 		WARN_ONCE_IF(unmapped != size, "the IOMMU did not unmap what was mapped");
 	}
@@ -226,7 +224,7 @@ private:
 	void *scratch_ = nullptr;
 };
 
-// Pieces that are unmapped before others may run.
+// How many pieces are unmapped before other tasks get the CPU.
 constexpr u32 kRescheduleAfter = 64;
 
 } // namespace
@@ -237,12 +235,6 @@ Result<void> Domain::map(const DmaRange &dma, bool small_pages)
 	// all DMA snoops.
 	const u32 prot = dma.prot() | SHIM_IOMMU_CACHE;
 
-	const PinRun *single = dma.pins.single();
-	if (single && !small_pages) [[likely]]
-		return Result<void>::from_negative(shim_domain_map(domain_, dma.range().first.value,
-								   phys_of(single->first()).value,
-								   dma.range().size(), prot));
-
 	Mapper mapper(domain_, dma.range().first, prot, small_pages);
 
 	TRY(dma.pins.try_each_array(
@@ -251,12 +243,7 @@ Result<void> Domain::map(const DmaRange &dma, bool small_pages)
 	return {};
 }
 
-void Domain::unmap(const DmaRange &dma)
-{
-	Unmapper(domain_).unmap(dma.range());
-}
-
-void Domain::unmap_all(const List<DmaRange> &dmas)
+void Domain::unmap(const List<DmaRange> &dmas)
 {
 	const DmaRange *dma = dmas.front();
 	Unmapper unmapper(domain_);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Domain: one I/O page table and the groups attached to it. A container has
-// one for each set of IOMMUs that cannot share; all hold the same mappings.
+// Domain: one I/O page table and the groups attached to it. An address space has
+// one for each set of IOMMUs that cannot share one (domain_set.hpp).
 #pragma once
 
 #include "dma/shim/iommu.h"
@@ -9,8 +9,8 @@
 
 namespace vfio {
 
-// A group of the container. pinned_dirty_scope: its devices dirty memory only
-// through pages that they pinned, so that unpinned pages are known clean.
+// A group whose devices use an address space. pinned_dirty_scope says that they
+// dirty only pages which they have pinned, so that all others are known clean.
 struct AttachedGroup : ListNode<AttachedGroup> {
 	AttachedGroup(iommu_group *group, bool pinned_dirty_scope)
 		: group(group), pinned_dirty_scope(pinned_dirty_scope)
@@ -22,10 +22,8 @@ struct AttachedGroup : ListNode<AttachedGroup> {
 	bool pinned_dirty_scope;
 };
 
-using GroupList = List<AttachedGroup>;
-
 // The entry of a group in a list of them, or nullptr.
-AttachedGroup *find_group(const GroupList &groups, const iommu_group *group);
+AttachedGroup *find_group(const List<AttachedGroup> &groups, const iommu_group *group);
 
 class Domain : public ListNode<Domain> {
 public:
@@ -33,7 +31,7 @@ public:
 	// Errors: EIO if the IOMMU has none, ENOMEM.
 	static Result<UniquePtr<Domain>> create(iommu_group *group);
 
-	// Takes the domain over.
+	// Owns the domain from now on.
 	explicit Domain(iommu_domain *domain) : domain_(domain)
 	{
 	}
@@ -56,7 +54,8 @@ public:
 		shim_domain_detach(domain_, group);
 	}
 
-	// To be asked for right after the first attach.
+	// Makes all DMA snoop the CPU's caches, if the IOMMU can. Called right
+	// after the first attach, before anything is mapped.
 	void enforce_coherency()
 	{
 		coherent_ = shim_domain_enforce_coherency(domain_);
@@ -67,7 +66,7 @@ public:
 		return coherent_;
 	}
 
-	// Whether groups of the other domain could as well be attached here.
+	// Whether groups of the other domain can be attached to this one instead.
 	bool compatible_with(const Domain &other) const
 	{
 		return shim_domain_driver(domain_) == shim_domain_driver(other.domain_) &&
@@ -86,14 +85,12 @@ public:
 	// Ranges that do not overlap may be mapped and unmapped at one time.
 	Result<void> map(const DmaRange &dma, bool small_pages);
 
-	// Unmaps a whole dma range; no device reaches it afterwards.
-	void unmap(const DmaRange &dma);
+	// Unmaps dma ranges, which are in ascending order, with one flush of the
+	// IOMMU unless they are terabytes apart (SHIM_MAX_FLUSH). No device
+	// reaches them afterwards.
+	void unmap(const List<DmaRange> &dmas);
 
-	// Does the same for a list of dma ranges in ascending order, with one
-	// flush of the IOMMU unless they are terabytes apart (SHIM_MAX_FLUSH).
-	void unmap_all(const List<DmaRange> &dmas);
-
-	GroupList groups;
+	List<AttachedGroup> groups;
 
 private:
 	iommu_domain *const domain_;

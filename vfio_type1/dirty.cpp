@@ -56,9 +56,9 @@ Result<void> Type1::check_bitmap_size(u64 npages, u64 size)
 
 Result<void> Type1::start_dirty()
 {
-	const Guard guard(lock_);
+	const Guard guard(dmas_.lock);
 
-	if (oversized_)
+	if (dmas_.oversized())
 		return Error(EINVAL);
 	dirty_tracking_ = true;
 	return {};
@@ -66,10 +66,10 @@ Result<void> Type1::start_dirty()
 
 void Type1::stop_dirty()
 {
-	const Guard guard(lock_);
+	const Guard guard(dmas_.lock);
 
 	dirty_tracking_ = false;
-	for (DmaRange &dma : dmas_)
+	for (DmaRange &dma : dmas_.all())
 		dma.forget_dirty();
 }
 
@@ -82,9 +82,9 @@ Result<void> Type1::get_dirty(const vfio_iommu_type1_dirty_bitmap_get &request)
 	if (request.bitmap.pgsize != pgsize || ((request.iova | request.size) & (pgsize - 1)))
 		return Error(EINVAL);
 	{
-		const Guard guard(lock_);
+		const Guard guard(dmas_.lock);
 
-		if (TRY(bisects_mapping(range)) || !dirty_tracking_)
+		if (TRY(dmas_.bisects(range)) || !dirty_tracking_)
 			return Error(EINVAL);
 	}
 
@@ -116,11 +116,11 @@ Result<void> Type1::get_dirty(const vfio_iommu_type1_dirty_bitmap_get &request)
 // Errors: EINVAL if tracking has been stopped, EINTR.
 Result<bool> Type1::collect(DirtyReport &report, IovaRange &left, IovaRange *ones)
 {
-	const Guard guard(lock_);
+	const Guard guard(dmas_.lock);
 
 	if (!dirty_tracking_)
 		return Error(EINVAL);
-	for (DmaRange *dma = dmas_.first_in(left); dma; dma = next_in(*dma, left)) {
+	for (DmaRange *dma = dmas_.first_in(left); dma; dma = dmas_.next_in(*dma, left)) {
 		// A mapping that was made since the last piece may begin before
 		// left, or end behind it.
 		IovaRange part{max(left.first, dma->range().first),
@@ -128,7 +128,7 @@ Result<bool> Type1::collect(DirtyReport &report, IovaRange &left, IovaRange *one
 
 		if (dma->busy.load()) [[unlikely]] {
 			if (report.empty())
-				TRY(settle(part, false));
+				TRY(dmas_.wait_settled(part));
 			left.first = part.first;
 			return true;
 		}
@@ -136,10 +136,10 @@ Result<bool> Type1::collect(DirtyReport &report, IovaRange &left, IovaRange *one
 		// Neighbours of which all is dirty are told as one.
 		const bool all = non_pinned_groups_ && dma->iommu_mapped;
 		if (all && !dma->dirty_recorded()) {
-			for (DmaRange *next = next_in(*dma, left);
+			for (DmaRange *next = dmas_.next_in(*dma, left);
 			     next && next->range().first - part.last == 1 && !next->busy.load() &&
 			     next->iommu_mapped && !next->dirty_recorded();
-			     next = next_in(*dma, left)) {
+			     next = dmas_.next_in(*dma, left)) {
 				dma = next;
 				part.last = min(left.last, dma->range().last);
 			}
@@ -166,9 +166,9 @@ Result<bool> Type1::collect(DirtyReport &report, IovaRange &left, IovaRange *one
 // The report did not arrive: better too much than too little the next time.
 void Type1::mark_again(IovaRange range)
 {
-	const Guard guard(lock_);
+	const Guard guard(dmas_.lock);
 
-	for (DmaRange *dma = dmas_.first_in(range); dma; dma = next_in(*dma, range))
+	for (DmaRange *dma = dmas_.first_in(range); dma; dma = dmas_.next_in(*dma, range))
 		dma->mark_all_dirty();
 }
 
@@ -184,9 +184,9 @@ Result<void> Type1::report_victims(const List<DmaRange> &victims, DirtyReport &r
 		IovaRange ones = {};
 
 		{
-			const Guard guard(lock_);
+			const Guard guard(dmas_.lock);
 
-			// lock_ guards the dirty bits even of a busy mapping:
+			// dmas_.lock guards the dirty bits even of a busy mapping:
 			// stop_dirty() frees them.
 			if (!dirty_tracking_)
 				return Error(EINVAL);

@@ -10,9 +10,9 @@ namespace vfio {
 // As much as one mapping has; returns the bytes copied.
 Result<size_t> Type1::dma_rw_part(Iova iova, u8 *data, size_t size, bool write)
 {
-	Guard guard(lock_);
-	DmaRange &dma = *TRY(hold(iova));
-	const Defer done([this, &dma]() __no_lock_analysis { let_go(dma); });
+	Guard guard(dmas_.lock);
+	DmaRange &dma = *TRY(dmas_.hold(iova));
+	const Defer done([this, &dma]() __no_lock_analysis { dmas_.let_go(dma); });
 
 	if (!dma.readable() || (write && !dma.writable()))
 		return Error(EPERM);
@@ -60,9 +60,10 @@ Result<void> Type1::dma_rw(Iova iova, u8 *data, size_t size, bool write)
 {
 	const ReadGuard groups(groups_lock_);
 	{
-		const Guard guard(lock_);
+		const Guard guard(dmas_.lock);
 
-		if (WARN_ONCE_IF(vaddr_invalid_count_, "memory copied while addresses are updated"))
+		if (WARN_ONCE_IF(dmas_.vaddr_invalid(),
+				 "memory copied while addresses are updated"))
 			return Error(EBUSY);
 	}
 	while (size) {
@@ -81,7 +82,7 @@ void Type1::register_device(vfio_device *device)
 		return;
 
 	const Guard devices(devices_lock_);
-	const Guard guard(lock_);
+	const Guard guard(dmas_.lock);
 
 	shim_device_list_add(&devices_, device);
 	count_listeners(1);
@@ -93,7 +94,7 @@ void Type1::unregister_device(vfio_device *device)
 		return;
 
 	const Guard devices(devices_lock_);
-	const Guard guard(lock_);
+	const Guard guard(dmas_.lock);
 
 	shim_device_list_remove(device);
 	count_listeners(-1);

@@ -29,7 +29,7 @@ Result<void> Type1::get_info(UserVa arg)
 	InfoChain chain;
 
 	info.flags = VFIO_IOMMU_INFO_PGSIZES | VFIO_IOMMU_INFO_CAPS;
-	info.iova_pgsizes = pgsize_bitmap_;
+	info.iova_pgsizes = domains_.page_sizes();
 
 	Migration *migration =
 		TRY(chain.add<Migration>(VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION, kVersion));
@@ -39,20 +39,20 @@ Result<void> Type1::get_info(UserVa arg)
 
 	DmaAvail *avail = TRY(chain.add<DmaAvail>(VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, kVersion));
 	{
-		const Guard guard(lock_);
+		const Guard guard(dmas_.lock);
 
-		avail->avail = dma_avail_;
+		avail->avail = dmas_.available();
 	}
 
-	if (!space_.unbounded()) {
-		const u32 windows = space_.count();
+	if (!domains_.space().unbounded()) {
+		const u32 windows = domains_.space().count();
 		IovaRanges *ranges =
 			TRY(chain.add<IovaRanges>(VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, kVersion,
 						  windows * sizeof(vfio_iova_range)));
 		vfio_iova_range *next = ranges->iova_ranges;
 
 		ranges->nr_iovas = windows;
-		space_.each([&](IovaRange window) {
+		domains_.space().each([&](IovaRange window) {
 			*next++ = {window.first.value, window.last.value};
 		});
 	}

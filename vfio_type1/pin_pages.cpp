@@ -29,25 +29,6 @@ u64 *handles_of(page **pages)
 
 } // namespace
 
-// The mapping at iova, which stays until it is no longer held.
-// Errors: EINVAL if there is none, EINTR.
-Result<DmaRange *> Type1::hold(Iova iova)
-{
-	TRY(settle({iova, iova}, false));
-
-	DmaRange *dma = dmas_.find_and_note(iova);
-	if (!dma)
-		return Error(EINVAL);
-	dma->held++;
-	return dma;
-}
-
-void Type1::let_go(DmaRange &dma)
-{
-	if (--dma.held == 0 && waiting_.load())
-		settled_.wake_all();
-}
-
 // Pins pages of a mapping that is held and charges its owner, unless a hardware
 // domain has them, for which they are charged already. Returns how many
 // pages it has charged. Errors: those of pinning and charging, with nothing done.
@@ -80,9 +61,9 @@ void Type1::undo_pin(const DmaRange &dma, u64 charge, const ExternalPages &pages
 Result<void> Type1::pin_part(iommu_group *group, Iova iova, u64 npages, u32 prot, u64 *handles,
 			     u64 *words, u64 &done)
 {
-	Guard guard(lock_);
-	DmaRange &dma = *TRY(hold(iova));
-	const Defer release([this, &dma]() __no_lock_analysis { let_go(dma); });
+	Guard guard(dmas_.lock);
+	DmaRange &dma = *TRY(dmas_.hold(iova));
+	const Defer release([this, &dma]() __no_lock_analysis { dmas_.let_go(dma); });
 
 	if (dma.leaving())
 		return Error(EINVAL);
@@ -132,10 +113,10 @@ Result<void> Type1::pin_part(iommu_group *group, Iova iova, u64 npages, u32 prot
 // One page, which is what devices mostly pin, and mostly again: then it is near
 // the last one and takes no more than this. groups_lock_ is not needed: what it
 // guards is of no concern where all groups are known to pin, but for
-// iommu_mapped, which does not change under lock_.
+// iommu_mapped, which does not change under dmas_.lock.
 inline int Type1::pin_page(iommu_group *group, Iova iova, u32 prot, u64 *handle)
 {
-	Guard guard(lock_);
+	Guard guard(dmas_.lock);
 	DmaRange *const dma = dmas_.recent();
 	u64 page = kPinStill;
 
@@ -157,7 +138,7 @@ inline int Type1::pin_page(iommu_group *group, Iova iova, u32 prot, u64 *handle)
 	return pin_page_far(group, iova, prot, handle, page == kPinNone);
 }
 
-// Goes on where pin_page() stopped, with lock_ held. absent: all that it asks
+// Goes on where pin_page() stopped, with dmas_.lock held. absent: all that it asks
 // for is so, but the page is not pinned, or behind the mapping's end, where the
 // slot goes on.
 [[gnu::noinline]] int Type1::pin_page_far(iommu_group *group, Iova iova, u32 prot, u64 *handle,
@@ -176,7 +157,7 @@ inline Result<void> Type1::pin_again_or_new(Iova iova, u32 prot, u64 *handle, bo
 	DmaRange *dma;
 	bool mapped;
 	{
-		const Guard guard(lock_, Guard::kTakeOver);
+		const Guard guard(dmas_.lock, Guard::kTakeOver);
 
 		dma = dmas_.recent();
 		if (!absent || !dma->range().contains(iova)) [[unlikely]] {
@@ -223,12 +204,12 @@ inline Result<void> Type1::pin_held(DmaRange &dma, bool mapped, Iova iova, u64 *
 	if (!owner.charge(!mapped).ok()) [[unlikely]]
 		return put_held(dma, page, Error(EAGAIN));
 	{
-		const Guard guard(lock_);
+		const Guard guard(dmas_.lock);
 
 		// A group with a hardware domain may have come or gone.
 		if (dma.iommu_mapped == mapped && dma.add_external_page(iova, page)) [[likely]] {
 			dma.note_charge(!mapped);
-			let_go(dma);
+			dmas_.let_go(dma);
 			return {};
 		}
 	}
@@ -242,8 +223,8 @@ Error Type1::put_held(DmaRange &dma, u64 page, Error error)
 	if (page != kPinNone)
 		shim_unpin_page(page, dma.writable());
 
-	const Guard guard(lock_);
-	let_go(dma);
+	const Guard guard(dmas_.lock);
+	dmas_.let_go(dma);
 	return error;
 }
 
@@ -273,9 +254,9 @@ Result<void> Type1::pin_many(iommu_group *group, Iova iova, u32 npages, u32 prot
 
 	const ReadGuard groups(groups_lock_);
 	{
-		const Guard guard(lock_);
+		const Guard guard(dmas_.lock);
 
-		if (WARN_ONCE_IF(vaddr_invalid_count_, "pages pinned while addresses are updated"))
+		if (WARN_ONCE_IF(dmas_.vaddr_invalid(), "pages pinned while addresses are updated"))
 			return Error(EBUSY);
 		if (!listeners_)
 			return Error(EINVAL);
@@ -295,8 +276,8 @@ Result<void> Type1::pin_many(iommu_group *group, Iova iova, u32 npages, u32 prot
 		}
 	}
 
-	AttachedGroup *attached = group_entry(group);
-	const Guard guard(lock_);
+	AttachedGroup *attached = find_attached(group);
+	const Guard guard(dmas_.lock);
 	if (attached && !attached->pinned_dirty_scope) {
 		attached->pinned_dirty_scope = true;
 		count_non_pinned(-1);

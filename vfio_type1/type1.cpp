@@ -8,10 +8,8 @@
 
 namespace vfio {
 
-constinit LockClass Type1::lock_class_ = {"vfio_type1", {}};
 constinit LockClass Type1::groups_lock_class_ = {"vfio_type1_groups", {}};
 constinit LockClass Type1::devices_lock_class_ = {"vfio_type1_devices", {}};
-constinit LockClass Type1::settled_class_ = {"vfio_type1_settled", {}};
 
 Result<UniquePtr<Type1>> Type1::create(u64 extension)
 {
@@ -28,7 +26,7 @@ Result<UniquePtr<Type1>> Type1::create(u64 extension)
 }
 
 Type1::Type1(bool v2, bool nesting)
-	: v2_(v2), nesting_(nesting), dma_avail_(type1_param_dma_entry_limit())
+	: dmas_(type1_param_dma_entry_limit()), v2_(v2), nesting_(nesting)
 {
 	shim_device_list_init(&devices_);
 }
@@ -39,29 +37,21 @@ Type1::~Type1()
 
 	while (AttachedGroup *attached = emulated_groups_.pop_front())
 		destroy(attached);
-	remove_all();
-	while (Domain *domain = domains_.pop_front())
-		destroy(domain);
+	unmap_everything();
 }
 
 bool Type1::coherent()
 {
 	const ReadGuard groups(groups_lock_);
 
-	for (const Domain &domain : domains_)
-		if (!domain.coherent())
-			return false;
-	return true;
+	return domains_.coherent();
 }
 
 bool Type1::can_nest()
 {
 	const ReadGuard groups(groups_lock_);
 
-	for (const Domain &domain : domains_)
-		if (shim_domain_can_nest(domain.get()))
-			return true;
-	return false;
+	return domains_.can_nest();
 }
 
 bool Type1::can_update_vaddr()

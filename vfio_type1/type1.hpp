@@ -11,19 +11,17 @@
 //
 // Concurrency: callers that map, unmap, pin or report ranges that do not
 // overlap run at one time. groups_lock_ keeps groups, domains and the IOVA
-// space as they are meanwhile; lock_ is taken for looking up and for linking
+// space as they are meanwhile; dmas_.lock is taken for looking up and for linking
 // only, never over pinning or the IOMMU's work. A mapping that is being made
 // or unmapped is in the tree, and busy; whoever comes upon it waits until it
 // has settled, so that on the same range callers see one after the other.
 //
-// Locks: devices_lock_ and groups_lock_ before lock_. A device's dma_unmap is
+// Locks: devices_lock_ and groups_lock_ before dmas_.lock. A device's dma_unmap is
 // called with devices_lock_ held and the others free, because it unpins.
 // Attaching pins under both locks. The mmap lock is inside all of them.
 #pragma once
 
-#include "dma/dma_range.hpp"
-#include "dma/domain.hpp"
-#include "dma/iova_space.hpp"
+#include "dma/domain_set.hpp"
 #include "shim/uapi.h"
 #include "vfio_type1/shim/device_list.h"
 #include "vocab/lock.hpp"
@@ -38,13 +36,6 @@ namespace vfio {
 
 class DirtyReport;
 struct ExternalPages;
-
-// Where a group's message interrupts go, if software must say so.
-struct MsiWindow {
-	bool in_software = false;
-	bool in_hardware = false;
-	Iova first;
-};
 
 class Type1 : public type1 {
 public:
@@ -83,7 +74,7 @@ public:
 	void detach_group(iommu_group *group);
 
 	// The domain that a group is attached to. Errors: ENODEV if it has none.
-	Result<iommu_domain *> group_domain(iommu_group *group);
+	Result<iommu_domain *> group_domain(const iommu_group *group);
 
 	// Pins npages pages from iova on for a device of an emulated group, all
 	// or none, and writes handles of them (shim/pin.h). A page is charged
@@ -112,211 +103,143 @@ public:
 	static Result<void> check_bitmap_size(u64 npages, u64 size);
 
 private:
-	bool hardware() const __must_hold_shared(groups_lock_)
-	{
-		return !domains_.empty();
-	}
-
-	// A group behind an IOMMU, for the log. Requires hardware().
-	iommu_group *any_group() const __must_hold_shared(groups_lock_)
-	{
-		return domains_.front()->groups.front()->group;
-	}
-
+	// The smallest page size of the IOMMUs, as a shift.
 	unsigned int pgshift() const __must_hold_shared(groups_lock_)
 	{
-		return smallest_shift(pgsize_bitmap_);
+		return domains_.page_shift();
 	}
-
-	// A mapping in range that somebody maps, unmaps or, if idle is asked
-	// for, uses.
-	DmaRange *unsettled(IovaRange range, bool idle) const __must_hold(lock_);
-
-	// Waits until no mapping in range is. Errors: EINTR.
-	Result<void> settle(IovaRange range, bool idle) __must_hold(lock_);
-
-	// After a mapping settled: those who wait look again.
-	void settled() __must_not_hold(lock_)
-	{
-		if (waiting_.load()) [[unlikely]]
-			wake_waiting();
-	}
-	void wake_waiting() __must_not_hold(lock_);
 
 	// info.cpp
-	Result<void> get_info(UserVa arg) __must_not_hold(groups_lock_, lock_);
+	Result<void> get_info(UserVa arg) __must_not_hold(groups_lock_, dmas_.lock);
 
 	// map.cpp
-	Result<void> map_dma(UserVa arg) __must_not_hold(groups_lock_, lock_);
+	Result<void> map_dma(UserVa arg) __must_not_hold(groups_lock_, dmas_.lock);
 	Result<void> create_mapping(IovaRange range, UserVa uva, u32 prot)
-		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
-	void uncount(const DmaRange &dma) __must_hold(lock_);
-	void forget(DmaRange &dma) __must_hold(lock_);
+		__must_hold_shared(groups_lock_) __must_not_hold(dmas_.lock);
 	Result<void> insert_busy(DmaRange &dma) __must_hold_shared(groups_lock_)
-		__must_not_hold(lock_);
-	Result<void> accept(DmaRange &dma, bool oversized) __must_hold_shared(groups_lock_)
-		__must_hold(lock_);
+		__must_not_hold(dmas_.lock);
 	Result<void> restore_vaddr(IovaRange range, UserVa uva) __must_hold_shared(groups_lock_)
-		__must_not_hold(lock_);
-	Result<void> pin_and_map(DmaRange &dma) __must_hold_shared(groups_lock_);
+		__must_not_hold(dmas_.lock);
+	static MapPolicy map_policy();
 
 	// unmap.cpp
-	Result<void> unmap_dma(UserVa arg) __must_not_hold(groups_lock_, lock_);
-	Result<u64> unmap_with_bitmap(const vfio_iommu_type1_dma_unmap &unmap, UserVa arg)
-		__must_not_hold(groups_lock_, lock_);
-	Result<u64> unmap_in_range(const vfio_iommu_type1_dma_unmap &unmap,
-				   const vfio_bitmap *bitmap) __must_not_hold(groups_lock_, lock_);
-	Result<u64> unmap_any(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap *bitmap)
-		__must_not_hold(groups_lock_, lock_);
-	u64 unmap_single(const vfio_iommu_type1_dma_unmap &unmap)
-		__must_not_hold(groups_lock_, lock_);
-	void forget_idle_owner() __must_hold(lock_);
-	Result<u64> suspend(const vfio_iommu_type1_dma_unmap &unmap)
-		__must_not_hold(groups_lock_, lock_);
-	Result<bool> try_unmap(const vfio_iommu_type1_dma_unmap &unmap, const vfio_bitmap *bitmap,
+	Result<void> unmap_dma(UserVa arg) __must_not_hold(groups_lock_, dmas_.lock);
+	Result<u64> unmap_with_bitmap(const vfio_iommu_type1_dma_unmap &request, UserVa arg)
+		__must_not_hold(groups_lock_, dmas_.lock);
+	Result<u64> unmap_range(const vfio_iommu_type1_dma_unmap &request,
+				const vfio_bitmap *bitmap)
+		__must_not_hold(groups_lock_, dmas_.lock);
+	Result<bool> try_unmap(const vfio_iommu_type1_dma_unmap &request, const vfio_bitmap *bitmap,
 			       u64 *unmapped, IovaRange *pinned)
-		__must_not_hold(groups_lock_, lock_);
-	Result<IovaRange> unmap_bounds(const vfio_iommu_type1_dma_unmap &unmap)
+		__must_not_hold(groups_lock_, dmas_.lock);
+	Result<IovaRange> unmap_bounds(const vfio_iommu_type1_dma_unmap &request)
 		__must_hold_shared(groups_lock_);
-	Result<bool> bisects_mapping(IovaRange range) __must_hold(lock_);
-	Result<u64> invalidate_vaddr(IovaRange range) __must_hold(lock_);
-	DmaRange *first_to_unmap(IovaRange range) const __must_hold(lock_);
-	DmaRange *next_in(const DmaRange &dma, IovaRange range) const __must_hold(lock_);
-	Result<DmaRange *> list_idle(IovaRange range, List<DmaRange> &dmas) __must_hold(lock_);
 	Result<bool> take_victims(IovaRange range, bool *all_dirty, List<DmaRange> &victims,
 				  IovaRange *pinned) __must_hold_shared(groups_lock_)
-		__must_not_hold(lock_);
-	void stay() __must_not_hold(lock_);
-	void put_back(List<DmaRange> &victims) __must_not_hold(lock_);
-	u64 remove(List<DmaRange> &victims) __must_hold_shared(groups_lock_) __must_not_hold(lock_);
-	static void free_all(List<DmaRange> &dmas);
-	void unmap_and_unpin(List<DmaRange> &dmas) __must_hold_shared(groups_lock_);
-	void remove_all() __must_hold(groups_lock_) __must_not_hold(lock_);
+		__must_not_hold(dmas_.lock);
+	void take_pins_again() __must_not_hold(dmas_.lock);
+	u64 unmap(List<DmaRange> &dmas) __must_hold_shared(groups_lock_)
+		__must_not_hold(dmas_.lock);
+	void unmap_everything() __must_hold(groups_lock_) __must_not_hold(dmas_.lock);
+	Result<u64> invalidate_vaddr(const vfio_iommu_type1_dma_unmap &request)
+		__must_not_hold(groups_lock_, dmas_.lock);
 
 	// dirty.cpp
-	Result<void> dirty_pages(UserVa arg) __must_not_hold(groups_lock_, lock_);
+	Result<void> dirty_pages(UserVa arg) __must_not_hold(groups_lock_, dmas_.lock);
 	static Result<void> check_bitmap(const vfio_bitmap &bitmap, u64 size);
-	Result<void> start_dirty() __must_not_hold(lock_);
-	void stop_dirty() __must_not_hold(lock_);
+	Result<void> start_dirty() __must_not_hold(dmas_.lock);
+	void stop_dirty() __must_not_hold(dmas_.lock);
 	Result<void> get_dirty(const vfio_iommu_type1_dirty_bitmap_get &request)
-		__must_not_hold(groups_lock_, lock_);
+		__must_not_hold(groups_lock_, dmas_.lock);
 	Result<bool> collect(DirtyReport &report, IovaRange &left, IovaRange *ones)
-		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
-	void mark_again(IovaRange range) __must_not_hold(lock_);
+		__must_hold_shared(groups_lock_) __must_not_hold(dmas_.lock);
+	void mark_again(IovaRange range) __must_not_hold(dmas_.lock);
 	Result<void> report_victims(const List<DmaRange> &victims, DirtyReport &report, bool all)
-		__must_not_hold(lock_);
+		__must_not_hold(dmas_.lock);
 	const DmaRange *collect_victims(const List<DmaRange> &victims, const DmaRange *dma,
 					DirtyReport &report, IovaRange &left, bool all,
-					IovaRange *ones) __must_hold(lock_);
+					IovaRange *ones) __must_hold(dmas_.lock);
 
-	void count_non_pinned(int more) __must_hold(lock_)
+	void count_non_pinned(int more) __must_hold(dmas_.lock)
 	{
 		non_pinned_groups_ += more;
 		note_short_pins();
 	}
 
-	void count_listeners(int more) __must_hold(lock_)
+	void count_listeners(int more) __must_hold(dmas_.lock)
 	{
 		listeners_ += more;
 		note_short_pins();
 	}
 
-	void note_short_pins() __must_hold(lock_)
+	void note_short_pins() __must_hold(dmas_.lock)
 	{
 		short_pins_ = v2_ && !non_pinned_groups_ && listeners_;
 	}
 
 	// attach.cpp
-	AttachedGroup *group_entry(iommu_group *group) __must_hold_shared(groups_lock_);
-	Result<void> attach_hardware(UniquePtr<AttachedGroup> attached)
-		__must_hold(groups_lock_, lock_);
-	Result<void> narrow(IovaSpace &space, IovaRange aperture, iommu_group *group,
-			    MsiWindow &msi) __must_hold(groups_lock_, lock_);
-	Result<bool> join_existing(Domain &from, AttachedGroup &attached) __must_hold(groups_lock_);
-	Result<void> populate(Domain &domain) __must_hold(groups_lock_, lock_);
-	void leave_domain(Domain &domain, AttachedGroup &attached) __must_hold(groups_lock_)
-		__must_not_hold(lock_);
-	void empty(Domain &domain) __must_hold(groups_lock_) __must_not_hold(lock_);
-	void list_all(List<DmaRange> &all) __must_hold(lock_);
-	void keep_external_only() __must_hold(groups_lock_) __must_not_hold(lock_);
-	Result<void> rebuild_space() __must_hold(groups_lock_);
-	u64 common_page_sizes(const Domain *one_more) const __must_hold(groups_lock_);
+	AttachedGroup *find_attached(const iommu_group *group) const
+		__must_hold_shared(groups_lock_);
+	void keep_external_only() __must_hold(groups_lock_) __must_not_hold(dmas_.lock);
 
 	// pin_pages.cpp and unpin_pages.cpp
 	class Refund;
-	Result<DmaRange *> hold(Iova iova) __must_hold(lock_);
-	void let_go(DmaRange &dma) __must_hold(lock_);
 	static Result<u64> pin_and_charge(iommu_group *group, const DmaRange &dma, bool mapped,
 					  ExternalPages &pages);
 	static void undo_pin(const DmaRange &dma, u64 charge, const ExternalPages &pages);
 	int pin_page(iommu_group *group, Iova iova, u32 prot, u64 *handle) __no_lock_analysis;
 	int pin_page_far(iommu_group *group, Iova iova, u32 prot, u64 *handle, bool absent)
-		__releases_lock(lock_);
+		__releases_lock(dmas_.lock);
 	Result<void> pin_again_or_new(Iova iova, u32 prot, u64 *handle, bool absent)
-		__releases_lock(lock_);
+		__releases_lock(dmas_.lock);
 	Result<void> pin_held(DmaRange &dma, bool mapped, Iova iova, u64 *handle)
-		__must_not_hold(lock_);
-	Error put_held(DmaRange &dma, u64 page, Error error) __must_not_hold(lock_);
+		__must_not_hold(dmas_.lock);
+	Error put_held(DmaRange &dma, u64 page, Error error) __must_not_hold(dmas_.lock);
 	int pin_any(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles)
-		__must_not_hold(groups_lock_, lock_);
+		__must_not_hold(groups_lock_, dmas_.lock);
 	Result<void> pin_part(iommu_group *group, Iova iova, u64 npages, u32 prot, u64 *handles,
 			      u64 *words, u64 &done) __must_hold_shared(groups_lock_)
-		__must_not_hold(lock_);
+		__must_not_hold(dmas_.lock);
 	Result<void> pin_many(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles)
-		__must_not_hold(groups_lock_, lock_);
-	bool unpin_page(Iova iova) __must_not_hold(lock_);
-	void unpin_many(Iova iova, u64 npages) __must_not_hold(groups_lock_, lock_);
-	u64 unpin_part(Iova iova, u64 npages, Refund &refund) __must_not_hold(lock_);
+		__must_not_hold(groups_lock_, dmas_.lock);
+	bool unpin_page(Iova iova) __must_not_hold(dmas_.lock);
+	void unpin_many(Iova iova, u64 npages) __must_not_hold(groups_lock_, dmas_.lock);
+	u64 unpin_part(Iova iova, u64 npages, Refund &refund) __must_not_hold(dmas_.lock);
 	u64 unpin_part_dirty(Iova iova, u64 npages, Refund &refund) __must_hold_shared(groups_lock_)
-		__must_not_hold(lock_);
+		__must_not_hold(dmas_.lock);
 	void unpin_held(Iova iova, u64 npages) __must_hold_shared(groups_lock_)
-		__must_not_hold(lock_);
+		__must_not_hold(dmas_.lock);
 
 	// emulated.cpp
 	Result<size_t> dma_rw_part(Iova iova, u8 *data, size_t size, bool write)
-		__must_hold_shared(groups_lock_) __must_not_hold(lock_);
+		__must_hold_shared(groups_lock_) __must_not_hold(dmas_.lock);
 
 	static Result<void> copy_through(const DmaRange &dma, Iova iova, u8 *data, size_t size,
 					 bool write);
 
-	static LockClass lock_class_;
 	static LockClass groups_lock_class_;
 	static LockClass devices_lock_class_;
-	static LockClass settled_class_;
 
-	// First, because it is taken most.
-	Mutex lock_{lock_class_};
+	// First, because its lock is taken most.
+	DmaTree dmas_;
 	Mutex devices_lock_{devices_lock_class_};
 	RwSem groups_lock_{groups_lock_class_};
 
 	const bool v2_;
 	const bool nesting_;
 
-	WaitQueue settled_{settled_class_};
-
 	// Devices that hear of unmaps, and how many. Changed under devices_lock_
-	// and lock_, read under either.
+	// and dmas_.lock, read under either.
 	shim_device_list devices_;
 	u32 listeners_ = 0;
 
-	List<Domain> domains_ __guarded_by(groups_lock_);
-	GroupList emulated_groups_ __guarded_by(groups_lock_);
-	IovaSpace space_ __guarded_by(groups_lock_);
-	u64 pgsize_bitmap_ __guarded_by(groups_lock_) = kPageMask;
+	DomainSet domains_ __guarded_by(groups_lock_);
+	List<AttachedGroup> emulated_groups_ __guarded_by(groups_lock_);
 
-	RangeTree<DmaRange> dmas_ __guarded_by(lock_);
-	RefPtr<Owner> last_owner_ __guarded_by(lock_);
-	u32 non_pinned_groups_ __guarded_by(lock_) = 0;
+	u32 non_pinned_groups_ __guarded_by(dmas_.lock) = 0;
 	// Whether devices pin, and all that groups do is pin: note_short_pins().
-	bool short_pins_ __guarded_by(lock_) = false;
-	// Mappings too long for a dirty bitmap.
-	u32 oversized_ __guarded_by(lock_) = 0;
-	u32 dma_avail_ __guarded_by(lock_);
-	u32 vaddr_invalid_count_ __guarded_by(lock_) = 0;
-	bool dirty_tracking_ __guarded_by(lock_) = false;
-
-	// Callers that wait for a mapping to settle; changed under lock_.
-	Atomic<u32> waiting_{0};
+	bool short_pins_ __guarded_by(dmas_.lock) = false;
+	bool dirty_tracking_ __guarded_by(dmas_.lock) = false;
 };
 
 } // namespace vfio

@@ -55,7 +55,7 @@ u64 Type1::unpin_part(Iova iova, u64 npages, Refund &refund)
 	u64 done = 0;
 	bool writable = false;
 	{
-		const Guard guard(lock_);
+		const Guard guard(dmas_.lock);
 		DmaRange *dma = dmas_.find_and_note(iova);
 
 		if (!dma || dirty_tracking_) [[unlikely]]
@@ -78,7 +78,7 @@ u64 Type1::unpin_part_dirty(Iova iova, u64 npages, Refund &refund)
 {
 	PinnedRuns gone;
 	u64 counted = 0;
-	Guard guard(lock_);
+	Guard guard(dmas_.lock);
 	DmaRange *dma = dmas_.find_and_note(iova);
 
 	if (!dma)
@@ -125,7 +125,7 @@ void Type1::unpin_held(Iova iova, u64 npages)
 	u64 page = 0;
 	bool writable = false;
 	{
-		const Guard guard(lock_);
+		const Guard guard(dmas_.lock);
 		DmaRange *const dma = dmas_.find_and_note(iova);
 
 		if (!dma || dirty_tracking_) [[unlikely]]

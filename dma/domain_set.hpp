@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// DomainSet: the domains through which hardware groups reach the mappings of
+// one address space, and what these domains have in common.
+//
+// Groups whose IOMMUs can share have one domain together. All domains are kept
+// in step: each has all mappings, whose pages stay pinned as long as there is a
+// domain.
+//
+// Invariants, whenever the owner's lock is free:
+// - every domain has a group;
+// - a mapping that is not busy is pinned and mapped, whole, in every domain, and
+//   iommu_mapped is set; without domains none is;
+// - space() is what every domain can translate less what a group has reserved;
+//   mappings lie inside it.
+//
+// Lock: the set has none. Its owner lets callers share it who map, unmap or look,
+// and has it alone while groups come and go.
+#pragma once
+
+#include "dma_tree.hpp"
+#include "domain.hpp"
+#include "iova_space.hpp"
+
+namespace vfio {
+
+// How memory is mapped. It is the user's to say, and may change between calls.
+struct MapPolicy {
+	// In the IOMMU's smallest pages only.
+	bool small_pages = false;
+	// How many threads pin a large mapping together; 0: one for each CPU that
+	// the caller may use.
+	u32 workers = 0;
+};
+
+// Which groups may be attached, and how.
+struct AttachPolicy {
+	// Domains have two stages, the first of which is a guest's.
+	bool nesting = false;
+	// Groups may be attached whose interrupts are not remapped.
+	bool unsafe_interrupts = false;
+	MapPolicy map;
+};
+
+class DomainSet : Immovable {
+public:
+	~DomainSet();
+
+	bool empty() const
+	{
+		return domains_.empty();
+	}
+
+	// One of the groups, for the log; nullptr if there is none.
+	iommu_group *any_group() const
+	{
+		return empty() ? nullptr : domains_.front()->groups.front()->group;
+	}
+
+	// Whether all domains make DMA snoop the CPU's caches.
+	bool coherent() const;
+
+	// Whether the IOMMU of any domain has a second stage.
+	bool can_nest() const;
+
+	// The page sizes that all domains have, or-ed, and the smallest of them. It
+	// is not smaller than the CPU's, by which memory is pinned.
+	u64 page_sizes() const
+	{
+		return page_sizes_;
+	}
+
+	unsigned int page_shift() const
+	{
+		return smallest_shift(page_sizes_);
+	}
+
+	// The addresses that may be mapped.
+	const IovaSpace &space() const
+	{
+		return space_;
+	}
+
+	// The entry of a group that is attached, or nullptr.
+	AttachedGroup *find(const iommu_group *group) const;
+
+	// The domain that a group is attached to. Errors: ENODEV.
+	Result<iommu_domain *> domain_of(const iommu_group *group) const;
+
+	// Attaches a group, to a domain that is there if their IOMMUs can share,
+	// or to a new one, which gets all mappings. If it is the first, the
+	// mappings are also pinned, and their owners charged. Mappings are idle.
+	// Errors: EINVAL if mappings or the domains' page sizes conflict with it,
+	// EPERM if the policy forbids it, EIO without a domain, ENOMEM, errors of
+	// pinning and mapping; nothing has changed then.
+	Result<void> attach(iommu_group *group, DmaTree &dmas, const AttachPolicy &policy)
+		__must_hold(dmas.lock);
+
+	// Detaches a group. Its domain stays, with the mappings, until
+	// drop_unused(). Returns false if the group is not attached.
+	bool detach(iommu_group *group);
+
+	// Whether a group is attached.
+	bool has_groups() const;
+
+	// Ends the domains that have no group. With the last group the caller has
+	// unmapped all mappings, or removed them, before.
+	void drop_unused(DmaTree &dmas) __must_not_hold(dmas.lock);
+
+	// Pins a mapping, which is busy, charges its owner, and maps it in all
+	// domains. Errors: those of pin_range() and of the IOMMUs' drivers;
+	// nothing is pinned or mapped then.
+	Result<void> map(DmaRange &dma, const MapPolicy &policy) const;
+
+	// Unmaps mappings, in the order of their addresses, from all domains, and
+	// unpins them, when no device can reach their pages any more. They are
+	// busy, or the caller has the set alone. Their owners stay charged.
+	void unmap(const List<DmaRange> &dmas) const;
+
+private:
+	struct MsiWindow;
+
+	Result<void> narrow(IovaSpace &space, const AttachedGroup &attached, const DmaTree &dmas,
+			    MsiWindow &msi) __must_hold(dmas.lock);
+	Result<bool> join_existing(Domain &from, AttachedGroup &attached);
+	Result<void> replay(Domain &domain, DmaTree &dmas, const MapPolicy &policy)
+		__must_hold(dmas.lock);
+	Result<void> rebuild_space();
+	u64 common_page_sizes(const Domain *one_more) const;
+
+	List<Domain> domains_;
+	IovaSpace space_;
+	u64 page_sizes_ = kPageMask;
+};
+
+} // namespace vfio
