@@ -183,10 +183,16 @@ u64 DmaTree::remove(List<DmaRange> &dmas)
 void DmaTree::free_all(List<DmaRange> &dmas)
 {
 	constexpr u32 kMany = 32;
-	void *memory[kMany];
 	u64 charged = 0;
 	u32 freed = 0;
 
+	if (dmas.singular()) {
+		// It uncharges its owner.
+		destroy(dmas.pop_front());
+		return;
+	}
+
+	void *memory[kMany];
 	while (DmaRange *dma = dmas.pop_front()) {
 		const DmaRange *next = dmas.front();
 

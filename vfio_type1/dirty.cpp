@@ -172,11 +172,14 @@ void Type1::mark_again(IovaRange range)
 		dma->mark_all_dirty();
 }
 
-// Reports what is dirty in victims, mappings that the caller is about to unmap;
-// they are busy, so that nobody else changes them. After an error the caller
-// keeps them all. Errors: EFAULT, EINVAL if tracking has been stopped.
-Result<void> Type1::report_victims(const List<DmaRange> &victims, DirtyReport &report, bool all)
+// Writes which pages of victims are dirty to the bitmap of a request for range.
+// The caller is about to unmap the victims; they are busy, so that nobody else
+// changes them. all: whether each page that is mapped counts as dirty.
+// Errors: EFAULT, EINVAL if tracking has been stopped.
+[[gnu::noinline]] Result<void> Type1::report_victims(const List<DmaRange> &victims,
+						     IovaRange range, UserVa bitmap, bool all)
 {
+	DirtyReport report(range, pgshift(), bitmap);
 	const DmaRange *dma = victims.front();
 	IovaRange left = dma ? dma->range() : IovaRange{};
 

@@ -154,7 +154,8 @@ private:
 	Result<bool> collect(DirtyReport &report, IovaRange &left, IovaRange *ones)
 		__must_hold_shared(groups_lock_) __must_not_hold(dmas_.lock);
 	void mark_again(IovaRange range) __must_not_hold(dmas_.lock);
-	Result<void> report_victims(const List<DmaRange> &victims, DirtyReport &report, bool all)
+	Result<void> report_victims(const List<DmaRange> &victims, IovaRange range, UserVa bitmap,
+				    bool all) __must_hold_shared(groups_lock_)
 		__must_not_hold(dmas_.lock);
 	const DmaRange *collect_victims(const List<DmaRange> &victims, const DmaRange *dma,
 					DirtyReport &report, IovaRange &left, bool all,

@@ -5,7 +5,6 @@
 // All mappings of a request are made busy together, then unmapped with one flush,
 // then unpinned, then taken out of the tree: a caller who maps the same addresses
 // again waits for all of that.
-#include "dma/dirty_report.hpp"
 #include "type1.hpp"
 
 namespace vfio {
@@ -35,8 +34,7 @@ Result<void> Type1::unmap_dma(UserVa arg)
 		request.size = TRY(invalidate_vaddr(request));
 	else
 		request.size = TRY(unmap_range(request, nullptr));
-	return copy_struct_out<sizeof(request.size)>(
-		arg + __builtin_offsetof(vfio_iommu_type1_dma_unmap, size), &request.size);
+	return put_user(arg + __builtin_offsetof(vfio_iommu_type1_dma_unmap, size), request.size);
 }
 
 // The bitmap's description, at arg, follows the request.
@@ -117,12 +115,12 @@ Result<bool> Type1::try_unmap(const vfio_iommu_type1_dma_unmap &request, const v
 		return false;
 
 	if (bitmap) {
-		DirtyReport report(range, pgshift(), {reinterpret_cast<u64>(bitmap->data)});
-		const Result<void> told = report_victims(victims, report, all_dirty);
+		const Result<void> reported =
+			report_victims(victims, range, {reinterpret_cast<u64>(bitmap->data)}, all_dirty);
 
-		if (!told.ok()) {
+		if (!reported.ok()) {
 			dmas_.settle_all(victims);
-			return told.error();
+			return reported.error();
 		}
 	}
 	*unmapped = unmap(victims);
@@ -174,8 +172,9 @@ void Type1::take_pins_again()
 }
 
 // Ends busy mappings: takes them out of all domains, then unpins and frees them.
-// Returns their size in bytes.
-u64 Type1::unmap(List<DmaRange> &dmas)
+// Returns their size in bytes. All that it calls is inlined: for one page, the usual
+// request, calls would be a good part of the work.
+[[gnu::flatten]] u64 Type1::unmap(List<DmaRange> &dmas)
 {
 	domains_.unmap(dmas);
 	return dmas_.remove(dmas);

@@ -30,26 +30,28 @@ bool shim_copy_from_user(void *to, u64 from, size_t size);
 bool shim_copy_to_user(u64 to, const void *from, size_t size);
 
 /**
- * shim_copy_words_from_user() - the same for a few words
- * @to: where to put them
+ * shim_copy_struct_from_user() - read a struct of the caller's memory
+ * @to: where to put it
  * @from: user address
- * @nwords: words of 8 bytes
+ * @size: bytes, a constant that @to is known to have room for
+ *
+ * The kernel does not check @to again, as it does not for a size that its
+ * compiler knows.
  *
  * Context: may sleep and fault; the caller's mm.
  * Return: true if all was copied.
  */
-bool shim_copy_words_from_user(u64 *to, u64 from, u32 nwords);
+bool shim_copy_struct_from_user(void *to, u64 from, size_t size);
 
 /**
- * shim_copy_words_to_user() - write a few words of the caller's memory
+ * shim_put_user() - write one word of the caller's memory
  * @to: user address
- * @from: the words
- * @nwords: words of 8 bytes
+ * @value: what to write
  *
  * Context: may sleep and fault; the caller's mm.
- * Return: true if all was copied.
+ * Return: true if it was written.
  */
-bool shim_copy_words_to_user(u64 to, const u64 *from, u32 nwords);
+bool shim_put_user(u64 to, u64 value);
 
 /**
  * shim_access_ok() - whether a range can be user memory at all

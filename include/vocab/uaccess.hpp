@@ -32,24 +32,20 @@ inline Result<void> copy_out(UserVa to, const void *from, size_t size)
 	return {};
 }
 
-// The first size bytes of a UAPI struct that is aligned to u64.
-// Errors: EFAULT.
+// Copies the first size bytes of a UAPI struct from user memory. Errors: EFAULT.
 template <size_t size, class T> Result<void> copy_struct_in(T *to, UserVa from)
 {
-	static_assert(size <= sizeof(T) && size % sizeof(u64) == 0);
+	static_assert(size <= sizeof(T));
 
-	if (!shim_copy_words_from_user(reinterpret_cast<u64 *>(to), from.value, size / sizeof(u64)))
+	if (!shim_copy_struct_from_user(to, from.value, size))
 		return Error(EFAULT);
 	return {};
 }
 
 // Errors: EFAULT.
-template <size_t size, class T> Result<void> copy_struct_out(UserVa to, const T *from)
+inline Result<void> put_user(UserVa to, u64 value)
 {
-	static_assert(size <= sizeof(T) && size % sizeof(u64) == 0);
-
-	if (!shim_copy_words_to_user(to.value, reinterpret_cast<const u64 *>(from),
-				     size / sizeof(u64)))
+	if (!shim_put_user(to.value, value))
 		return Error(EFAULT);
 	return {};
 }

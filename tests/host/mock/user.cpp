@@ -242,17 +242,17 @@ bool shim_copy_to_user(u64 to, const void *from, size_t size)
 	});
 }
 
+bool shim_copy_struct_from_user(void *to, u64 from, size_t size)
+{
+	return shim_copy_from_user(to, from, size);
+}
+
+bool shim_put_user(u64 to, u64 value)
+{
+	return shim_copy_to_user(to, &value, sizeof(value));
+}
+
 // User addresses end at 2^47, less a page, as on x86.
-bool shim_copy_words_from_user(u64 *to, u64 from, u32 nwords)
-{
-	return shim_copy_from_user(to, from, nwords * sizeof(u64));
-}
-
-bool shim_copy_words_to_user(u64 to, const u64 *from, u32 nwords)
-{
-	return shim_copy_to_user(to, from, nwords * sizeof(u64));
-}
-
 bool shim_access_ok(u64 address, u64 size)
 {
 	constexpr u64 kLimit = (u64{1} << 47) - kPage;
