@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// DirtyBitmap: one bit for each page of a dma range, of the smallest size that
-// the container's IOMMUs know. Bit n is bit n % 64 of word n / 64, as userspace
-// has it. Takes memory only once a bit is set.
+// DirtyBitmap: which pages of a dma range devices may have written: a bit for each
+// page of the smallest size that all IOMMUs have. Bit n is bit n % 64 of word n / 64,
+// as in the bitmaps of the UAPI. The memory is allocated when the first bit is set.
 #pragma once
 
 #include "vocab/units.hpp"
@@ -12,9 +12,8 @@ namespace vfio {
 class DirtyBitmap : Immovable {
 public:
 	static constexpr u64 kBitsPerWord = 64;
-	// The UAPI's limits. kMaxBits: pages of one mapping, the largest signed
-	// 32-bit number. kMaxBytes: the bitmap of a request; its last word has
-	// room for one page more than kMaxBits.
+	// Limits of the UAPI: how many bits the bitmap of one mapping may have, and how
+	// many bytes that of a request. The latter have room for one bit more.
 	static constexpr u64 kMaxBits = 0x7fff'ffff;
 	static constexpr u64 kMaxBytes = (kMaxBits + 1) / 8;
 
@@ -23,7 +22,7 @@ public:
 		return (nbits + kBitsPerWord - 1) / kBitsPerWord;
 	}
 
-	// Sets nbits, at least one, of an array of words from bit first on.
+	// Sets bits [first, first + nbits) of an array of words. nbits is not 0.
 	static void set_bits(u64 *words, u64 first, u64 nbits)
 	{
 		const u64 offset = first % kBitsPerWord;
@@ -45,15 +44,15 @@ public:
 		return !words_;
 	}
 
-	// Makes room for nbits, all clear, if there is none. Errors: ENOMEM.
+	// Allocates nbits bits, all clear, unless that has been done. Errors: ENOMEM.
 	Result<void> reserve(u64 nbits);
 	void release();
 
-	// Bits outside the room are ignored.
+	// Bits from nbits on that reserve() has not been asked for are ignored.
 	void set(u64 first, u64 nbits);
 	void clear(u64 first, u64 nbits);
 
-	// Ors nbits from first on into words, from bit shift of the first on.
+	// Ors bits [first, first + nbits) into words, the first of them into bit shift.
 	void collect(u64 first, u64 nbits, u64 *words, u64 shift) const;
 
 private:

@@ -7,7 +7,7 @@ namespace vfio {
 
 namespace {
 
-// What is written where all is dirty.
+// A page of set bits.
 struct Ones {
 	u64 words[kPageSize / sizeof(u64)];
 
@@ -27,7 +27,7 @@ DirtyReport::DirtyReport(IovaRange range, unsigned int pgshift, UserVa bitmap)
 {
 }
 
-// The first piece that needs more than a few words gets a page.
+// Begins a piece. The first that may need more than few_ allocates a page.
 void DirtyReport::open(u64 first_bit)
 {
 	open_ = true;

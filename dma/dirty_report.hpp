@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// DirtyReport: writing the dirty bits of dma ranges, in the order of their
-// addresses, into a bitmap of userspace.
+// DirtyReport: writes the dirty bits of dma ranges, in the order of their addresses,
+// to a bitmap in user memory.
 //
-// Bits go out in pieces: words of the bitmap one behind the other. In the
-// first word of a piece the bits below it stay as userspace has them; behind
-// the last range of a piece bits become clear up to the end of the word. Words
-// that no range has a bit in are not touched.
+// The bitmap is written in pieces, each of which is adjacent words. In the first word
+// of a piece the bits before its first stay as userspace has set them; in the last
+// word the bits after its last become clear. Words in which no dma range has a bit
+// are not written.
 #pragma once
 
 #include "dma_range.hpp"
@@ -16,13 +16,14 @@ namespace vfio {
 
 class DirtyReport : Immovable {
 public:
-	// bitmap: for range, a bit for each 1 << pgshift bytes.
+	// bitmap has a bit for each 1 << pgshift bytes of range.
 	DirtyReport(IovaRange range, unsigned int pgshift, UserVa bitmap);
 	~DirtyReport();
 
-	// Puts as much of part into the piece as there is room for, and stores
-	// the last address that is in. all: every bit, whatever the dma range
-	// knows. False if the piece must be written first.
+	// Adds the dirty bits of part, an address range inside dma, to the piece, as far
+	// as there is room, and sets last to the last address that was added. all: every
+	// page counts as dirty. Returns false, with nothing added, if the piece must be
+	// written first.
 	bool add(const DmaRange &dma, IovaRange part, bool all, Iova *last)
 	{
 		const u64 first_bit = bit_of(part.first);
@@ -33,7 +34,8 @@ public:
 		const u64 at = first_bit - first_bit_;
 		const u64 nbits = min(bit_of(part.last) - first_bit + 1, capacity_ - at);
 
-		// A word that begins with bits of userspace's begins a piece.
+		// Words between the piece and part are not written, so that part
+		// begins another piece.
 		if (at > cleared_ || at >= capacity_)
 			return false;
 		for (; cleared_ < at + nbits; cleared_ += kBits)
@@ -51,14 +53,15 @@ public:
 		return !open_;
 	}
 
-	// Writes the piece, if there is one, and begins a new. Errors: EFAULT.
+	// Writes the piece, if there is one; the next add() begins another.
+	// Errors: EFAULT.
 	Result<void> write();
 
-	// If there is no piece, and part has many whole words from its first
-	// bit on, what those words are for.
+	// Whether there is no piece and part begins with whole words, many enough to
+	// write them without one. Sets words to the addresses that they are for.
 	bool whole_words(IovaRange part, IovaRange *words) const;
 
-	// Writes whole words of set bits. Errors: EFAULT.
+	// Writes whole words of which all bits are set. Errors: EFAULT.
 	Result<void> write_ones(IovaRange words);
 
 private:
@@ -80,10 +83,10 @@ private:
 	u64 *page_ = nullptr;
 	u64 *words_ = few_;
 	u64 capacity_ = kFewWords * kBits; // in bits
-	u64 first_bit_ = 0;		   // of the piece, in the bitmap: begins a word
-	u64 kept_ = 0;			   // bits of it that are userspace's
-	u64 cleared_ = 0;		   // bits of it that have words
-	bool open_ = false;
+	bool open_ = false;		   // whether there is a piece; of it:
+	u64 first_bit_ = 0;		   // where its first word is in the bitmap
+	u64 kept_ = 0;			   // how many bits of that stay as they are
+	u64 cleared_ = 0;		   // for how many bits words_ is initialised
 };
 
 } // namespace vfio

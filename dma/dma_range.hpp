@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// DmaRange: one mapping as userspace made it. IOVAs [first, last] stand for
-// the owner's memory from uva on.
+// DmaRange: one mapping as userspace has made it: the IOVAs [first, last] stand for
+// the owner's memory from a user address on.
 //
-// If the container has hardware domains, all pages are pinned (pins) and
-// mapped in each of them (iommu_mapped). Pages that devices behind an
-// emulated IOMMU pinned one by one are external, whatever the domains: an index
-// that is made with the first of them, in which a page's mark is its PinKind.
+// If the address space has hardware domains, all pages are pinned (pins) and mapped
+// in each domain (iommu_mapped). Pages that devices have pinned themselves are
+// external pages, with domains or without. They are in a PinIndex, where a page's
+// mark is its PinKind.
 //
-// charged is what the owner's locked_vm carries for this range: with hardware
-// domains every page that counted when it was pinned for them, without them the
-// external ones that count, or fewer if charging for those was interrupted.
+// charged is how many pages the owner is charged for. With hardware domains these are
+// all pages that counted when they were pinned; without, the external pages that
+// count, or fewer if the caller was killed while they were charged.
 //
-// A range is busy while one caller maps or unmaps it, and that caller's alone.
-// It is held while callers use its memory, and stays until they let go. It is
-// leaving while devices are asked to unpin it, and takes no new pins then. All
-// else in it is guarded by the container's lock, but for what is constant.
+// DmaTree says what busy and held mean. A mapping is leaving while devices are asked
+// to unpin it; it takes no new pins then. A busy mapping belongs to the caller that
+// maps or unmaps it; in others DmaTree's lock guards all that is not constant.
 #pragma once
 
 #include "dirty_bitmap.hpp"
@@ -54,8 +53,8 @@ public:
 	{
 	}
 
-	// Devices unpin before they are closed; what a broken driver left is
-	// let go here.
+	// Devices unpin their pages before they are closed. Pages that a faulty driver
+	// has not unpinned are unpinned here.
 	~DmaRange()
 	{
 		if (has_external() || charged_) [[unlikely]]
@@ -103,7 +102,7 @@ public:
 		return *owner_;
 	}
 
-	// Once, before anything is charged.
+	// Called once, before anything is charged.
 	void set_owner(const RefPtr<Owner> &owner)
 	{
 		owner_ = owner;
@@ -114,21 +113,21 @@ public:
 		return uva_ + (iova - range_.first);
 	}
 
-	// Lets owner, who maps the same memory at uva, be charged for it from
-	// now on. Errors: those of charging; the old owner stays then.
+	// Makes owner, in which the same memory is at uva, the owner, and moves the
+	// charge to it. Errors: those of charging; the old owner stays then.
 	Result<void> change_owner(const RefPtr<Owner> &owner, UserVa uva);
 
 	// Charges the owner for pages of this range. Errors: ENOMEM, EINTR.
 	Result<void> charge(u64 npages);
 
-	// Lets the owner's charge fall to npages.
+	// Uncharges the owner for all but npages pages.
 	void uncharge_to(u64 npages)
 	{
 		owner_->uncharge(forget_charge_to(npages));
 	}
 
-	// The same, but the owner is uncharged by the caller, for as many pages
-	// as this returns.
+	// The same, but the caller uncharges the owner, for as many pages as this
+	// returns.
 	u64 forget_charge_to(u64 npages)
 	{
 		return vfio::exchange(charged_, npages) - npages;
@@ -149,9 +148,9 @@ public:
 		return npages;
 	}
 
-	// Lets the owner be charged for the external pages and no others. They
-	// may be more than before: a page that did not count when all were
-	// pinned may have been replaced by one that does.
+	// Charges the owner for the external pages and no others. These may be more
+	// pages than before: one that did not count when all were pinned may have been
+	// replaced by one that does.
 	void charge_external_alone();
 
 	u64 charged() const
@@ -267,8 +266,8 @@ public:
 		return external_counted_ ? count_external(part) : 0;
 	}
 
-	// Dirty tracking: bits of 1 << pgshift bytes. Without memory for them
-	// all of the range counts as dirty.
+	// Marks pages dirty; a bit stands for 1 << pgshift bytes. If there is no memory
+	// for the bits, the whole mapping becomes dirty.
 	void mark_dirty(IovaRange part, unsigned int pgshift);
 	void mark_all_dirty()
 	{
@@ -276,8 +275,8 @@ public:
 		all_dirty_part_ = range_;
 	}
 
-	// Puts the bits of part, which begins and ends at pages, into words
-	// from bit shift of the first on. What is pinned is dirty too.
+	// Ors the dirty bits of part, which begins and ends at pages, into words, the
+	// first of them into bit shift. External pages are dirty, too.
 	void collect_dirty(IovaRange part, unsigned int pgshift, u64 *words, u64 shift) const;
 	void clear_dirty(IovaRange part, unsigned int pgshift)
 	{
@@ -289,7 +288,7 @@ public:
 	}
 	void forget_dirty();
 
-	// Whether there is anything that clear_dirty() would clear.
+	// Whether a page is marked dirty.
 	bool dirty_recorded() const
 	{
 		return all_dirty_ || !dirty_.empty();
@@ -299,7 +298,7 @@ public:
 	u32 held = 0;
 	bool iommu_mapped = false;
 	bool vaddr_invalid = false;
-	// Set under the container's lock, cleared by whom it is busy with.
+	// Set under DmaTree's lock, cleared by the caller that has made it busy.
 	Atomic<bool> busy{false};
 
 private:
@@ -321,11 +320,10 @@ private:
 	u64 count_external(IovaRange part) const;
 	void clear_all_dirty(IovaRange part);
 
-	// Whether all pages of all_dirty_part_ count as dirty, whatever the bits
-	// say. Reports proceed upwards, piece by piece, and each cuts off what
-	// it has reported.
+	// Whether all pages of all_dirty_part_ are dirty, whatever the bits say. A
+	// report proceeds upwards, piece by piece, and each piece is cut off the part.
 	bool all_dirty_ = false;
-	// What pins may not ask for: bits of prot, and kLeaving.
+	// Why a pin is refused: the bits of prot that it must not ask for, and kLeaving.
 	u32 refused_;
 	const IovaRange range_;
 	UserVa uva_;

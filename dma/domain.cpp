@@ -63,9 +63,9 @@ static_assert(block_around({{kU64Max - 0xfff}, {kU64Max}}) ==
 	      IovaRange{{kU64Max - 0xfff}, {kU64Max}});
 static_assert(block_around(kAllIova) == kAllIova);
 
-// Unmaps ranges, which the caller passes in ascending order, and flushes at the
-// latest in its destructor: afterwards no device reaches what was mapped there.
-// There is one flush for each block of SHIM_MAX_FLUSH bytes that has ranges.
+// Unmaps ranges, which the caller passes in ascending order, and flushes the IOMMU at
+// the latest in its destructor: no device reaches the ranges afterwards. There is one
+// flush for each block of SHIM_MAX_FLUSH bytes in which ranges are.
 class Unmapper : Immovable {
 public:
 	explicit Unmapper(iommu_domain *domain) : domain_(domain)
@@ -77,8 +77,8 @@ public:
 		flush();
 	}
 
-	// The range begins and ends where mappings do. An IOMMU may take a
-	// mapping out whole that lies in two blocks, when asked for the first.
+	// Unmaps a range that begins and ends where mappings do. A mapping may lie in two
+	// blocks; an IOMMU may unmap all of it when asked for its part in the first.
 	void unmap(IovaRange range)
 	{
 		const u64 size = range.size();
@@ -100,7 +100,8 @@ private:
 		return (one.value ^ other.value) < SHIM_MAX_FLUSH;
 	}
 
-	// Returns the bytes that were unmapped, and leaves the flush due.
+	// Unmaps a part that lies in one block, and flushes it later. Returns the bytes
+	// that were unmapped.
 	u64 unmap_part(IovaRange part)
 	{
 		if (due_ && !same_flush(due_range_.first, part.first))
@@ -131,8 +132,8 @@ private:
 	shim_gather gather_;
 };
 
-// Maps runs behind one another. What has been mapped is unmapped at the end,
-// unless the caller keeps it.
+// Maps runs one after the other, from an address on. The destructor unmaps them,
+// unless keep() has been called.
 class Mapper : Immovable {
 public:
 	Mapper(iommu_domain *domain, Iova first, u32 prot, bool small_pages)
@@ -167,10 +168,11 @@ public:
 	}
 
 private:
-	// A list's entry is short of 4 GiB; larger runs gain nothing by one.
+	// An entry of a list is smaller than 4 GiB. Larger runs are mapped one by one,
+	// which costs them nothing.
 	static constexpr u64 kMaxListed = u64{1} << 18;
 
-	// How many of the runs at the front a list can take.
+	// How many of the first runs can be mapped by one list.
 	u32 listable(const PinRun *runs, u32 count)
 	{
 		const u32 most = min(count, u32{SHIM_MAX_RUNS});
@@ -231,8 +233,7 @@ constexpr u32 kRescheduleAfter = 64;
 
 Result<void> Domain::map(const DmaRange &dma, bool small_pages)
 {
-	// VFIO offers no way to make a device's view coherent again, so that
-	// all DMA snoops.
+	// All DMA snoops the CPU's caches, as userspace has no way to write them back.
 	const u32 prot = dma.prot() | SHIM_IOMMU_CACHE;
 
 	Mapper mapper(domain_, dma.range().first, prot, small_pages);

@@ -27,8 +27,8 @@ AttachedGroup *find_group(const List<AttachedGroup> &groups, const iommu_group *
 
 class Domain : public ListNode<Domain> {
 public:
-	// A domain for the devices of a group, nothing attached.
-	// Errors: EIO if the IOMMU has none, ENOMEM.
+	// Makes a domain that the devices of group can use, without attaching them.
+	// Errors: EIO if there is no IOMMU for them, ENOMEM.
 	static Result<UniquePtr<Domain>> create(iommu_group *group);
 
 	// Owns the domain from now on.
@@ -36,7 +36,7 @@ public:
 	{
 	}
 
-	// Detaches and forgets all groups.
+	// Detaches the groups that are left, and frees their entries.
 	~Domain();
 
 	iommu_domain *get() const

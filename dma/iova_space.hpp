@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// IovaSpace: the addresses that every hardware domain of a container can
-// translate and no group has reserved: the intersection of the apertures less
-// the union of the reserved regions, as windows in ascending order that do
-// not touch. Without hardware domains it is unbounded: no window at all, and
-// all is valid.
+// IovaSpace: the addresses that may be mapped: those that every domain can translate,
+// less those that a group has reserved. They are stored as windows, in ascending
+// order, no two of them adjacent. A space without windows is unbounded: without
+// domains all addresses may be mapped.
 #pragma once
 
 #include "vocab/list.hpp"
@@ -20,7 +19,6 @@ public:
 		clear();
 	}
 
-	// Nothing is known to be out of bounds.
 	bool unbounded() const
 	{
 		return windows_.empty();
@@ -28,17 +26,16 @@ public:
 
 	bool valid(IovaRange range) const;
 
-	// From the first address of the first window to the last of the last;
-	// all addresses if unbounded.
+	// The smallest range that contains all windows; all addresses if unbounded.
 	IovaRange span() const;
 
-	// Keeps only what is inside aperture too. Errors: ENOMEM.
+	// Removes what is outside aperture. Errors: ENOMEM.
 	Result<void> restrict_to(IovaRange aperture);
 
-	// Takes a reserved region out. Errors: ENOMEM, EINVAL if none is left.
+	// Removes a reserved region. Errors: ENOMEM, EINVAL if nothing is left.
 	Result<void> exclude(IovaRange region);
 
-	// A copy of from in this space, which is unbounded. Errors: ENOMEM.
+	// Copies from into this space, which is unbounded before. Errors: ENOMEM.
 	Result<void> copy(const IovaSpace &from);
 
 	void swap(IovaSpace &other)
@@ -46,6 +43,7 @@ public:
 		windows_.swap(other.windows_);
 	}
 
+	// How many windows there are.
 	u32 count() const;
 
 	// Calls visit(window) in ascending order.

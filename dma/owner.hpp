@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Owner: whose memory dma ranges map, and who is charged for locking it.
+// Owner: the process whose memory dma ranges map, and that is charged for the pages
+// that are pinned. All that a process maps in one address space has the same owner,
+// as long as the credentials of the process stay the same.
 //
-// The task is the thread group leader of the process that mapped, for its
-// RLIMIT_MEMLOCK; the address space is kept as an object only, so that a
-// process may end while its memory is mapped for a device. LiveMm holds its
-// memory for as long as pinning or copying takes. All that a process maps in
-// a container has one owner, as long as its credentials stay.
+// An owner refers to the thread group leader, whose RLIMIT_MEMLOCK counts, and to
+// the process's address space. It does not keep the memory in that: a process may
+// exit while devices have its memory. A LiveMm keeps it, for as long as pinning or
+// copying takes.
 #pragma once
 
 #include "dma/shim/iommu.h"
@@ -28,7 +29,8 @@ public:
 		return make_of_caller(known);
 	}
 
-	// Takes the references over. no_limit: RLIMIT_MEMLOCK does not bind.
+	// Owns the references in process from now on. no_limit: RLIMIT_MEMLOCK does
+	// not limit what may be charged.
 	Owner(const shim_caller &process, bool no_limit) : process_(process), no_limit_(no_limit)
 	{
 	}
@@ -48,30 +50,29 @@ public:
 		return process_.mm;
 	}
 
-	// Charges pages to the address space, which is live.
+	// Charges npages pages to the process, whose memory is live.
 	// Errors: ENOMEM over the limit, EINTR.
 	Result<void> charge(u64 npages) const;
 
-	// For pages that are pinned already. False if the process has gone or
-	// this one is killed.
+	// Charges pages that are pinned already, whatever the limit. Returns false if
+	// the process has gone or the caller is being killed.
 	bool charge_over_limit(u64 npages) const;
 
-	// Undoes charge(); nothing is left to do if the process has gone.
+	// Undoes charge(). Does nothing if the process has gone.
 	void uncharge(u64 npages) const
 	{
 		if (npages == 0)
 			return;
-		// The caller's own lives as long as the call.
+		// The calling process cannot exit during the call.
 		if (process_.mm == shim_current_mm()) [[likely]]
 			shim_mm_unaccount(process_.mm, process_.leader, npages);
 		else
 			uncharge_other(npages);
 	}
 
-	// Logs that npages pages could not be had, and why: over_limit means
-	// that the owner is over RLIMIT_MEMLOCK, else there is no memory. group
-	// is one that the pages were for. doing is the verb of the message, "map"
-	// for example.
+	// Logs that npages pages could not be pinned or charged, because the owner is
+	// over RLIMIT_MEMLOCK (over_limit) or there is no memory. doing is the verb of
+	// the message, "map" for example. The message names a device of group.
 	void log_enomem(iommu_group *group, const char *doing, u64 npages, bool over_limit) const;
 
 private:
@@ -83,11 +84,13 @@ private:
 	const bool no_limit_;
 };
 
+// Keeps the memory of a process from being freed. It is false if the process has
+// exited.
 class LiveMm : Immovable {
 public:
 	explicit LiveMm(mm_struct *mm) : mm_(mm)
 	{
-		// The caller's own lives as long as the call.
+		// The calling process cannot exit during the call.
 		if (mm == shim_current_mm())
 			return;
 		held_ = shim_mm_get_live(mm);

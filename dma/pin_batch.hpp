@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Batch: memory is pinned in batches, so that what is pinned and not recorded
-// yet has a bound, and accounting is paid once a batch.
+// Batch: pages that have been pinned together and are not in a record yet. Pinning
+// in batches bounds their number, and the owner is charged once a batch.
 #pragma once
 
 #include "dma/shim/mm.h"
@@ -11,6 +11,8 @@
 
 namespace vfio {
 
+// The run of npages pages whose first pfn shim_page_run() has returned, with the
+// marks of the pages.
 inline PinRun run_of(u64 pfn_and_marks, u64 npages)
 {
 	const Pfn pfn{pfn_and_marks & SHIM_PIN_PFN_MASK};
@@ -20,7 +22,8 @@ inline PinRun run_of(u64 pfn_and_marks, u64 npages)
 	return {pfn, npages, PinKind::kCounted};
 }
 
-// Pins from the caller's own address space, or from another one. Protection keys
+// Pins up to npages pages from uva on, of the caller's address space or another
+// one. Returns how many pages it has pinned, or a negative errno. Protection keys
 // do not count, as they restrict only a thread's own loads and stores: where one
 // makes shim_pin_own() fail, shim_pin_remote() pins, which looks at no keys.
 inline long pin_in(mm_struct *mm, u64 uva, u64 npages, bool dirty, u64 *handles)
@@ -37,10 +40,10 @@ inline long pin_in(mm_struct *mm, u64 uva, u64 npages, bool dirty, u64 *handles)
 // The most pages that are looked up while the mmap lock is held once.
 constexpr u64 kMostBorrowed = (u64{1} << 30) / kPageSize;
 
-// Looks up what could not be pinned at uva, a device's memory for example.
-// Returns the contiguous run that begins there, of npages at most.
-// Errors: error, which is what pinning returned, if there is no such memory;
-// EFAULT for memory that could be pinned.
+// Looks up memory without struct pages at uva, a device's for example, which
+// pinning has refused with error. Returns the contiguous run that begins there, of
+// npages pages at most.
+// Errors: error if there is no such memory, EFAULT for memory that can be pinned.
 inline Result<PinRun> borrow(mm_struct *mm, u64 uva, u64 npages, bool dirty, long error)
 {
 	u64 pfn = 0;
@@ -53,11 +56,11 @@ inline Result<PinRun> borrow(mm_struct *mm, u64 uva, u64 npages, bool dirty, lon
 	return PinRun({pfn & SHIM_PIN_PFN_MASK}, static_cast<u64>(got), PinKind::kBorrowed);
 }
 
-// Pages that were pinned and have no record yet, taken out as runs. What is
-// not taken out is unpinned at the end.
+// Pages come out of a batch as contiguous runs. The destructor unpins those that
+// have not been taken out.
 class Batch : Immovable {
 public:
-	// For up to npages in all.
+	// npages: how many pages will be pinned in all, in this batch and later.
 	Batch(mm_struct *mm, bool dirty, u64 npages) : mm_(mm), dirty_(dirty), array_(npages)
 	{
 	}
@@ -69,8 +72,8 @@ public:
 				shim_unpin(run.first().value, run.npages(), dirty_);
 	}
 
-	// Pins up to npages from uva on; the batch is empty. A run without
-	// struct pages may be longer than what the array has room for.
+	// Pins up to npages pages from uva on. Requires that the batch is empty. A
+	// run without struct pages may be longer than the array has room for.
 	Result<void> fill(UserVa uva, u64 npages)
 	{
 		const long got =
@@ -90,7 +93,8 @@ public:
 		return taken_ == count_ && borrowed_.npages() == 0;
 	}
 
-	// The run at the front, which is the caller's then.
+	// Returns the first run, which the caller owns from then on. Requires that the
+	// batch is not empty.
 	PinRun take()
 	{
 		if (borrowed_.npages()) [[unlikely]]

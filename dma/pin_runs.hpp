@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// PinRuns: what is pinned behind a dma range, from its first page on, as
-// runs of contiguous pfns: the record by which pages are mapped into another
-// domain, unmapped and unpinned. The IOMMU is never asked.
+// PinRuns: the record of all pages that are pinned for a dma range, in the order of
+// its addresses. A PinRun is contiguous physical memory of one kind. By the record
+// pages are mapped in a domain and unpinned; the IOMMU is never asked for them.
 //
-// Runs are appended at the end and leave all at once. A run takes 16 bytes.
-// The first run is inside the object, so that memory in one piece needs
-// nothing else; more runs fill chunks that grow from 256 bytes to 4 KiB.
+// Runs are appended at the end and removed all at once. A run takes 16 bytes. The
+// first run is stored in the object, so that contiguous memory needs no other; more
+// runs fill chunks that grow from 256 bytes to 4 KiB.
 #pragma once
 
 #include "dma/shim/iommu.h"
@@ -15,15 +15,16 @@
 namespace vfio {
 
 enum class PinKind : u64 {
-	kCounted,  // pinned, charged to the owner
-	kReserved, // pinned, but the kernel's own: not charged
-	kBorrowed, // not pinned: memory that is mapped without struct pages
+	kCounted,  // pinned, and charged to the owner
+	kReserved, // pinned, but the kernel's own, and not charged
+	kBorrowed, // without struct pages, so that it cannot be pinned
 };
 
-// Where a kind stands in a word beside a pfn.
+// A word may hold a pfn and, from this bit on, its kind.
 constexpr unsigned int kPinKindShift = 62;
 
-// A shim_pin_run whose kind is in the bits beside the pfn.
+// npages contiguous pages of one kind, from first() on. The shims take it as a
+// shim_pin_run, whose pfn has the kind beside it.
 class PinRun : private shim_pin_run {
 public:
 	constexpr PinRun() : shim_pin_run{0, 0}
@@ -55,7 +56,8 @@ public:
 		return kind() != PinKind::kBorrowed;
 	}
 
-	// Takes next over, if it goes on where this run ends.
+	// Appends next, if it begins where this run ends and is of the same kind.
+	// Returns false if not.
 	constexpr bool extend(const PinRun &next)
 	{
 		if (next.pfn != pfn + npages() || npages() == 0)
@@ -68,8 +70,6 @@ public:
 	{
 		return this;
 	}
-
-private:
 };
 
 static_assert(sizeof(PinRun) == 16);
@@ -99,11 +99,11 @@ public:
 		return {};
 	}
 
-	// Takes all runs of other over, behind those here. Errors: ENOMEM;
-	// nothing is taken then.
+	// Moves all runs of other to the end of this record. Errors: ENOMEM; nothing is
+	// moved then.
 	Result<void> splice(PinRuns &other);
 
-	// Forgets all runs.
+	// Removes all runs from the record.
 	void clear()
 	{
 		first_ = {};
@@ -116,7 +116,7 @@ public:
 		return first_.npages() == 0;
 	}
 
-	// The run, if there is no other; or nullptr.
+	// The only run; nullptr if there are several or none.
 	const PinRun *single() const
 	{
 		return head_ || empty() ? nullptr : &first_;

@@ -2,17 +2,19 @@
 #include "pinner.hpp"
 
 #include "pin_batch.hpp"
-#include "pin_parts.hpp"
+#include "range_pinner.hpp"
 
 namespace vfio {
 
 namespace {
 
-// A thread more is worth its while for so many pages.
+// Another thread saves time only if it pins so many pages.
 constexpr u64 kPagesAWorker = (u64{128} << 20) / kPageSize;
 
-// A caller that has something which a worker cannot take over gets no workers:
-// their pages would come from other nodes, or be charged to other groups.
+// Returns how many threads pin npages pages; asked is the caller's wish, 0 for as
+// many as there are CPUs. There is one thread, the caller, if the caller has a
+// setting that a worker cannot take over: a worker's pages would come from other
+// nodes, or be charged to other control groups.
 u32 workers_for(u64 npages, u32 asked)
 {
 	const u64 most = npages / kPagesAWorker;
@@ -23,9 +25,8 @@ u32 workers_for(u64 npages, u32 asked)
 		min<u64>(most, min(asked ? asked : shim_caller_cpus(), kMaxWorkers)));
 }
 
-// Pins and charges a mapping of one page in the usual case. Returns false, with
-// nothing done, if the page is not an ordinary one of the caller's, or cannot be
-// pinned or charged.
+// Pins and charges a mapping of one page. Returns false, with nothing done, if
+// the page is not an ordinary one of the caller's, or cannot be pinned or charged.
 bool pin_single(DmaRange &dma)
 {
 	const bool dirty = dma.writable();
@@ -50,22 +51,23 @@ bool pin_single(DmaRange &dma)
 	return true;
 }
 
-// over_limit is set to whether an ENOMEM means that the owner is over the limit.
+// Pins and charges a whole dma range. Sets over_limit to whether an ENOMEM means
+// that the owner is over RLIMIT_MEMLOCK. On error dma may own some pins.
 Result<void> pin_all(DmaRange &dma, mm_struct *mm, u32 asked, bool &over_limit)
 {
 	const u64 npages = dma.range().npages();
 	const u32 workers = workers_for(npages, asked);
 
 	if (workers > 1) {
-		UniquePtr<Parts> parts = TRY(Parts::of(dma, mm, workers));
+		UniquePtr<ParallelPinner> parallel = TRY(ParallelPinner::create(dma, mm, workers));
 
-		parts->pin(mm);
-		over_limit = parts->over_limit();
-		return parts->hand_over(dma);
+		parallel->pin(mm);
+		over_limit = parallel->over_limit();
+		return parallel->hand_over(dma);
 	}
 
-	Outcome outcome;
-	Part all(dma, mm, dma.range(), outcome);
+	PinOutcome outcome;
+	RangePinner all(dma, mm, dma.range(), outcome);
 
 	all.pin();
 	over_limit = outcome.over_limit();

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Pinning the owner's memory behind a dma range.
+// Pinning the memory of a dma range: all of it for hardware domains, or the pages
+// that a device asks for (external pages).
 #pragma once
 
 #include "dma/shim/pin.h"
 #include "dma_range.hpp"
-#include "pin_parts.hpp"
+#include "range_pinner.hpp"
 
 namespace vfio {
 
-// Pins all of a dma range, which is the caller's alone, into its pins, and
-// charges the owner for what counts and is not charged yet. On error nothing
-// is pinned or charged. group is one that the pages are for: if there is no
-// memory, the log names one of its devices. workers is how many threads may pin
-// a large range together; 0: as many as the caller may use CPUs.
+// Pins all of a dma range, which is busy or the caller's alone, into its pins, and
+// charges the owner for pages that count and are not charged yet. On error nothing
+// is pinned or charged. If there is no memory, the log names a device of group.
+// workers is how many threads may pin a large range together; 0 stands for as many
+// as the caller may use CPUs.
 // Errors: EFAULT for memory that is not there or may not be written, ENOMEM
 // (also over RLIMIT_MEMLOCK), ENODEV if the process has gone, EINTR.
 Result<void> pin_range(DmaRange &dma, iommu_group *group, u32 workers);
 
-// Unpins all of it. Accounting is the caller's.
+// Undoes pin_range(), but for the charge: the owner stays charged.
 inline void unpin_range(DmaRange &dma)
 {
 	const PinRun *single = dma.pins.single();
@@ -33,11 +34,11 @@ inline void unpin_range(DmaRange &dma)
 }
 
 // Pins pages of a dma range that is held, for a device behind an emulated
-// IOMMU; all or none. Accounting is the caller's.
-// Errors: as pin_range(), and EINVAL for what has no struct page.
+// IOMMU; all or none. The caller charges the owner.
+// Errors: those of pin_range(), and EINVAL for memory without struct pages.
 Result<void> pin_external(const DmaRange &dma, ExternalPages &pages);
 
-// Undoes it. The words are used up.
+// Undoes pin_external(). The contents of pages.words are lost.
 void unpin_external(const DmaRange &dma, const ExternalPages &pages);
 
 } // namespace vfio

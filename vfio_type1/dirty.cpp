@@ -2,9 +2,9 @@
 //
 // VFIO_IOMMU_DIRTY_PAGES: which pages devices may have written.
 //
-// A group whose devices write memory on their own makes every page dirty all
-// the time: nothing is recorded then. If all groups only pin, what is pinned
-// is dirty, and what was unpinned or written since the last report.
+// While a group's devices may write any memory, every page that is mapped for it
+// counts as dirty, and nothing is recorded. If all groups only pin, the pages are
+// dirty that are pinned, or have been unpinned or written since the last report.
 #include "dma/dirty_report.hpp"
 #include "type1.hpp"
 
@@ -163,7 +163,8 @@ Result<bool> Type1::collect(DirtyReport &report, IovaRange &left, IovaRange *one
 	return false;
 }
 
-// The report did not arrive: better too much than too little the next time.
+// Writing a report failed after bits had been cleared. The next report says that all
+// of the range is dirty, which is too much, but not too little.
 void Type1::mark_again(IovaRange range)
 {
 	const Guard guard(dmas_.lock);
@@ -176,8 +177,8 @@ void Type1::mark_again(IovaRange range)
 // The caller is about to unmap the victims; they are busy, so that nobody else
 // changes them. all: whether each page that is mapped counts as dirty.
 // Errors: EFAULT, EINVAL if tracking has been stopped.
-[[gnu::noinline]] Result<void> Type1::report_victims(const List<DmaRange> &victims,
-						     IovaRange range, UserVa bitmap, bool all)
+[[gnu::noinline]] Result<void> Type1::report_victims(const List<DmaRange> &victims, IovaRange range,
+						     UserVa bitmap, bool all)
 {
 	DirtyReport report(range, pgshift(), bitmap);
 	const DmaRange *dma = victims.front();

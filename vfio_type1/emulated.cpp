@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Devices behind an emulated IOMMU: they reach memory through the CPU, copying
-// here, or pin the pages that they use (pin_pages.cpp).
+// What devices of emulated groups do: they reach memory through the CPU. Here they
+// copy, and register to hear of unmaps; pin_pages.cpp pins pages for them.
 #include "entry.h"
 #include "type1.hpp"
 
 namespace vfio {
 
-// As much as one mapping has; returns the bytes copied.
+// Copies as much as is in the mapping at iova; returns the bytes copied.
+// Errors: those of dma_rw(), EINTR.
 Result<size_t> Type1::dma_rw_part(Iova iova, u8 *data, size_t size, bool write)
 {
 	Guard guard(dmas_.lock);
@@ -32,8 +33,8 @@ Result<size_t> Type1::dma_rw_part(Iova iova, u8 *data, size_t size, bool write)
 	return size;
 }
 
-// Copies through the owner's address space. Errors: EPERM if the process has
-// gone, EFAULT.
+// Copies to or from the address space of the mapping's owner.
+// Errors: EPERM if the process has exited, EFAULT.
 Result<void> Type1::copy_through(const DmaRange &dma, Iova iova, u8 *data, size_t size, bool write)
 {
 	const LiveMm live(dma.owner().mm());

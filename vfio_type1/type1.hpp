@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Type1: the IOMMU of one container: its mappings, the domains that hold
-// them, and the groups that are attached.
+// Type1: the IOMMU of one container, as userspace and vfio.ko see it: the semantics
+// of the type1 ioctls, over the mappings (DmaTree) and the hardware domains
+// (DomainSet) of the container's address space. A container may also have emulated
+// groups, whose devices reach memory through the CPU: they copy, or pin pages.
 //
-// Invariants, whenever both locks are free:
-// - every DmaRange has all its pages pinned and is mapped, whole, in every
-//   domain; without domains none is (iommu_mapped). None is busy;
-// - mappings lie inside the valid IOVA space and do not overlap;
-// - non_pinned_groups_ counts the groups without pinned_dirty_scope.
+// Invariants, whenever the locks are free: those of DmaTree and DomainSet; no mapping
+// is busy; without any group there are no mappings; non_pinned_groups_ is the number
+// of groups without pinned_dirty_scope.
 //
-// Concurrency: callers that map, unmap, pin or report ranges that do not
-// overlap run at one time. groups_lock_ keeps groups, domains and the IOVA
-// space as they are meanwhile; dmas_.lock is taken for looking up and for linking
-// only, never over pinning or the IOMMU's work. A mapping that is being made
-// or unmapped is in the tree, and busy; whoever comes upon it waits until it
-// has settled, so that on the same range callers see one after the other.
-//
-// Locks: devices_lock_ and groups_lock_ before dmas_.lock. A device's dma_unmap is
-// called with devices_lock_ held and the others free, because it unpins.
-// Attaching pins under both locks. The mmap lock is inside all of them.
+// Locks: devices_lock_ and groups_lock_ are taken before dmas_.lock, and the mmap lock
+// of a process inside all of them. groups_lock_ is shared by callers that map, unmap,
+// pin or report, and is held alone to attach and detach, which pins under both locks.
+// A device's dma_unmap is called with devices_lock_ held and the others free, because
+// it unpins.
 #pragma once
 
 #include "dma/domain_set.hpp"
@@ -221,7 +216,7 @@ private:
 	static LockClass groups_lock_class_;
 	static LockClass devices_lock_class_;
 
-	// First, because its lock is taken most.
+	// The first member, because its lock is taken most.
 	DmaTree dmas_;
 	Mutex devices_lock_{devices_lock_class_};
 	RwSem groups_lock_{groups_lock_class_};
@@ -229,8 +224,8 @@ private:
 	const bool v2_;
 	const bool nesting_;
 
-	// Devices that hear of unmaps, and how many. Changed under devices_lock_
-	// and dmas_.lock, read under either.
+	// The devices that hear of unmaps, and how many they are. They change under
+	// devices_lock_ and dmas_.lock together, and are read under either.
 	shim_device_list devices_;
 	u32 listeners_ = 0;
 

@@ -115,8 +115,8 @@ Result<bool> Type1::try_unmap(const vfio_iommu_type1_dma_unmap &request, const v
 		return false;
 
 	if (bitmap) {
-		const Result<void> reported =
-			report_victims(victims, range, {reinterpret_cast<u64>(bitmap->data)}, all_dirty);
+		const Result<void> reported = report_victims(
+			victims, range, {reinterpret_cast<u64>(bitmap->data)}, all_dirty);
 
 		if (!reported.ok()) {
 			dmas_.settle_all(victims);

@@ -92,8 +92,8 @@ void IsolationDemo::let_fault_be_logged() {
 }
 
 // Linux counts ten lines about faults in five seconds, three a fault, and drops the others. Three
-// attempts are nine lines, but QEMU's NVMe tries twice to reach memory that it cannot: if the kernel
-// is quick enough to read the first fault by then, an attempt is two faults.
+// attempts are nine lines, but QEMU's NVMe tries twice to reach memory that it cannot: if the
+// kernel is quick enough to read the first fault by then, an attempt is two faults.
 void IsolationDemo::let_kernel_log_more() {
   std::this_thread::sleep_for(std::chrono::milliseconds(5100));
 }

@@ -102,7 +102,7 @@ static void map_beside_and_over_another(struct kunit *test)
 			(4 + (o->ret ? 0 : o->size)) * P);
 }
 
-/* Type1::unmap_dma(), bisects_mapping() */
+/* Type1::unmap_dma(), take_victims() */
 static void unmap_never_splits(struct kunit *test)
 {
 	struct fixture *f = test->priv;

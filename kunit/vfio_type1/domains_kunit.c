@@ -5,7 +5,7 @@
 #define P  PAGE_SIZE
 #define AT 0x100000ull
 
-/* Type1::attach_hardware(), populate() */
+/* DomainSet::attach(), replay() */
 static void attach_maps_what_is_there(struct kunit *test)
 {
 	struct fixture *f = test->priv;
@@ -30,7 +30,7 @@ static void attach_maps_what_is_there(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fixture_pins(f, m), 0);
 }
 
-/* Type1::join_existing() */
+/* DomainSet::join_existing() */
 static void groups_of_one_iommu_share(struct kunit *test)
 {
 	struct fixture *f = test->priv;
@@ -89,7 +89,7 @@ static void attach_twice_and_detach_a_stranger(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock_now(f, 0, domains), 0);
 }
 
-/* Type1::leave_domain(): mappings go with the last group. */
+/* Type1::detach_group(): mappings go with the last group. */
 static void the_last_group_takes_the_mappings(struct kunit *test)
 {
 	struct fixture *f = test->priv;
@@ -152,7 +152,7 @@ static void attach_that_fails_leaves_no_trace(struct kunit *test)
 	expect_reaches(f, b, AT + 4 * P, m + 3 * P, 2);
 }
 
-/* Type1::pin_and_map() */
+/* DomainSet::map() */
 static void
 map_that_fails_in_the_second_is_undone_in_the_first(struct kunit *test)
 {
@@ -182,7 +182,7 @@ map_that_fails_in_the_second_is_undone_in_the_first(struct kunit *test)
 	}
 }
 
-/* Type1::narrow(), IovaSpace */
+/* DomainSet::narrow(), IovaSpace */
 static void holes_and_apertures(struct kunit *test)
 {
 	struct fixture *f = test->priv;
@@ -224,7 +224,7 @@ static void interrupts_must_be_remapped(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fixture_attach(f, d), 0);
 }
 
-/* Type1::coherent() */
+/* DomainSet::coherent() */
 static void coherency_of_all_domains(struct kunit *test)
 {
 	struct fixture *f = test->priv;
@@ -247,7 +247,7 @@ static void coherency_of_all_domains(struct kunit *test)
 			1);
 }
 
-/* Type1::update_page_sizes() */
+/* DomainSet::page_sizes() */
 static void page_sizes_of_all_domains(struct kunit *test)
 {
 	struct fixture *f = test->priv;

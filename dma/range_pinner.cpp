@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "pin_parts.hpp"
+#include "range_pinner.hpp"
 
 #include "pin_batch.hpp"
 #include "shim/lock.h"
@@ -19,7 +19,7 @@ namespace vfio {
 	runs.clear();
 }
 
-Result<void> Part::pin_batches()
+Result<void> RangePinner::pin_batches()
 {
 	const u64 npages = range_.npages();
 	Iova at = range_.first;
@@ -44,7 +44,7 @@ Result<void> Part::pin_batches()
 	}
 }
 
-Result<u64> Part::record(Batch &batch, Iova &iova)
+Result<u64> RangePinner::record(Batch &batch, Iova &iova)
 {
 	u64 charge = 0;
 
@@ -65,36 +65,38 @@ Result<u64> Part::record(Batch &batch, Iova &iova)
 	return charge;
 }
 
-Result<UniquePtr<Parts>> Parts::of(const DmaRange &dma, mm_struct *mm, u32 count)
+Result<UniquePtr<ParallelPinner>> ParallelPinner::create(const DmaRange &dma, mm_struct *mm,
+							 u32 count)
 {
 	constexpr u64 kHuge = u64{2} << 20;
-	UniquePtr<Parts> parts = TRY(make<Parts>());
+	UniquePtr<ParallelPinner> pinner = TRY(make<ParallelPinner>());
 	const u64 step = dma.range().size() / count;
 	Iova first = dma.range().first;
 
 	for (u32 i = 1; i <= count; i++) {
 		const u64 into = dma.uva_of(first + step).value % kHuge;
 		const Iova last = i == count ? dma.range().last : first + (step - into - 1);
-		Part *part =
-			TRY(make<Part>(dma, mm, IovaRange{first, last}, parts->outcome_)).release();
+		RangePinner *part =
+			TRY(make<RangePinner>(dma, mm, IovaRange{first, last}, pinner->outcome_))
+				.release();
 
-		parts->parts_[parts->count_++] = part;
+		pinner->parts_[pinner->count_++] = part;
 		first = last + 1;
 	}
-	return parts;
+	return pinner;
 }
 
-Parts::~Parts()
+ParallelPinner::~ParallelPinner()
 {
 	for (u32 i = 0; i < count_; i++)
 		destroy(parts_[i]);
 }
 
-void Parts::pin(mm_struct *mm)
+void ParallelPinner::pin(mm_struct *mm)
 {
 	for (u32 i = 1; i < count_; i++)
 		parts_[i]->worker = shim_worker_start(
-			mm, [](void *part) { static_cast<Part *>(part)->pin(); }, parts_[i]);
+			mm, [](void *part) { static_cast<RangePinner *>(part)->pin(); }, parts_[i]);
 	for (u32 i = 0; i < count_; i++)
 		if (!parts_[i]->worker)
 			parts_[i]->pin();
@@ -107,7 +109,7 @@ void Parts::pin(mm_struct *mm)
 	}
 }
 
-Result<void> Parts::hand_over(DmaRange &dma)
+Result<void> ParallelPinner::hand_over(DmaRange &dma)
 {
 	TRY(outcome_.result());
 	for (u32 i = 0; i < count_; i++)
