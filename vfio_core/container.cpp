@@ -136,13 +136,6 @@ IoctlGate *Container::close_gate()
 	return result;
 }
 
-// Whether only some IOMMUs support a type, so that a driver that knows the type may
-// still be unable to open it.
-static bool depends_on_iommu(u64 type)
-{
-	return type == VFIO_TYPE1_NESTING_IOMMU;
-}
-
 bool Container::hardware() const
 {
 	for (const Group &group : groups_)
@@ -164,6 +157,8 @@ bool Container::hardware() const
 
 Result<long> Container::try_check_extension(u64 extension, bool *known)
 {
+	const bool depends_on_iommu = registries().iommu_drivers.depends_on_iommu(extension);
+
 	*known = true;
 	{
 		ReadGuard guard(groups_lock_);
@@ -171,7 +166,7 @@ Result<long> Container::try_check_extension(u64 extension, bool *known)
 
 		if (iommu)
 			return result_of(iommu->ioctl(VFIO_CHECK_EXTENSION, extension));
-		if (depends_on_iommu(extension) && !hardware())
+		if (depends_on_iommu && !hardware())
 			return 0L;
 
 		const Result<long> answer = ask_drivers(extension);
@@ -179,7 +174,7 @@ Result<long> Container::try_check_extension(u64 extension, bool *known)
 
 		// No module would change anything for a no-IOMMU container.
 		*known = yes || (noiommu_ && !groups_.empty());
-		if (!yes || !depends_on_iommu(extension))
+		if (!yes || !depends_on_iommu)
 			return answer;
 	}
 	return try_type(extension);
@@ -248,7 +243,7 @@ Result<void> Container::try_set_iommu(u64 extension, bool *known)
 	*known = true;
 	if (groups_.empty() || iommu())
 		return Error(EINVAL);
-	if (depends_on_iommu(extension) && !hardware())
+	if (registries().iommu_drivers.depends_on_iommu(extension) && !hardware())
 		return Error(ENODEV);
 
 	IoctlGate *gate = TRY(free_gate());

@@ -71,17 +71,30 @@ CORE_ENTRY void vfio_core_unregister_iommu_driver(const vfio_iommu_driver_ops *o
 	registries().iommu_drivers.remove(ops);
 }
 
+static bool has_bit(u64 bits, u64 number)
+{
+	return number < 64 && bits >> number & 1;
+}
+
 bool IommuDriverRegistry::load_modules_for(u64 extension) const
 {
 	bool any = false;
 
 	for (const shim_iommu_module *module = modules_; module->name; ++module) {
-		if (extension < 64 && module->extensions >> extension & 1) {
+		if (has_bit(module->extensions, extension)) {
 			shim_module_load(module->name);
 			any = true;
 		}
 	}
 	return any;
+}
+
+bool IommuDriverRegistry::depends_on_iommu(u64 extension) const
+{
+	for (const shim_iommu_module *module = modules_; module->name; ++module)
+		if (has_bit(module->some_iommus, extension))
+			return true;
+	return false;
 }
 
 Result<RefPtr<ContainerIommu>> ContainerIommu::open(IommuDriverRef driver, u64 extension)

@@ -89,6 +89,10 @@ public:
 	// none. The caller holds no lock.
 	bool load_modules_for(u64 extension) const;
 
+	// Whether only some IOMMUs support an extension, so that a driver that knows
+	// it may still be unable to open it.
+	bool depends_on_iommu(u64 extension) const;
+
 	Mutex &lock() __returns_lock(lock_)
 	{
 		return lock_;

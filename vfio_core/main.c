@@ -19,8 +19,12 @@
  * A new driver goes into MODULE_SOFTDEP() below as well.
  */
 static const struct shim_iommu_module vfio_iommu_modules[] = {
-	{ "vfio_iommu_type1", BIT(VFIO_TYPE1_IOMMU) | BIT(VFIO_TYPE1v2_IOMMU) |
-				      BIT(VFIO_TYPE1_NESTING_IOMMU) },
+	{
+		.name = "vfio_iommu_type1",
+		.extensions = BIT(VFIO_TYPE1_IOMMU) | BIT(VFIO_TYPE1v2_IOMMU) |
+			      BIT(VFIO_TYPE1_NESTING_IOMMU),
+		.some_iommus = BIT(VFIO_TYPE1_NESTING_IOMMU),
+	},
 	{}
 };
 

@@ -40,10 +40,13 @@ enum shim_group_type {
  * struct shim_iommu_module - a module that has an IOMMU driver
  * @name: its name; NULL ends an array of modules
  * @extensions: bit n is set if the driver serves extension n, VFIO_*_IOMMU
+ * @some_iommus: those of them that only some IOMMUs support, so that a driver that
+ *		 knows one may still be unable to open it
  */
 struct shim_iommu_module {
 	const char *name;
 	u64 extensions;
+	u64 some_iommus;
 };
 
 SHIM_BEGIN

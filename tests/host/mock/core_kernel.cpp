@@ -29,8 +29,9 @@ std::atomic<bool> noiommu_allowed;
 std::atomic<u64> taints;
 const shim_iommu_module iommu_modules[] = {
 	{"vfio_iommu_type1",
-	 1 << VFIO_TYPE1_IOMMU | 1 << VFIO_TYPE1v2_IOMMU | 1 << VFIO_TYPE1_NESTING_IOMMU},
-	{"vfio_iommu_other", 1 << VFIO_SPAPR_TCE_v2_IOMMU},
+	 1 << VFIO_TYPE1_IOMMU | 1 << VFIO_TYPE1v2_IOMMU | 1 << VFIO_TYPE1_NESTING_IOMMU,
+	 1 << VFIO_TYPE1_NESTING_IOMMU},
+	{"vfio_iommu_other", 1 << VFIO_SPAPR_TCE_v2_IOMMU, 0},
 	{},
 };
 std::function<void(const std::string &name)> on_module_load;
