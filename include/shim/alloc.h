@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Memory for the core. All of it is charged to the caller's memory cgroup. */
+/*
+ * Memory for the core. All of it is charged to the memory cgroup of the calling
+ * process.
+ */
 #ifndef SHIM_ALLOC_H
 #define SHIM_ALLOC_H
 
@@ -17,7 +20,7 @@ SHIM_BEGIN
 void *shim_alloc(size_t size);
 
 /**
- * shim_alloc_object() - the same, not cleared: for what has a constructor
+ * shim_alloc_object() - allocate memory as shim_alloc() does, but not zeroed
  * @size: bytes, not zero
  *
  * Context: may sleep.
@@ -26,21 +29,20 @@ void *shim_alloc(size_t size);
 void *shim_alloc_object(size_t size);
 
 /**
- * shim_alloc_object_certainly() - shim_alloc_object() that does not give up
+ * shim_alloc_object_certainly() - shim_alloc_object() that never fails
  * @size: bytes, not zero and less than a page
  *
- * For what can neither fail nor know beforehand what it needs.
+ * For callers that cannot fail and cannot allocate beforehand.
  *
- * Context: may sleep until there is memory.
+ * Context: may sleep until memory is free.
  * Return: the memory.
  */
 void *shim_alloc_object_certainly(size_t size);
 
 /**
- * shim_free_many() - free several pieces that shim_alloc() or
- * shim_alloc_object() returned
- * @count: how many
- * @memory: the pieces, none of them NULL
+ * shim_free_many() - shim_free() for several pieces of memory
+ * @count: how many pieces
+ * @memory: the pieces; none is NULL
  *
  * Context: any but NMI.
  */
@@ -55,7 +57,7 @@ void shim_free_many(size_t count, void **memory);
 void shim_free(void *memory);
 
 /**
- * shim_valloc() - allocate zeroed memory that may be virtually contiguous only
+ * shim_valloc() - allocate zeroed memory, which need not be physically contiguous
  * @size: bytes, not zero
  *
  * Context: may sleep.
@@ -72,7 +74,7 @@ void *shim_valloc(size_t size);
 void shim_vfree(void *memory);
 
 /**
- * shim_alloc_page() - allocate a page of scratch memory, not cleared
+ * shim_alloc_page() - allocate a page of memory, not zeroed
  *
  * Context: may sleep.
  * Return: the page, or NULL.

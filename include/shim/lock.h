@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Sleeping locks and waiting. Storage is the core's, of the sizes that
- * shim-sizes.h names; each lock is set up with a lock class of its own, so
- * that lockdep can tell the core's locks apart.
+ * Sleeping locks, and waiting. The core provides the storage of each lock, whose
+ * size is in shim-sizes.h, and its lock class, by which lockdep tells the locks
+ * apart.
  */
 #ifndef SHIM_LOCK_H
 #define SHIM_LOCK_H
@@ -41,7 +41,7 @@ void shim_mutex_init(struct shim_mutex *mutex,
 		     struct shim_lock_class *lock_class);
 
 /**
- * shim_mutex_destroy() - end a mutex that nobody holds
+ * shim_mutex_destroy() - end the use of a mutex, which is unlocked
  * @mutex: the mutex
  */
 void shim_mutex_destroy(struct shim_mutex *mutex);
@@ -55,7 +55,7 @@ void shim_mutex_destroy(struct shim_mutex *mutex);
 void shim_mutex_lock(struct shim_mutex *mutex);
 
 /**
- * shim_mutex_unlock() - let go of a mutex that the caller holds
+ * shim_mutex_unlock() - release a mutex that the caller holds
  * @mutex: the mutex
  */
 void shim_mutex_unlock(struct shim_mutex *mutex);
@@ -77,7 +77,7 @@ void shim_rwsem_init(struct shim_rwsem *sem,
 void shim_rwsem_read_lock(struct shim_rwsem *sem);
 
 /**
- * shim_rwsem_read_unlock() - let go of a semaphore held shared
+ * shim_rwsem_read_unlock() - release a semaphore that is held shared
  * @sem: the semaphore
  */
 void shim_rwsem_read_unlock(struct shim_rwsem *sem);
@@ -91,7 +91,7 @@ void shim_rwsem_read_unlock(struct shim_rwsem *sem);
 void shim_rwsem_write_lock(struct shim_rwsem *sem);
 
 /**
- * shim_rwsem_write_unlock() - let go of a semaphore held exclusively
+ * shim_rwsem_write_unlock() - release a semaphore that is held exclusively
  * @sem: the semaphore
  */
 void shim_rwsem_write_unlock(struct shim_rwsem *sem);
@@ -105,7 +105,7 @@ void shim_waitq_init(struct shim_waitq *waitq,
 		     struct shim_lock_class *lock_class);
 
 /**
- * shim_waitq_wake_all() - wake all that wait
+ * shim_waitq_wake_all() - wake all threads that wait
  * @waitq: the queue
  *
  * Context: any.
@@ -113,13 +113,14 @@ void shim_waitq_init(struct shim_waitq *waitq,
 void shim_waitq_wake_all(struct shim_waitq *waitq);
 
 /**
- * shim_waitq_wait_unlocked() - drop a mutex, sleep until woken, take it again
+ * shim_waitq_wait_unlocked() - release a mutex, sleep until woken, take it again
  * @waitq: the queue
  * @mutex: a mutex that the caller holds
  *
- * The caller is on the queue before the mutex is dropped, so that a wake-up
- * by someone who takes the mutex is never missed. A fatal signal or the end
- * of a kthread also wakes; wake-ups may be spurious: test the condition again.
+ * The caller is on the queue before the mutex is released, so that it never misses
+ * the wake-up of a thread that takes the mutex. A fatal signal and the stopping of
+ * a kthread wake it too. Wake-ups may be spurious: the caller tests its condition
+ * again.
  *
  * Context: may sleep.
  * Return: 0, or -EINTR if a fatal signal is pending or the kthread must stop.
@@ -141,7 +142,7 @@ bool shim_waitq_wait(struct shim_waitq *waitq, bool (*done)(const void *arg),
 		     const void *arg, unsigned int seconds);
 
 /**
- * shim_cond_resched() - let others run if the scheduler wants it
+ * shim_cond_resched() - let other threads run if the scheduler wants it
  *
  * Context: may sleep.
  */

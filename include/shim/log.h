@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Words in the kernel log. Formats are the kernel's. */
+/* Lines in the kernel log. The formats are those of printk(). */
 #ifndef SHIM_LOG_H
 #define SHIM_LOG_H
 
@@ -8,7 +8,7 @@
 SHIM_BEGIN
 
 /**
- * shim_log_warn() - one line at warning level, rate limited
+ * shim_log_warn() - print a line at warning level, rate limited
  * @format: printf-like format, without the newline
  */
 __attribute__((format(printf, 1, 2))) void shim_log_warn(const char *format,
@@ -16,7 +16,7 @@ __attribute__((format(printf, 1, 2))) void shim_log_warn(const char *format,
 
 /**
  * shim_warn() - report a broken invariant with a stack trace
- * @what: the invariant
+ * @what: what is broken
  *
  * Context: any.
  */

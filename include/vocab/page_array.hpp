@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// PageArray: room for as many page handles or addresses as a page of memory
-// holds, for one batch of a longer work.
+// PageArray: an array of page handles or addresses, for work on many pages that
+// is done in batches.
 #pragma once
 
 #include "shim/alloc.h"
@@ -9,8 +9,9 @@
 
 namespace vfio {
 
-// Room for a number of pages: a page of memory if they are several, and there
-// is one; room for a single one at least.
+// For one page the array has a single entry. For several it fills a page of memory;
+// if that cannot be allocated it has a single entry too, so that creating one never
+// fails.
 class PageArray : Immovable {
 public:
 	explicit PageArray(u64 npages)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A mediated device on the mdev bus: the kernel's struct mdev_device. The
- * kernel counts the references to it, and it owns the core's object.
+ * A mediated device on the mdev bus: the kernel's struct mdev_device, whose
+ * references the kernel counts. It owns the core's object.
  */
 #ifndef SHIM_MDEV_H
 #define SHIM_MDEV_H
@@ -16,13 +16,13 @@ struct mdev_type;
 SHIM_BEGIN
 
 /**
- * shim_mdev_create() - make a device, not yet on the bus
- * @core: the core's object, the device's from success on: mdev_core_destroy()
- *	  is called with it when all references to the device have gone
+ * shim_mdev_create() - create a device that is not on the bus yet
+ * @core: the core's object. On success the device owns it: mdev_core_destroy() is
+ *	  called when the last reference to the device has gone
  * @parent: its parent
  * @type: its type
- * @uuid: 16 bytes in the order of a guid_t; its name is their text
- * @mdev: where to put it; the caller has a reference
+ * @uuid: 16 bytes in the order of a guid_t; their text is the device's name
+ * @mdev: where to put the device; the caller owns a reference
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
@@ -32,7 +32,7 @@ int shim_mdev_create(struct mdev_core_device *core, struct mdev_parent *parent,
 		     struct mdev_device **mdev);
 
 /**
- * shim_mdev_add() - show a device on the bus, with its file `remove`
+ * shim_mdev_add() - add a device to the bus, with its file `remove`
  * @mdev: the device
  *
  * Context: may sleep.
@@ -45,21 +45,21 @@ int shim_mdev_add(struct mdev_device *mdev);
  * @mdev: the device, on the bus
  *
  * Context: may sleep; calls the driver.
- * Return: 0 or a negative errno, of the driver's probe above all.
+ * Return: 0 or a negative errno, mostly that of the driver's probe.
  */
 int shim_mdev_attach(struct mdev_device *mdev);
 
 /**
- * shim_mdev_link() - make the links between a device and its type
+ * shim_mdev_link() - create the links in sysfs between a device and its type
  * @mdev: the device, on the bus
  *
  * Context: may sleep.
- * Return: 0 or a negative errno; then neither link is there.
+ * Return: 0; or a negative errno, and neither link exists.
  */
 int shim_mdev_link(struct mdev_device *mdev);
 
 /**
- * shim_mdev_unlink() - take these links away
+ * shim_mdev_unlink() - undo shim_mdev_link()
  * @mdev: the device
  *
  * Context: may sleep.
@@ -67,8 +67,8 @@ int shim_mdev_link(struct mdev_device *mdev);
 void shim_mdev_unlink(struct mdev_device *mdev);
 
 /**
- * shim_mdev_leave_remove_file() - take the file `remove` away while the caller
- * is in it
+ * shim_mdev_leave_remove_file() - remove the file `remove` while the caller is in
+ * its store function
  * @mdev: the device; shim_mdev_del() will not wait for the caller
  *
  * Context: may sleep.
@@ -76,18 +76,18 @@ void shim_mdev_unlink(struct mdev_device *mdev);
 void shim_mdev_leave_remove_file(struct mdev_device *mdev);
 
 /**
- * shim_mdev_del() - unbind a device from its driver, take it off the bus
+ * shim_mdev_del() - unbind a device from its driver and take it off the bus
  * @mdev: the device
  *
- * Waits for those who are in one of its files, and for as long as its driver
- * does, which may be as long as the device is open.
+ * Waits for threads that are in one of its files. The driver's remove() waits for
+ * as long as the device is open.
  *
  * Context: may sleep; calls the driver.
  */
 void shim_mdev_del(struct mdev_device *mdev);
 
 /**
- * shim_mdev_put() - let go of a reference
+ * shim_mdev_put() - put a reference
  * @mdev: the device
  *
  * Context: may sleep.
@@ -95,11 +95,11 @@ void shim_mdev_del(struct mdev_device *mdev);
 void shim_mdev_put(struct mdev_device *mdev);
 
 /**
- * shim_parse_number() - read a number as the kernel's files take it
- * @text: ends with a zero; may have one newline before that
+ * shim_parse_number() - parse a number as sysfs files do
+ * @text: the number, perhaps a newline, and a zero byte
  * @value: where to put it
  *
- * Return: 0, -EINVAL if it is none, -ERANGE if it is too large.
+ * Return: 0, -EINVAL if the text is no number, -ERANGE if it is too large.
  */
 int shim_parse_number(const char *text, unsigned long *value);
 

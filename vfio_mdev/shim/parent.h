@@ -18,15 +18,15 @@ struct mdev_type;
 SHIM_BEGIN
 
 /**
- * shim_mdev_parent_create() - fill a driver's struct mdev_parent in, and make
+ * shim_mdev_parent_create() - fill in a driver's struct mdev_parent, and create
  * the directory mdev_supported_types of its device
  * @parent: the struct
- * @core: the core's object for it, the directory's from success on:
- *	  mdev_core_put_parent() is called with it when the directory has gone
+ * @core: the core's object. On success the directory has a reference to it:
+ *	  mdev_core_put_parent() is called when the directory has gone
  * @dev: the device
- * @driver: what its mediated devices are bound to
- * @types: the types that it has
- * @ntypes: how many
+ * @driver: the driver that its mediated devices are bound to
+ * @types: its types
+ * @ntypes: how many types
  *
  * Context: may sleep.
  * Return: 0 or a negative errno.
@@ -37,8 +37,7 @@ int shim_mdev_parent_create(struct mdev_parent *parent,
 			    struct mdev_type **types, u32 ntypes);
 
 /**
- * shim_mdev_parent_destroy() - take the directory away; the last that is done
- * with a parent
+ * shim_mdev_parent_destroy() - remove the directory; @parent is not used afterwards
  * @parent: the struct, whose types have been removed
  *
  * Context: may sleep.
@@ -46,14 +45,14 @@ int shim_mdev_parent_create(struct mdev_parent *parent,
 void shim_mdev_parent_destroy(struct mdev_parent *parent);
 
 /**
- * shim_mdev_parent_driver() - the name of the driver of a parent's device, or
- * of its bus if it has none
+ * shim_mdev_parent_driver() - the name of the driver of a parent's device, or of
+ * the device's bus if no driver is bound
  * @parent: the parent
  */
 const char *shim_mdev_parent_driver(const struct mdev_parent *parent);
 
 /**
- * shim_mdev_parent_link() - make the link in /sys/class/mdev_bus
+ * shim_mdev_parent_link() - create the link in /sys/class/mdev_bus
  * @parent: the parent
  *
  * Context: may sleep.
@@ -62,7 +61,7 @@ const char *shim_mdev_parent_driver(const struct mdev_parent *parent);
 int shim_mdev_parent_link(struct mdev_parent *parent);
 
 /**
- * shim_mdev_parent_unlink() - take that link away, if it is there
+ * shim_mdev_parent_unlink() - remove that link if it exists
  * @parent: the parent
  *
  * Context: may sleep.
@@ -72,21 +71,21 @@ void shim_mdev_parent_unlink(struct mdev_parent *parent);
 /**
  * shim_mdev_parent_uevent() - tell userspace that a parent's device changed
  * @parent: the parent
- * @variable: what the event's environment has more, NAME=VALUE
+ * @variable: a variable for the event's environment, NAME=VALUE
  *
  * Context: may sleep.
  */
 void shim_mdev_parent_uevent(struct mdev_parent *parent, const char *variable);
 
 /**
- * shim_mdev_parent_info() - a line about a parent's device in the log
+ * shim_mdev_parent_info() - print a line about a parent's device at info level
  * @parent: the parent
  * @what: the line
  */
 void shim_mdev_parent_info(const struct mdev_parent *parent, const char *what);
 
 /**
- * shim_mdev_parent_warn() - the same at warning level
+ * shim_mdev_parent_warn() - print a line about it at warning level
  * @parent: the parent
  * @what: the line
  */

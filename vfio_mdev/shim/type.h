@@ -26,7 +26,7 @@ const char *shim_mdev_type_name(const struct mdev_type *type);
 const char *shim_mdev_type_pretty_name(const struct mdev_type *type);
 
 /**
- * shim_mdev_type_available() - how many more devices of it its driver allows
+ * shim_mdev_type_available() - how many more devices of a type its driver allows
  * @type: the type; its driver has SHIM_MDEV_GET_AVAILABLE
  *
  * Context: may sleep.
@@ -34,7 +34,7 @@ const char *shim_mdev_type_pretty_name(const struct mdev_type *type);
 u32 shim_mdev_type_available(struct mdev_type *type);
 
 /**
- * shim_mdev_type_add() - make the directory of a type, with its files
+ * shim_mdev_type_add() - create the directory of a type, with its files
  * @parent: the parent
  * @index: which type
  * @name: the directory's name, copied
@@ -47,11 +47,11 @@ u32 shim_mdev_type_available(struct mdev_type *type);
 int shim_mdev_type_add(struct mdev_parent *parent, u32 index, const char *name);
 
 /**
- * shim_mdev_type_remove() - take the directory of a type away
+ * shim_mdev_type_remove() - remove the directory of a type
  * @parent: the parent
  * @index: which type
  *
- * Waits for those who are in one of its files.
+ * Waits for threads that are in one of its files.
  *
  * Context: may sleep.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Pinning through VFIO: a device that does no DMA of its own reaches the
- * memory that its user has mapped. And DMA addresses for what is pinned.
+ * Pinning pages of a device's user through VFIO, and mapping them for the DMA of
+ * another device.
  */
 #ifndef SHIM_VFIO_PIN_H
 #define SHIM_VFIO_PIN_H
@@ -11,7 +11,7 @@
 struct device;
 struct vfio_device;
 
-/* As many pages as one call takes; VFIO_PIN_PAGES_MAX_ENTRIES. */
+/* The most pages that one call takes: VFIO_PIN_PAGES_MAX_ENTRIES. */
 #define SHIM_VFIO_PIN_MOST 512
 
 SHIM_BEGIN
@@ -24,15 +24,15 @@ SHIM_BEGIN
  * @prot: SHIM_IOMMU_READ, SHIM_IOMMU_WRITE
  * @pages: room for @npages handles, for shim_pages_to_pfns() only
  *
- * Context: may sleep; may wait until a mapping is made or unmapped.
+ * Context: may sleep; may wait until another thread has mapped or unmapped memory.
  * Return: @npages; or a negative errno, and nothing is pinned.
  */
 int shim_vfio_pin(struct vfio_device *vdev, u64 iova, u32 npages, u32 prot,
 		  u64 *pages);
 
 /**
- * shim_pages_to_pfns() - turn handles into pfns
- * @pages: handles; their pfns afterwards
+ * shim_pages_to_pfns() - replace page handles by their pfns
+ * @pages: the handles, in whose place the pfns are written
  * @npages: how many
  *
  * Context: any.

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The devices of a container that want to hear of unmaps. The list runs
- * through a field of struct vfio_device that is there for it, so that adding
- * a device cannot fail.
+ * The devices of a container whose drivers are told of unmaps. struct vfio_device
+ * has a field for such a list, so that adding a device cannot fail.
  */
 #ifndef SHIM_DEVICE_LIST_H
 #define SHIM_DEVICE_LIST_H
