@@ -16,7 +16,7 @@ void CoreTest::SetUp()
 	devices[1] = {"0000:00:06.0", &groups[1], true};
 	noiommu.noiommu = true;
 	noiommu.has = 0;
-	ASSERT_EQ(vfio_core_init(&noiommu, mock::iommu_modules), 0);
+	ASSERT_EQ(vfio_core_init(&noiommu, mock::kIommuModules), 0);
 	ASSERT_EQ(vfio_core_register_iommu_driver(&type1), 0);
 	fill_ops();
 }

@@ -80,7 +80,7 @@ public:
 		};
 		ops.ioctl = [](u32, u64) { return 0L; };
 		ops.request = [](u32) {};
-		expect(vfio_core_init(&noiommu, mock::iommu_modules) == 0, "init");
+		expect(vfio_core_init(&noiommu, mock::kIommuModules) == 0, "init");
 		expect(vfio_core_register_iommu_driver(&type1) == 0, "driver");
 	}
 

@@ -164,7 +164,7 @@ void put_device(vfio_device *device);
 extern std::atomic<bool> noiommu_allowed;
 extern std::atomic<u64> taints;
 // What vfio_core_init() is told of modules.
-extern const shim_iommu_module iommu_modules[];
+extern const shim_iommu_module kIommuModules[];
 // Called instead of loading a module.
 extern std::function<void(const std::string &name)> on_module_load;
 extern std::atomic<bool> signal_pending;

@@ -27,7 +27,7 @@ namespace mock {
 
 std::atomic<bool> noiommu_allowed;
 std::atomic<u64> taints;
-const shim_iommu_module iommu_modules[] = {
+const shim_iommu_module kIommuModules[] = {
 	{"vfio_iommu_type1",
 	 1 << VFIO_TYPE1_IOMMU | 1 << VFIO_TYPE1v2_IOMMU | 1 << VFIO_TYPE1_NESTING_IOMMU,
 	 1 << VFIO_TYPE1_NESTING_IOMMU},
