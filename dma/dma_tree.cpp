@@ -174,7 +174,12 @@ u64 DmaTree::remove(List<DmaRange> &dmas)
 		if (waiting_.load()) [[unlikely]]
 			settled_.wake_all();
 	}
-	free_all(dmas);
+	// A mapping that is destroyed uncharges its owner; the array that freeing
+	// several together takes is not worth its while for one.
+	if (dmas.singular())
+		destroy(dmas.pop_front());
+	else
+		free_all(dmas);
 	return removed;
 }
 
@@ -183,16 +188,10 @@ u64 DmaTree::remove(List<DmaRange> &dmas)
 void DmaTree::free_all(List<DmaRange> &dmas)
 {
 	constexpr u32 kMany = 32;
+	void *memory[kMany];
 	u64 charged = 0;
 	u32 freed = 0;
 
-	if (dmas.singular()) {
-		// It uncharges its owner.
-		destroy(dmas.pop_front());
-		return;
-	}
-
-	void *memory[kMany];
 	while (DmaRange *dma = dmas.pop_front()) {
 		const DmaRange *next = dmas.front();
 

@@ -79,7 +79,7 @@ public:
 
 	// Unmaps a range that begins and ends where mappings do. A mapping may lie in two
 	// blocks; an IOMMU may unmap all of it when asked for its part in the first.
-	void unmap(IovaRange range)
+	[[gnu::always_inline]] void unmap(IovaRange range)
 	{
 		const u64 size = range.size();
 		u64 unmapped = 0;

@@ -119,8 +119,8 @@ private:
 
 	// unmap.cpp
 	Result<void> unmap_dma(UserVa arg) __must_not_hold(groups_lock_, dmas_.lock);
-	Result<u64> unmap_with_bitmap(const vfio_iommu_type1_dma_unmap &request, UserVa arg)
-		__must_not_hold(groups_lock_, dmas_.lock);
+	static Result<void> copy_bitmap_in(const vfio_iommu_type1_dma_unmap &request, UserVa arg,
+					   vfio_bitmap *bitmap);
 	Result<u64> unmap_range(const vfio_iommu_type1_dma_unmap &request,
 				const vfio_bitmap *bitmap)
 		__must_not_hold(groups_lock_, dmas_.lock);

@@ -17,72 +17,21 @@ constexpr int kMaxAsked = 10;
 
 } // namespace
 
-Result<void> Type1::unmap_dma(UserVa arg)
+// Copies in what a request for dirty bits has behind it, at arg: where the caller's
+// bitmap is. Errors: EINVAL, EFAULT.
+[[gnu::noinline]] Result<void> Type1::copy_bitmap_in(const vfio_iommu_type1_dma_unmap &request,
+						     UserVa arg, vfio_bitmap *bitmap)
 {
-	constexpr u32 kFlags = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP | VFIO_DMA_UNMAP_FLAG_VADDR |
-			       VFIO_DMA_UNMAP_FLAG_ALL;
-	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dma_unmap, size);
-	vfio_iommu_type1_dma_unmap request;
-
-	TRY(copy_struct_in<kSize>(&request, arg));
-	if (request.argsz < kSize || (request.flags & ~kFlags))
-		return Error(EINVAL);
-
-	if (request.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP)
-		request.size = TRY(unmap_with_bitmap(request, arg + kSize));
-	else if (request.flags & VFIO_DMA_UNMAP_FLAG_VADDR)
-		request.size = TRY(invalidate_vaddr(request));
-	else
-		request.size = TRY(unmap_range(request, nullptr));
-	return put_user(arg + __builtin_offsetof(vfio_iommu_type1_dma_unmap, size), request.size);
-}
-
-// The bitmap's description, at arg, follows the request.
-[[gnu::noinline]] Result<u64> Type1::unmap_with_bitmap(const vfio_iommu_type1_dma_unmap &request,
-						       UserVa arg)
-{
-	vfio_bitmap bitmap;
-
 	if (request.flags != VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP ||
-	    request.argsz < sizeof(request) + sizeof(bitmap))
+	    request.argsz < sizeof(request) + sizeof(*bitmap))
 		return Error(EINVAL);
-	TRY(copy_struct_in<sizeof(bitmap)>(&bitmap, arg));
-	TRY(check_bitmap(bitmap, request.size));
-	return unmap_range(request, &bitmap);
-}
-
-// Returns the bytes that were unmapped. bitmap is null unless the caller asks
-// which pages are dirty.
-Result<u64> Type1::unmap_range(const vfio_iommu_type1_dma_unmap &request, const vfio_bitmap *bitmap)
-{
-	IovaRange pinned = {};
-	u64 unmapped = 0;
-	int asked = 0;
-
-	for (;;) {
-		const IovaRange before = pinned;
-		Result<bool> done = try_unmap(request, bitmap, &unmapped, &pinned);
-
-		if (done.ok() && done.value()) [[likely]]
-			return unmapped;
-
-		const bool first = asked == 0;
-		asked = pinned == before ? asked + 1 : 1;
-		if (done.ok() &&
-		    !WARN_ONCE_IF(asked > kMaxAsked, "a device does not unpin what is unmapped")) {
-			const Guard devices(devices_lock_);
-
-			shim_device_list_dma_unmap(&devices_, pinned.first.value, pinned.size());
-			continue;
-		}
-		if (!first)
-			take_pins_again();
-		return done.ok() ? Error(EBUSY) : done.error();
-	}
+	TRY(copy_struct_in<sizeof(*bitmap)>(bitmap, arg));
+	return check_bitmap(*bitmap, request.size);
 }
 
 // Returns the range that a request names. Errors: EINVAL, EOVERFLOW.
-Result<IovaRange> Type1::unmap_bounds(const vfio_iommu_type1_dma_unmap &request)
+[[gnu::always_inline]] inline Result<IovaRange>
+Type1::unmap_bounds(const vfio_iommu_type1_dma_unmap &request)
 {
 	const u64 page_mask = (u64{1} << pgshift()) - 1;
 
@@ -101,8 +50,9 @@ Result<IovaRange> Type1::unmap_bounds(const vfio_iommu_type1_dma_unmap &request)
 // Unmaps what is in the range of the request. Returns false if devices must unpin
 // a mapping first, and stores its range in pinned.
 // Errors: EINVAL, EOVERFLOW, EFAULT, EINTR.
-Result<bool> Type1::try_unmap(const vfio_iommu_type1_dma_unmap &request, const vfio_bitmap *bitmap,
-			      u64 *unmapped, IovaRange *pinned)
+[[gnu::always_inline]] inline Result<bool>
+Type1::try_unmap(const vfio_iommu_type1_dma_unmap &request, const vfio_bitmap *bitmap,
+		 u64 *unmapped, IovaRange *pinned)
 {
 	const ReadGuard groups(groups_lock_);
 	const IovaRange range = TRY(unmap_bounds(request));
@@ -162,6 +112,59 @@ Result<bool> Type1::take_victims(IovaRange range, bool *all_dirty, List<DmaRange
 	return true;
 }
 
+// Returns the bytes that were unmapped. bitmap is null unless the caller asks
+// which pages are dirty.
+Result<u64> Type1::unmap_range(const vfio_iommu_type1_dma_unmap &request, const vfio_bitmap *bitmap)
+{
+	IovaRange pinned = {};
+	u64 unmapped = 0;
+	int asked = 0;
+
+	for (;;) {
+		const IovaRange before = pinned;
+		Result<bool> done = try_unmap(request, bitmap, &unmapped, &pinned);
+
+		if (done.ok() && done.value()) [[likely]]
+			return unmapped;
+
+		const bool first = asked == 0;
+		asked = pinned == before ? asked + 1 : 1;
+		if (done.ok() &&
+		    !WARN_ONCE_IF(asked > kMaxAsked, "a device does not unpin what is unmapped")) {
+			const Guard devices(devices_lock_);
+
+			shim_device_list_dma_unmap(&devices_, pinned.first.value, pinned.size());
+			continue;
+		}
+		if (!first)
+			take_pins_again();
+		return done.ok() ? Error(EBUSY) : done.error();
+	}
+}
+
+Result<void> Type1::unmap_dma(UserVa arg)
+{
+	constexpr u32 kFlags = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP | VFIO_DMA_UNMAP_FLAG_VADDR |
+			       VFIO_DMA_UNMAP_FLAG_ALL;
+	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dma_unmap, size);
+	vfio_iommu_type1_dma_unmap request;
+
+	TRY(copy_struct_in<kSize>(&request, arg));
+	if (request.argsz < kSize || (request.flags & ~kFlags))
+		return Error(EINVAL);
+
+	vfio_bitmap bitmap;
+	const bool wants_dirty = request.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
+
+	if (wants_dirty)
+		TRY(copy_bitmap_in(request, arg + kSize, &bitmap));
+	if (request.flags & VFIO_DMA_UNMAP_FLAG_VADDR)
+		request.size = TRY(invalidate_vaddr(request));
+	else
+		request.size = TRY(unmap_range(request, wants_dirty ? &bitmap : nullptr));
+	return put_user(arg + __builtin_offsetof(vfio_iommu_type1_dma_unmap, size), request.size);
+}
+
 // An unmap has failed: devices may pin again what it would have unmapped.
 void Type1::take_pins_again()
 {
@@ -172,9 +175,8 @@ void Type1::take_pins_again()
 }
 
 // Ends busy mappings: takes them out of all domains, then unpins and frees them.
-// Returns their size in bytes. All that it calls is inlined: for one page, the usual
-// request, calls would be a good part of the work.
-[[gnu::flatten]] u64 Type1::unmap(List<DmaRange> &dmas)
+// Returns their size in bytes.
+u64 Type1::unmap(List<DmaRange> &dmas)
 {
 	domains_.unmap(dmas);
 	return dmas_.remove(dmas);

@@ -172,7 +172,8 @@ private:
 
 	T *at(Node *node) const
 	{
-		return node == &head_ ? nullptr : static_cast<T *>(node);
+		// No node is null, which a cast of a pointer would look for.
+		return node == &head_ ? nullptr : &static_cast<T &>(*node);
 	}
 
 	Node head_;
