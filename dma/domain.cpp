@@ -141,10 +141,10 @@ public:
 	{
 	}
 
-	~Mapper()
+	[[gnu::always_inline]] ~Mapper()
 	{
-		if (at_ != first_)
-			Unmapper(domain_).unmap({first_, at_ - 1});
+		if (at_ != first_) [[unlikely]]
+			undo();
 		if (scratch_)
 			shim_free_page(scratch_);
 	}
@@ -168,6 +168,12 @@ public:
 	}
 
 private:
+	// Not inlined, as an Unmapper needs a large frame.
+	[[gnu::noinline]] void undo()
+	{
+		Unmapper(domain_).unmap({first_, at_ - 1});
+	}
+
 	// An entry of a list is smaller than 4 GiB. Larger runs are mapped one by one,
 	// which costs them nothing.
 	static constexpr u64 kMaxListed = u64{1} << 18;
