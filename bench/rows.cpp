@@ -223,6 +223,25 @@ void run_sparse_pins(Meter& meter, const std::string& name, std::size_t npages,
   }
 }
 
+// Single pages in random order, each of a mapping of its own.
+void run_pins_of_mappings(Meter& meter) {
+  PinDevice device;
+  const Memory memory(Layout::kScattered, kMany * kPage);
+  map_pages(device.container(), memory, kPage, in_order());
+  const std::vector<std::size_t> order = shuffled();
+  const auto each = [&](auto call) {
+    for (std::size_t page : order) call(kIova + page * kPage);
+  };
+  const auto pin = [&](std::uint64_t iova) { device.pin(iova, 1, 1); };
+  const auto unpin = [&](std::uint64_t iova) { device.unpin(iova, 1, 1); };
+  for (int i = 0; i < 3; i++) {
+    meter.measure("pin-mappings", kMany, [&] { each(pin); });
+    meter.measure("again-mappings", kMany, [&] { each(pin); });
+    each(unpin);
+    meter.measure("unpin-mappings", kMany, [&] { each(unpin); });
+  }
+}
+
 void run_pin_memory(Meter& meter) {
   {
     PinDevice device;
@@ -305,6 +324,10 @@ const std::vector<Group>& groups() {
       {"pins-single",
        {"pin-single", "again-single", "unpin-single", "pin-worker-single"},
        [](Meter& m) { run_pins(m, "single", Layout::kScattered, 1); }},
+      {"pins-8",
+       {"pin-8", "again-8", "unpin-8", "pin-worker-8"},
+       [](Meter& m) { run_pins(m, "8", Layout::kScattered, 8); }},
+      {"pins-mappings", {"pin-mappings", "again-mappings", "unpin-mappings"}, run_pins_of_mappings},
       {"pins-64th",
        {"pin-64th", "again-64th", "unpin-64th"},
        [](Meter& m) { run_sparse_pins(m, "64th", 64 * kMany, one_in(64, kMany)); }},

@@ -1,61 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "dma_range.hpp"
 
-#include "dma/shim/pin.h"
-
 namespace vfio {
-
-void DmaRange::release_external(u64 page, u64 npages, bool dirty)
-{
-	if (kind_of(page) != PinKind::kBorrowed)
-		shim_unpin(page & kPinPfnMask, npages, dirty);
-}
-
-void DmaRange::release_external_page(u64 page, bool dirty)
-{
-	if (kind_of(page) != PinKind::kBorrowed)
-		shim_unpin_page(page & kPinPfnMask, dirty);
-}
-
-static bool all_counted(const u64 *pages, u64 npages)
-{
-	u64 any = 0;
-
-#pragma GCC unroll 4
-	for (u64 i = 0; i < npages; i++)
-		any |= pages[i];
-	return any >> kPinKindShift == 0;
-}
-
-void DmaRange::release_external_pages(u64 *pages, u64 npages, bool dirty)
-{
-	if (all_counted(pages, npages)) [[likely]] {
-		shim_unpin_pages(pages, npages, dirty);
-		return;
-	}
-	for (u64 i = 0; i < npages; i++)
-		release_external_page(pages[i], dirty);
-}
-
-u64 DmaRange::counted_in(const PinnedPages &gone)
-{
-	u64 counted = gone.run_npages() && is_counted(gone.run_page()) ? gone.run_npages() : 0;
-
-	if (all_counted(gone.pages(), gone.count())) [[likely]]
-		return counted + gone.count();
-	for (u32 i = 0; i < gone.count(); i++)
-		counted += is_counted(gone.pages()[i]);
-	return counted;
-}
 
 void DmaRange::let_all_go()
 {
-	if (WARN_ONCE_IF(has_external(), "mapping freed while pinned by a device")) {
-		external_->for_each(0, PinIndex::kLastOffset, [this](const PinnedRun &run) {
-			release_external(run.page, run.npages, writable());
-		});
-		external_.reset();
-	}
+	external.release_all(writable());
 	uncharge_to(0);
 }
 
@@ -79,53 +29,10 @@ Result<void> DmaRange::charge(u64 npages)
 
 void DmaRange::charge_external_alone()
 {
-	if (external_counted_ <= charged_)
-		uncharge_to(external_counted_);
-	else if (owner_->charge_over_limit(external_counted_ - charged_))
-		charged_ = external_counted_;
-}
-
-Result<void> DmaRange::add_external(const ExternalPages &pages)
-{
-	const u64 first = page_index(pages.first);
-
-	if (!external_)
-		external_ = TRY(make<PinIndex>());
-
-	const Result<void> inserted =
-		pages.run ? external_->insert_run(first, pages.npages, pages.words[0]) :
-			    external_->insert(first, pages.npages, pages.words);
-	if (inserted.ok()) [[likely]]
-		external_counted_ += pages.counted;
-	else if (external_->empty())
-		external_.reset();
-	return inserted;
-}
-
-[[gnu::noinline]] bool DmaRange::add_first_page(Iova iova, u64 page)
-{
-	return add_external({iova, 1, nullptr, &page, true, is_counted(page)}).ok();
-}
-
-[[gnu::noinline]] u64 DmaRange::unpin_far_external_page(Iova iova)
-{
-	const u64 page = external_->unpin_one(page_index(iova));
-
-	if (external_->empty())
-		external_.reset();
-	return page;
-}
-
-u64 DmaRange::count_external(IovaRange part) const
-{
-	u64 counted = 0;
-
-	external_->for_each(page_index(part.first), page_index(part.last),
-			    [&](const PinnedRun &run) {
-				    if (is_counted(run.page))
-					    counted += run.npages;
-			    });
-	return counted;
+	if (external.counted() <= charged_)
+		uncharge_to(external.counted());
+	else if (owner_->charge_over_limit(external.counted() - charged_))
+		charged_ = external.counted();
 }
 
 void DmaRange::mark_dirty(IovaRange part, unsigned int pgshift)
@@ -139,8 +46,17 @@ void DmaRange::mark_dirty(IovaRange part, unsigned int pgshift)
 		mark_all_dirty();
 }
 
-// Cuts part off all_dirty_part_. A part in its middle cannot be cut off and is
-// reported again: too much, not too little.
+void DmaRange::mark_pinned_dirty(u64 first, u64 npages, unsigned int pgshift)
+{
+	external.for_each(first, first + npages - 1, [&](const PinnedRun &run) {
+		const Iova iova = iova_of(run.first);
+
+		mark_dirty({iova, iova + (run.npages * kPageSize - 1)}, pgshift);
+	});
+}
+
+// Cuts part off all_dirty_part_. A part in its middle cannot be cut off and will
+// be reported a second time, which is harmless.
 void DmaRange::clear_all_dirty(IovaRange part)
 {
 	IovaRange &dirty = all_dirty_part_;
@@ -165,16 +81,13 @@ void DmaRange::collect_dirty(IovaRange part, unsigned int pgshift, u64 *words, u
 		DirtyBitmap::set_bits(words, shift + at, end - at + 1);
 	}
 	dirty_.collect(first, nbits, words, shift);
-	if (!external_)
-		return;
-	external_->for_each(page_index(part.first), page_index(part.last),
-			    [&](const PinnedRun &run) {
-				    const u64 at = iova_of(run.first) - part.first;
-				    const u64 end = at + run.npages * kPageSize - 1;
+	external.for_each(page_index(part.first), page_index(part.last), [&](const PinnedRun &run) {
+		const u64 at = iova_of(run.first) - part.first;
+		const u64 end = at + run.npages * kPageSize - 1;
 
-				    DirtyBitmap::set_bits(words, shift + (at >> pgshift),
-							  (end >> pgshift) - (at >> pgshift) + 1);
-			    });
+		DirtyBitmap::set_bits(words, shift + (at >> pgshift),
+				      (end >> pgshift) - (at >> pgshift) + 1);
+	});
 }
 
 void DmaRange::forget_dirty()

@@ -118,17 +118,6 @@ void DmaTree::settle_all(List<DmaRange> &dmas)
 		settled_.wake_all();
 }
 
-Result<DmaRange *> DmaTree::hold(Iova iova)
-{
-	TRY(wait_settled({iova, iova}));
-
-	DmaRange *dma = tree_.find_and_note(iova);
-	if (!dma)
-		return Error(EINVAL);
-	dma->held++;
-	return dma;
-}
-
 Result<DmaRange *> DmaTree::list_idle(IovaRange range, List<DmaRange> &dmas)
 {
 	DmaRange *pinned = nullptr;
@@ -141,7 +130,7 @@ Result<DmaRange *> DmaTree::list_idle(IovaRange range, List<DmaRange> &dmas)
 			dma = first_in(range);
 			continue;
 		}
-		if (!pinned && dma->has_external())
+		if (!pinned && !dma->external.empty())
 			pinned = dma;
 		dmas.push_back(*dma);
 		dma = next_in(*dma, range);

@@ -45,18 +45,6 @@ public:
 		return tree_.find(iova);
 	}
 
-	// The same, and the next call for the same mapping is short.
-	DmaRange *find_and_note(Iova iova) __must_hold(lock)
-	{
-		return tree_.find_and_note(iova);
-	}
-
-	// The mapping that find_and_note() returned last, if it is still there.
-	DmaRange *recent() const __must_hold(lock)
-	{
-		return tree_.recent();
-	}
-
 	// The first mapping with an address in range, or nullptr.
 	DmaRange *first_in(IovaRange range) const __must_hold(lock)
 	{
@@ -123,9 +111,26 @@ public:
 	// them again.
 	void settle_all(List<DmaRange> &dmas) __must_not_hold(lock);
 
-	// Returns the mapping that has the address, held for the caller.
-	// Errors: EINVAL if there is none, EINTR.
-	Result<DmaRange *> hold(Iova iova) __must_hold(lock);
+	// Returns the mapping that has the address, after waiting until it is not
+	// busy. Errors: EINVAL if there is none, EINTR.
+	Result<DmaRange *> find_settled(Iova iova) __must_hold(lock)
+	{
+		DmaRange *dma = tree_.find(iova);
+
+		if (dma && dma->busy.load()) [[unlikely]] {
+			TRY(wait_settled({iova, iova}));
+			dma = tree_.find(iova);
+		}
+		if (!dma) [[unlikely]]
+			return Error(EINVAL);
+		return dma;
+	}
+
+	// Keeps a settled mapping from being unmapped until let_go().
+	static void hold(DmaRange &dma)
+	{
+		dma.held++;
+	}
 
 	// Undoes hold().
 	void let_go(DmaRange &dma) __must_hold(lock)

@@ -187,7 +187,7 @@ Result<void> DomainSet::replay(Domain &domain, DmaTree &dmas, const MapPolicy &p
 		if (!pins)
 			return;
 		unpin_range(dma);
-		dma.uncharge_to(dma.external_counted());
+		dma.uncharge_to(dma.external.counted());
 	};
 
 	for (DmaRange &dma : dmas.all()) {
@@ -252,7 +252,11 @@ void DomainSet::drop_unused(DmaTree &dmas)
 		domains_.remove(*domain);
 		destroy(domain);
 	}
-	page_sizes_ = common_page_sizes(nullptr);
+	{
+		const Guard guard(dmas.lock);
+
+		page_sizes_ = common_page_sizes(nullptr);
+	}
 	// Without memory the old space stays, which is narrower.
 	(void)rebuild_space();
 }

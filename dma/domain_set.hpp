@@ -130,6 +130,7 @@ private:
 
 	List<Domain> domains_;
 	IovaSpace space_;
+	// Changes while the owner has the set alone and holds the mappings' lock.
 	u64 page_sizes_ = kPageMask;
 };
 

@@ -33,7 +33,7 @@ bool pin_single(DmaRange &dma)
 	u64 page = 0;
 	u64 pfn = 0;
 
-	if (dma.owner().mm() != shim_current_mm() || dma.has_external() ||
+	if (dma.owner().mm() != shim_current_mm() || !dma.external.empty() ||
 	    shim_pin_own(dma.uva_of(dma.range().first).value, 1, dirty, &page) != 1)
 		return false;
 	(void)shim_page_run(&page, 1, &pfn);
@@ -121,14 +121,13 @@ u64 tell_kinds(u64 *words, u64 npages)
 }
 
 // Looks up a page that could not be pinned; error is what pinning returned.
-Result<void> borrow_external(mm_struct *mm, u64 uva, bool dirty, long error, u64 *handle, u64 *word)
+Result<void> borrow_external(mm_struct *mm, u64 uva, bool dirty, long error, u64 *word)
 {
 	const PinRun run = TRY(borrow(mm, uva, 1, dirty, error));
 
 	if (!shim_pfn_has_page(run.first().value))
 		return Error(EINVAL);
 	*word = word_of(run);
-	*handle = shim_page_of(run.first().value);
 	return {};
 }
 
@@ -142,20 +141,20 @@ Result<void> pin_external(const DmaRange &dma, ExternalPages &pages)
 
 	if (!live)
 		return Error(ENODEV);
-	pages.counted = 0;
 	while (done < pages.npages) {
 		const u64 uva = dma.uva_of(pages.first + done * kPageSize).value;
-		const u64 left = pages.npages - done;
-		u64 *const handles = pages.handles + done;
-		u64 *const words = pages.words + done;
-		const long got = pin_in(live.get(), uva, left, dirty, handles);
+		u64 *const next = pages.pages + done;
+		const long got = pin_in(live.get(), uva, pages.npages - done, dirty, next);
 
 		if (got <= 0) [[unlikely]] {
 			const Result<void> borrowed =
-				borrow_external(live.get(), uva, dirty, got, handles, words);
+				borrow_external(live.get(), uva, dirty, got, next);
 
 			if (!borrowed.ok()) {
-				DmaRange::release_external_pages(pages.words, done, dirty);
+				ExternalPages before = pages;
+
+				before.npages = done;
+				ExternalPins::release(before, dirty);
 				return borrowed;
 			}
 			done++;
@@ -163,25 +162,19 @@ Result<void> pin_external(const DmaRange &dma, ExternalPages &pages)
 		}
 
 		const u64 npages = static_cast<u64>(got);
-		if (shim_page_run(handles, npages, words) == pages.npages &&
-		    !(words[0] & ~SHIM_PIN_PFN_MASK)) {
+		u64 pfn = 0;
+
+		if (shim_page_run(next, npages, &pfn) == pages.npages &&
+		    !(pfn & ~SHIM_PIN_PFN_MASK)) {
 			pages.run = true;
+			pages.run_word = pfn;
 			pages.counted = npages;
 			return {};
 		}
-		pages.counted +=
-			shim_page_pfns(handles, npages, words) ? tell_kinds(words, npages) : npages;
+		pages.counted += shim_page_pfns(next, npages) ? tell_kinds(next, npages) : npages;
 		done += npages;
 	}
 	return {};
-}
-
-void unpin_external(const DmaRange &dma, const ExternalPages &pages)
-{
-	if (pages.run)
-		DmaRange::release_external(pages.words[0], pages.npages, dma.writable());
-	else
-		DmaRange::release_external_pages(pages.words, pages.npages, dma.writable());
 }
 
 } // namespace vfio

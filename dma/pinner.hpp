@@ -38,7 +38,4 @@ inline void unpin_range(DmaRange &dma)
 // Errors: those of pin_range(), and EINVAL for memory without struct pages.
 Result<void> pin_external(const DmaRange &dma, ExternalPages &pages);
 
-// Undoes pin_external(). The contents of pages.words are lost.
-void unpin_external(const DmaRange &dma, const ExternalPages &pages);
-
 } // namespace vfio

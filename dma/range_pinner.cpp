@@ -59,7 +59,8 @@ Result<u64> RangePinner::record(Batch &batch, Iova &iova)
 			return appended.error();
 		}
 		if (run.kind() == PinKind::kCounted)
-			charge += run.npages() - dma_.external_counted_in({iova, {next.value - 1}});
+			charge += run.npages() -
+				  dma_.external.counted_in(dma_.page_index(iova), run.npages());
 		iova = next;
 	}
 	return charge;

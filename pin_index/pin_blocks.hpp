@@ -32,9 +32,6 @@
 
 namespace vfio {
 
-constexpr unsigned int kPinSlotShift = 9;
-constexpr u32 kPinSlotPages = 1U << kPinSlotShift;
-
 constexpr u64 kPinPfnMask = (u64{1} << 40) - 1;
 constexpr u64 kPinMarkMask = u64{3} << 62;
 constexpr u64 kPinCountMask = ~(kPinPfnMask | kPinMarkMask);

@@ -127,119 +127,79 @@ u32 PinForms::list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) con
 	return done;
 }
 
-// Words that are not 0, up to n.
-Result<u32> PinForms::again_in_words(u64 *words, u32 n, u64 *pages)
+// Pins pages of planes again, or of a run, which becomes planes or another form
+// that can count more than one pin of a page.
+Result<u64> PinForms::again_in_planes(SlotRecord &record, u32 lo, u32 n, u64 *pages)
 {
+	const u32 found = pinned_from(record, lo, n);
+
+	if (!found)
+		return u64{0};
+	if (PinMeta::form(record) == PinForm::kRun)
+		TRY(break_up(record));
+	while (PinMeta::form(record) == PinForm::kPlanes) {
+		if (add_to_planes(planes(record), lo, found)) {
+			const u64 page = planes(record).base + lo;
+
+			for (u32 i = 0; i < found; i++)
+				pages[i] = page + i;
+			return u64{found};
+		}
+		TRY(more_planes(record));
+	}
+	return again(record, lo, found, pages);
+}
+
+Result<u64> PinForms::again(SlotRecord &record, u32 lo, u32 n, u64 *pages)
+{
+	u64 *words = nullptr;
 	u64 any = 0;
 	u32 found = 0;
 
-#pragma GCC unroll 4
-	for (; found < n; found++) {
-		const u64 word = words[found];
-
-		if (!word)
-			break;
-		any |= word;
-		words[found] = word + kPinOne;
-		pages[found] = pin_page_of(word);
-	}
-	// Only counts with the top bit could have overflown.
-	if (!(any & kPinCountTop)) [[likely]]
-		return found;
-
-	bool overflow = false;
-	for (u32 i = 0; i < found; i++)
-		overflow |= pin_count_of(words[i] - kPinOne) == kPinMostCount;
-	if (!overflow)
-		return found;
-	for (u32 i = 0; i < found; i++)
-		words[i] -= kPinOne;
-	return Error(EOVERFLOW);
-}
-
-u64 PinForms::try_again_in_planes(PinPlanesBlock &block, u32 place)
-{
-	u64(*bits)[PinPlanesBlock::kWords] = block.bits;
-	const u32 at = place / 64;
-	u64 carry = u64{1} << (place % 64);
-	u64 any = 0;
-	u64 all = carry;
-
-	for (u32 plane = 0; plane < block.planes; plane++) {
-		any |= bits[plane][at];
-		all &= bits[plane][at];
-	}
-	if (!(any & carry))
-		return kPinNone;
-	if (all)
-		return kPinStill;
-	for (u32 plane = 0; carry; plane++) {
-		const u64 old = bits[plane][at];
-
-		bits[plane][at] = old ^ carry;
-		carry &= old;
-	}
-	return block.base + place;
-}
-
-u64 PinForms::try_again_one(SlotRecord &record, u32 place) const
-{
 	switch (PinMeta::form(record)) {
 	case PinForm::kRun:
-		if (place < run_lo(record) || place > run_hi(record))
-			return kPinNone;
-		return run_lo(record) == run_hi(record) ? again_in_word(run_word(record)) :
-							  kPinStill;
+		if (run_lo(record) != run_hi(record))
+			return again_in_planes(record, lo, n, pages);
+		words = &run_word(record);
+		n = run_lo(record) == lo;
+		break;
 	case PinForm::kPlanes:
-		return try_again_in_planes(planes(record), place);
+		return again_in_planes(record, lo, n, pages);
 	case PinForm::kSparse: {
 		const PinSparse sparse = this->sparse(record);
-		const u32 at = sparse.before(place);
 
-		return at < sparse.count && sparse.places[at] == place ?
-			       again_in_word(sparse.words[at]) :
-			       kPinNone;
-	}
-	case PinForm::kDense:
+		words = sparse.words + sparse.before(lo);
+		n = pinned_from(record, lo, n);
 		break;
 	}
-	return again_in_word(dense_words(record)[place]);
+	case PinForm::kDense:
+		words = dense_words(record) + lo;
+		break;
+	}
+	for (; found < n && words[found]; found++) {
+		any |= words[found];
+		pages[found] = pin_page_of(words[found]);
+		words[found] += kPinOne;
+	}
+	// Only counts with the top bit may have overflowed.
+	if (any & kPinCountTop) [[unlikely]]
+		TRY(check_overflow(words, found));
+	return u64{found};
 }
 
-namespace {
-
-void write_contiguous(u64 *pages, u64 page, u32 n)
+// If a page was pinned too often, takes back one pin of each of n pages.
+// Errors: EOVERFLOW.
+Result<void> PinForms::check_overflow(u64 *words, u32 n)
 {
+	bool overflow = false;
+
 	for (u32 i = 0; i < n; i++)
-		pages[i] = page + i;
-}
-
-} // namespace
-
-Result<u32> PinForms::again(SlotRecord &record, u32 lo, u32 n, u64 *pages)
-{
-	if (PinMeta::form(record) == PinForm::kRun) {
-		if (!pinned_from(record, lo, n))
-			return 0U;
-		if (live(record) == 1)
-			return again_in_words(&run_word(record), 1, pages);
-		TRY(break_up(record));
-	}
-	if (PinMeta::form(record) == PinForm::kPlanes) {
-		const u32 found = pinned_from(record, lo, n);
-
-		while (PinMeta::form(record) == PinForm::kPlanes) {
-			if (!found || add_to_planes(planes(record), lo, found)) {
-				write_contiguous(pages, planes(record).base + lo, found);
-				return found;
-			}
-			TRY(more_planes(record));
-		}
-	}
-	if (PinMeta::form(record) == PinForm::kSparse)
-		return again_in_words(sparse(record).words + sparse(record).before(lo),
-				      pinned_from(record, lo, n), pages);
-	return again_in_words(dense_words(record) + lo, n, pages);
+		overflow |= pin_count_of(words[i] - kPinOne) == kPinMostCount;
+	if (!overflow)
+		return {};
+	for (u32 i = 0; i < n; i++)
+		words[i] -= kPinOne;
+	return Error(EOVERFLOW);
 }
 
 void PinForms::fill_planes(PinPlanesBlock &block, const SlotRecord &run) const

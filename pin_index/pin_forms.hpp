@@ -55,6 +55,9 @@ struct PinPiece {
 	u64 dma_base;
 };
 
+// What unpinning takes of each page.
+enum class Taken { kOnePin, kAllPins };
+
 class PinForms : public PinBlocks {
 public:
 	using PinBlocks::PinBlocks;
@@ -73,84 +76,7 @@ public:
 
 	// Pins once more what is pinned from lo on, of n; returns how many and
 	// writes what they are. Errors: EOVERFLOW, ENOMEM.
-	Result<u32> again(SlotRecord &record, u32 lo, u32 n, u64 *pages);
-
-	// The short ways for one page. Pins it again: what it is, kPinNone if it
-	// is not pinned, or kPinStill, with nothing done, if again() has to do it.
-	u64 try_again_one(SlotRecord &record, u32 place) const;
-
-	// Without DMA addresses, behind all pages of a sparse record. False, with
-	// nothing done, if it is not that simple.
-	bool try_append(SlotRecord &record, u32 place, u64 page) const;
-
-	// Of a page whose word in a dense record is known.
-	static u64 again_in_word(u64 &word)
-	{
-		if (!word)
-			return kPinNone;
-		// Pinned so often that one must count.
-		if (word & kPinCountTop) [[unlikely]]
-			return kPinStill;
-
-		const u64 page = pin_page_of(word);
-		word += kPinOne;
-		return page;
-	}
-
-	// The record takes more. False if it is there.
-	static bool insert_in_word(SlotRecord &record, u64 &word, u64 page)
-	{
-		if (word)
-			return false;
-		word = page + kPinOne;
-		record.key++;
-		return true;
-	}
-
-	// The record spares one. What it was; kPinNone if it was not pinned, or
-	// is still.
-	static u64 unpin_in_word(SlotRecord &record, u64 &word)
-	{
-		if (pin_count_of(word) != 1) [[unlikely]] {
-			word -= word ? kPinOne : 0;
-			return kPinNone;
-		}
-		record.key--;
-		return pin_page_of(vfio::exchange(word, u64{0}));
-	}
-
-	// Of a dense record without DMA addresses: whether it has so many pages
-	// that it stays dense with one more; and whether with one fewer, too.
-	static bool takes_more(const SlotRecord &record)
-	{
-		return dense_live(record) >= kMany;
-	}
-
-	static bool spares_one(const SlotRecord &record)
-	{
-		return dense_live(record) > kMany;
-	}
-
-	// Inserts pages that go on where a run ends, or one page among many,
-	// the short way. False, and nothing done, if it is not that simple.
-	bool try_insert(SlotRecord &record, const PinPiece &piece)
-	{
-		if (!piece.is_contiguous() || with_dma())
-			return false;
-		if (PinMeta::form(record) == PinForm::kDense)
-			return piece.n == 1 && takes_more(record) &&
-			       insert_in_word(record, dense_words(record)[piece.lo],
-					      piece.base + piece.lo);
-
-		const u32 lo = run_lo(record);
-		const u32 hi = run_hi(record);
-		// It breaks no more easily than before.
-		if (PinMeta::form(record) != PinForm::kRun || piece.lo != hi + 1 ||
-		    !breakable(lo, hi) || record.value - lo != piece.base + kPinOne)
-			return false;
-		set_run(record, lo, hi + piece.n);
-		return true;
-	}
+	Result<u64> again(SlotRecord &record, u32 lo, u32 n, u64 *pages);
 
 	// Pages that are not there yet. Errors: ENOMEM.
 	Result<void> insert(SlotRecord &record, const PinPiece &piece);
@@ -158,7 +84,7 @@ public:
 	// Unpins [lo, lo + n) once, and tells of the pages that are not pinned
 	// any more; as far as gone has room. Returns how many places it went
 	// through.
-	template <class Gone> u32 unpin(SlotRecord &record, u32 lo, u32 n, Gone &gone);
+	template <class Gone> u32 unpin(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone);
 
 	// How many pages it has.
 	u32 live(const SlotRecord &record) const;
@@ -171,8 +97,6 @@ public:
 
 private:
 	template <class F> void each(const SlotRecord &record, u32 begin, u32 end, F visit) const;
-
-	static constexpr u32 kMany = PinSparse::most(false) / 4;
 
 	// Whether a dense record should be sparse; with hysteresis.
 	bool few(u32 live) const
@@ -222,8 +146,8 @@ private:
 	static SlotRecord planes_record(const SlotRecord &record, PinPlanesBlock *block);
 
 	// pin_forms.cpp
-	static u64 try_again_in_planes(PinPlanesBlock &block, u32 place);
-	static Result<u32> again_in_words(u64 *words, u32 n, u64 *pages);
+	static Result<void> check_overflow(u64 *words, u32 n);
+	Result<u64> again_in_planes(SlotRecord &record, u32 lo, u32 n, u64 *pages);
 	Result<void> break_up(SlotRecord &record);
 	static bool add_to_planes(PinPlanesBlock &block, u32 lo, u32 n);
 	void fill_planes(PinPlanesBlock &block, const SlotRecord &run) const;
@@ -243,13 +167,13 @@ private:
 
 	// pin_unpin.cpp
 	template <class Gone>
-	u32 unpin_run(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone);
+	u32 unpin_run(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone);
 	template <class Gone>
-	u32 unpin_planes(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone);
+	u32 unpin_planes(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone);
 	template <class Gone>
-	u32 unpin_sparse(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone);
+	u32 unpin_sparse(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone);
 	template <class Gone>
-	u32 unpin_dense(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone);
+	u32 unpin_dense(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone);
 	void move_sparse(const PinSparse &sparse, u32 at, u32 to) const;
 	void clear(SlotRecord &record);
 };

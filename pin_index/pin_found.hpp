@@ -1,35 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// What a pin index tells of pages: PinnedRuns say all that there is to say of
-// them; PinnedPages, only what they are, in the form in which many are unpinned
-// with least work.
+// What a pin index tells its users about pages: PinnedRuns have all that is known
+// of pages that were found or unpinned, UnpinnedPages only which pages they are.
 #pragma once
 
 #include "vocab/units.hpp"
 
 namespace vfio {
 
-// Pages of contiguous offsets and pfns, all pinned equally often.
+// Pages of contiguous offsets and pfns that are all pinned equally often.
 struct PinnedRun {
-	// The offset of the first.
+	// The offset of the first page.
 	u64 first;
 	u64 npages;
-	// Its pfn and its mark, as it was pinned.
+	// The first page: its pfn and its mark.
 	u64 page;
-	// Its DMA address, if the index has them; they are contiguous too.
+	// The first page's DMA address, if the index has them. They are contiguous.
 	u64 dma;
-	// How often each is pinned; 0 for those that are not any more.
+	// How often each page is pinned; 0 for pages that were unpinned.
 	u64 count;
 };
 
-// A few runs. Those that go on where the last one ends become part of it.
+// A few runs. Pages that continue the last run become part of it.
 class PinnedRuns : Immovable {
 public:
 	static constexpr u32 kRoom = 16;
-	// Of pages that are unpinned, whether all their pins go at once.
-	static constexpr bool kWholly = false;
 
-	// False, and nothing done, if there is no room.
+	// Returns false if there is no room; nothing was appended then.
 	bool push(u64 first, u64 npages, u64 page, u64 dma, u64 count)
 	{
 		if (count_) {
@@ -44,18 +41,12 @@ public:
 			if (count_ == kRoom)
 				return false;
 		}
-
-		PinnedRun &run = runs_[count_++];
-		run.first = first;
-		run.npages = npages;
-		run.page = page;
-		run.dma = dma;
-		run.count = count;
+		runs_[count_++] = {first, npages, page, dma, count};
 		npages_ += npages;
 		return true;
 	}
 
-	// How many pages the runs have.
+	// How many pages the runs have in all.
 	u64 npages() const
 	{
 		return npages_;
@@ -72,29 +63,7 @@ public:
 		npages_ = 0;
 	}
 
-	// Of pages that are not pinned any more.
-	bool push_gone(u64 first, u64 npages, u64 page, u64 dma)
-	{
-		return push(first, npages, page, dma, 0);
-	}
-
-	// For the index, which tells of many single pages one after the other.
-	class Singles : Immovable {
-	public:
-		explicit Singles(PinnedRuns &runs) : runs_(runs)
-		{
-		}
-
-		bool push_gone(u64 first, u64 page, u64 dma)
-		{
-			return runs_.push_gone(first, 1, page, dma);
-		}
-
-	private:
-		PinnedRuns &runs_;
-	};
-
-	// For the index: whether its runs have DMA addresses.
+	// For the index: whether its pages have DMA addresses.
 	void set_dma(bool with_dma)
 	{
 		dma_step_ = with_dma ? kPageSize : 0;
@@ -117,133 +86,34 @@ private:
 	u32 count_ = 0;
 };
 
-// Lets pages go however often they are pinned.
-class DroppedRuns : public PinnedRuns {
+// A few pages that are not pinned any more. Unlike PinnedRuns they have neither
+// offsets nor DMA addresses, which makes it less work to unpin many single pages.
+class UnpinnedPages : Immovable {
 public:
-	static constexpr bool kWholly = true;
-};
-
-// One page.
-class PinnedPage : Immovable {
-public:
-	static constexpr bool kWholly = false;
-
-	bool push_gone(u64, u64, u64 page, u64)
-	{
-		page_ = page;
-		return true;
-	}
-
-	class Singles : Immovable {
-	public:
-		explicit Singles(PinnedPage &one) : one_(one)
-		{
-		}
-
-		bool push_gone(u64, u64 page, u64)
-		{
-			one_.page_ = page;
-			return true;
-		}
-
-	private:
-		PinnedPage &one_;
-	};
-
-	// kPinNone if there is none.
-	u64 page() const
-	{
-		return page_;
-	}
-
-private:
-	u64 page_ = kPinNone;
-};
-
-// An array of single pages, which is the caller's, and one long run.
-class PinnedPages : Immovable {
-public:
-	static constexpr bool kWholly = false;
-
-	PinnedPages(u64 *pages, u32 room) : pages_(pages), room_(room)
-	{
-	}
-
-	// False, and nothing done, if there is no room.
-	bool push_gone(u64, u64 npages, u64 page, u64)
+	// Returns false if there is no room; nothing was appended then.
+	bool push(u64, u64 npages, u64 page, u64, u64)
 	{
 		if (npages > kLongest)
 			return push_long(npages, page);
-		if (npages > room_ - count_)
+		if (npages > kRoom - count_)
 			return false;
 		for (u64 i = 0; i < npages; i++)
 			pages_[count_++] = page + i;
 		return true;
 	}
 
-	// The same with what it needs at hand.
-	class Singles : Immovable {
-	public:
-		explicit Singles(PinnedPages &all)
-			: all_(all), next_(all.pages_ + all.count_), end_(all.pages_ + all.room_)
-		{
-		}
-
-		~Singles()
-		{
-			all_.count_ = static_cast<u32>(next_ - all_.pages_);
-		}
-
-		bool push_gone(u64, u64 page, u64)
-		{
-			if (next_ == end_) [[unlikely]]
-				return false;
-			*next_++ = page;
-			return true;
-		}
-
-	private:
-		PinnedPages &all_;
-		u64 *next_;
-		u64 *const end_;
-	};
-
-	bool full() const
+	// Calls visit(page, npages) for contiguous pages: one run, or single pages.
+	template <class F> void for_each(F visit) const
 	{
-		return count_ + kLongest > room_ || run_npages_;
+		if (run_npages_)
+			visit(run_page_, run_npages_);
+		for (u32 i = 0; i < count_; i++)
+			visit(pages_[i], u64{1});
 	}
 
-	void clear()
-	{
-		count_ = 0;
-		run_npages_ = 0;
-	}
-
-	// How many pages it has in all.
 	u64 npages() const
 	{
 		return count_ + run_npages_;
-	}
-
-	const u64 *pages() const
-	{
-		return pages_;
-	}
-
-	u32 count() const
-	{
-		return count_;
-	}
-
-	// The long run; it may be of no pages.
-	u64 run_page() const
-	{
-		return run_page_;
-	}
-
-	u64 run_npages() const
-	{
-		return run_npages_;
 	}
 
 	void set_dma(bool)
@@ -251,7 +121,8 @@ public:
 	}
 
 private:
-	// As single pages they would be unpinned as fast.
+	static constexpr u32 kRoom = 64;
+	// Longer pieces become part of the run.
 	static constexpr u32 kLongest = 8;
 
 	bool push_long(u64 npages, u64 page)
@@ -264,11 +135,10 @@ private:
 		return true;
 	}
 
-	u64 *const pages_;
-	const u32 room_;
-	u32 count_ = 0;
+	u64 pages_[kRoom];
 	u64 run_page_ = 0;
 	u64 run_npages_ = 0;
+	u32 count_ = 0;
 };
 
 } // namespace vfio

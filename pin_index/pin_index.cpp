@@ -60,90 +60,11 @@ u64 PinIndex::to_next_record(u64 first, u64 npages) const
 	return record ? min(npages, (record->slot() << kPinSlotShift) - first) : npages;
 }
 
-// The record of the slot that a page is in, or null; near from now on if it can be.
-inline SlotRecord *PinIndex::approach(u64 offset)
-{
-	const u64 slot = offset >> kPinSlotShift;
-	SlotRecord *record = map_.find_and_note(slot);
-
-	if (record && PinMeta::form(*record) == PinForm::kDense && PinForms::takes_more(*record))
-		near_ = {slot << kPinSlotShift, PinForms::dense_words(*record), record};
-	return record;
-}
-
-[[gnu::noinline]] u64 PinIndex::pin_again_far(u64 offset)
-{
-	SlotRecord *record = approach(offset);
-
-	return record ? forms_.try_again_one(*record, place_of(offset)) : kPinNone;
-}
-
-[[gnu::noinline]] Result<void> PinIndex::insert_far(u64 offset, u64 page)
-{
-	if (offset > kLastOffset) [[unlikely]]
-		return Error(EINVAL);
-
-	SlotRecord *record = approach(offset);
-	if (record && forms_.try_append(*record, place_of(offset), page)) {
-		npages_++;
-		return {};
-	}
-	return insert_piece(offset >> kPinSlotShift,
-			    PinPiece::contiguous(place_of(offset), 1, page, 0, 0));
-}
-
-[[gnu::noinline]] u64 PinIndex::unpin_far(u64 offset)
-{
-	PinnedPage gone;
-	SlotRecord *record = approach(offset);
-
-	if (!record)
-		return kPinNone;
-	if (near_.holds(offset) && !PinForms::spares_one(*record))
-		near_ = {};
-	forms_.unpin(*record, place_of(offset), 1, gone);
-	npages_ -= gone.page() != kPinNone;
-	if (!record->value) {
-		near_ = {};
-		map_.erase(offset >> kPinSlotShift);
-	}
-	return gone.page();
-}
-
-Result<u64> PinIndex::pin_many_again(u64 first, u64 npages, u64 *pages)
-{
-	u64 done = 0;
-
-	while (done < npages) {
-		const SlotPart part(first + done, npages - done);
-		SlotRecord *record = map_.find_and_note(part.slot);
-
-		if (!record)
-			break;
-
-		Result<u32> found = forms_.again(*record, part.lo, part.n, pages + done);
-		if (!found.ok()) {
-			undo(first, done);
-			return found.error();
-		}
-		done += found.value();
-		if (found.value() < part.n)
-			break;
-	}
-	return done;
-}
-
 Result<void> PinIndex::insert_piece(u64 slot, const PinPiece &piece)
 {
-	near_ = {};
-
 	SlotRecord *record = map_.find_and_note(slot);
 
 	if (record) {
-		if (forms_.try_insert(*record, piece)) {
-			npages_ += piece.n;
-			return {};
-		}
 		if (forms_.absent_from(*record, piece.lo, piece.n) < piece.n)
 			return Error(EEXIST);
 	} else {
@@ -233,11 +154,10 @@ Result<void> PinIndex::pin(u64 first, u64 npages, u64 *pages, const u64 *dma)
 	return {};
 }
 
-template <class Gone> u64 PinIndex::unpin(u64 first, u64 npages, Gone &gone)
+template <class Gone> u64 PinIndex::take(u64 first, u64 npages, Taken taken, Gone &gone)
 {
 	u64 done = 0;
 
-	near_ = {};
 	gone.set_dma(forms_.with_dma());
 	while (done < npages) {
 		const SlotPart part(first + done, npages - done);
@@ -249,7 +169,7 @@ template <class Gone> u64 PinIndex::unpin(u64 first, u64 npages, Gone &gone)
 		}
 
 		const u64 before = gone.npages();
-		const u32 handled = forms_.unpin(*record, part.lo, part.n, gone);
+		const u32 handled = forms_.unpin(*record, part.lo, part.n, taken, gone);
 		npages_ -= gone.npages() - before;
 		if (!record->value)
 			map_.erase(part.slot);
@@ -260,9 +180,8 @@ template <class Gone> u64 PinIndex::unpin(u64 first, u64 npages, Gone &gone)
 	return done;
 }
 
-template u64 PinIndex::unpin(u64 first, u64 npages, PinnedRuns &gone);
-template u64 PinIndex::unpin(u64 first, u64 npages, PinnedPages &gone);
-template u64 PinIndex::unpin(u64 first, u64 npages, DroppedRuns &gone);
+template u64 PinIndex::take(u64 first, u64 npages, Taken taken, PinnedRuns &gone);
+template u64 PinIndex::take(u64 first, u64 npages, Taken taken, UnpinnedPages &gone);
 
 // Takes back one pin of each page.
 void PinIndex::undo(u64 first, u64 npages)
@@ -298,7 +217,6 @@ u64 PinIndex::list(u64 first, u64 last, PinnedRuns &out) const
 
 void PinIndex::clear()
 {
-	near_ = {};
 	for (SlotRecord *record = map_.first_from(0); record;) {
 		const u64 slot = record->slot();
 

@@ -68,74 +68,17 @@ public:
 		return length_from(first, npages, false);
 	}
 
-	// Pins once more what is pinned from first on, up to npages or the
-	// first page that is not; returns how many, and writes what they are to
-	// pages. Errors: EOVERFLOW if one is pinned too often, ENOMEM; nothing
-	// is pinned then.
+	// Pins once more what is pinned from first on, up to npages, the first page
+	// that is not pinned, or the end of the slot. Returns how many pages, and
+	// writes what they are to pages. Errors: EOVERFLOW if one is pinned too
+	// often, ENOMEM; nothing is pinned then.
 	Result<u64> pin_again(u64 first, u64 npages, u64 *pages)
 	{
-		if (npages == 1) {
-			const u64 page = try_pin_again(first);
+		const u32 place = static_cast<u32>(first) % kPinSlotPages;
+		const u32 n = static_cast<u32>(min(npages, u64{kPinSlotPages - place}));
+		SlotRecord *record = map_.find_and_note(first >> kPinSlotShift);
 
-			if (page == kPinNone)
-				return u64{0};
-			if (page != kPinStill) {
-				*pages = page;
-				return u64{1};
-			}
-		}
-		return pin_many_again(first, npages, pages);
-	}
-
-	// One page, which is what devices mostly pin and unpin, and mostly near
-	// the last one.
-
-	// Pins it once more; returns what it is, kPinNone if it is not pinned,
-	// or kPinStill, with nothing done, if pin_again() has to do it.
-	u64 try_pin_again(u64 offset)
-	{
-		return near_.holds(offset) ? PinForms::again_in_word(near_.word(offset)) :
-					     pin_again_far(offset);
-	}
-
-	// The same if it is near, or kPinStill.
-	u64 try_pin_near_again(u64 offset)
-	{
-		return near_.holds(offset) ? PinForms::again_in_word(near_.word(offset)) :
-					     kPinStill;
-	}
-
-	// Inserts it, pinned once, in an index without DMA addresses. It is a
-	// page (see above). Errors: EINVAL for the offset, EEXIST, ENOMEM.
-	Result<void> insert_one(u64 offset, u64 page)
-	{
-		if (!near_.holds(offset)) [[unlikely]]
-			return insert_far(offset, page);
-		if (!PinForms::insert_in_word(*near_.record, near_.word(offset), page)) [[unlikely]]
-			return Error(EEXIST);
-		npages_++;
-		return {};
-	}
-
-	// Unpins it once, if it is pinned; returns what it was if it is not
-	// pinned any more, else kPinNone.
-	u64 unpin_one(u64 offset)
-	{
-		return is_near(offset) ? unpin_near(offset) : unpin_far(offset);
-	}
-
-	// The same in two: if it is near, the index is not empty after it.
-	bool is_near(u64 offset) const
-	{
-		return near_.holds(offset) && PinForms::spares_one(*near_.record);
-	}
-
-	u64 unpin_near(u64 offset)
-	{
-		const u64 page = PinForms::unpin_in_word(*near_.record, near_.word(offset));
-
-		npages_ -= page != kPinNone;
-		return page;
+		return record ? forms_.again(*record, place, n, pages) : u64{0};
 	}
 
 	// Inserts pages that are not pinned yet, pinned once; all or none.
@@ -152,12 +95,16 @@ public:
 	// Errors: as both.
 	Result<void> pin(u64 first, u64 npages, u64 *pages, const u64 *dma = nullptr);
 
-	// Unpins each page of npages from first on once, if it is pinned, and
-	// appends those to gone that are not pinned any more. Stops when gone
-	// has no more room; returns how many it went through. Gone is
-	// PinnedRuns or PinnedPages; or DroppedRuns, which takes all pins of a
-	// page.
-	template <class Gone> u64 unpin(u64 first, u64 npages, Gone &gone);
+	// Takes back one pin, or all pins, of each page of npages from first on that
+	// is pinned. Appends pages that are not pinned any more to gone, which is of
+	// PinnedRuns or UnpinnedPages, and stops when it is full. Returns how many
+	// pages it went through.
+	template <class Gone> u64 take(u64 first, u64 npages, Taken taken, Gone &gone);
+
+	template <class Gone> u64 unpin(u64 first, u64 npages, Gone &gone)
+	{
+		return take(first, npages, Taken::kOnePin, gone);
+	}
 
 	// Appends what is pinned in [first, last] to out. Stops when that has
 	// no more room; returns the offset where to go on, past last at the
@@ -186,47 +133,17 @@ public:
 	bool invariants_hold() const;
 
 private:
-	static u32 place_of(u64 offset)
-	{
-		return static_cast<u32>(offset) % kPinSlotPages;
-	}
-
 	static bool in_range(u64 first, u64 npages)
 	{
 		return npages && first <= kLastOffset && npages - 1 <= kLastOffset - first;
 	}
 
-	// The slot of the page that a short way found last, if it is dense and
-	// takes more. What may change forms forgets it.
-	struct Near {
-		bool holds(u64 offset) const
-		{
-			return offset - first < kPinSlotPages;
-		}
-
-		u64 &word(u64 offset) const
-		{
-			return words[offset - first];
-		}
-
-		// Of the slot, or none.
-		u64 first = ~u64{0} - kPinSlotPages;
-		u64 *words = nullptr;
-		SlotRecord *record = nullptr;
-	};
-
-	SlotRecord *approach(u64 offset);
-	u64 pin_again_far(u64 offset);
-	Result<void> insert_far(u64 offset, u64 page);
-	u64 unpin_far(u64 offset);
-	Result<u64> pin_many_again(u64 first, u64 npages, u64 *pages);
 	u64 length_from(u64 first, u64 npages, bool pinned) const;
 	u64 to_next_record(u64 first, u64 npages) const;
 	template <class F> Result<void> insert_slots(u64 first, u64 npages, F piece_at);
 	Result<void> insert_piece(u64 slot, const PinPiece &piece);
 	void undo(u64 first, u64 npages);
 
-	Near near_;
 	SlotMap map_;
 	PinForms forms_;
 	u64 npages_ = 0;

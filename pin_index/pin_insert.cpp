@@ -40,7 +40,6 @@ void write_words(u64 *words, const PinPiece &piece)
 	u64 *const to = words + piece.lo;
 	const u64 *const pages = piece.pages;
 	const u32 n = piece.n;
-#pragma GCC unroll 4
 	for (u32 i = 0; i < n; i++)
 		to[i] = pages[i] + kPinOne;
 }
@@ -58,7 +57,6 @@ Result<PinPiece> PinPiece::of(u32 lo, u32 n, const u64 *pages, const u64 *dma)
 			return Error(EINVAL);
 		return contiguous(lo, n, pages[0], dma ? dma[0] : 0, dma ? kPageSize : 0);
 	}
-#pragma GCC unroll 4
 	for (u32 i = 0; i < n; i++)
 		bits |= pages[i];
 	if (bits & kPinCountMask)
@@ -241,21 +239,6 @@ Result<void> PinForms::insert_in_sparse(SlotRecord &record, const PinPiece &piec
 	sparse.count += piece.n;
 	set_sparse(record, sparse);
 	return {};
-}
-
-bool PinForms::try_append(SlotRecord &record, u32 place, u64 page) const
-{
-	if (PinMeta::form(record) != PinForm::kSparse)
-		return false;
-
-	const PinSparse sparse = this->sparse(record);
-
-	if (sparse.count == sparse.capacity(false) || sparse.places[sparse.count - 1] >= place)
-		return false;
-	sparse.words[sparse.count] = page + kPinOne;
-	sparse.places[sparse.count] = static_cast<u16>(place);
-	record.key += 1U << PinSparse::kClassBits;
-	return true;
 }
 
 Result<void> PinForms::insert_in_dense(SlotRecord &record, const PinPiece &piece)

@@ -17,6 +17,9 @@
 
 namespace vfio {
 
+constexpr unsigned int kPinSlotShift = 9;
+constexpr u32 kPinSlotPages = 1U << kPinSlotShift;
+
 struct SlotRecord {
 	static constexpr unsigned int kMetaBits = 21;
 	static constexpr u64 kMetaMask = (u64{1} << kMetaBits) - 1;
@@ -24,6 +27,12 @@ struct SlotRecord {
 	u64 slot() const
 	{
 		return key >> kMetaBits;
+	}
+
+	// The offset of the slot's first page.
+	u64 first_offset() const
+	{
+		return slot() << kPinSlotShift;
 	}
 
 	u64 meta() const

@@ -13,7 +13,7 @@ void PinForms::clear(SlotRecord &record)
 }
 
 template <class Gone>
-u32 PinForms::unpin_run(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone)
+u32 PinForms::unpin_run(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone)
 {
 	const u32 run_first = run_lo(record);
 	const u32 run_last = run_hi(record);
@@ -23,14 +23,14 @@ u32 PinForms::unpin_run(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone
 
 	if (begin > last)
 		return n;
-	if (!Gone::kWholly && pin_count_of(word) > 1) {
+	if (taken == Taken::kOnePin && pin_count_of(word) > 1) {
 		word -= kPinOne;
 		return n;
 	}
 
 	const u32 skipped = begin - run_first;
-	if (!gone.push_gone(first + begin, last - begin + 1, pin_page_of(word) + skipped,
-			    with_dma() ? run_dma(record) + skipped * kPageSize : 0))
+	if (!gone.push(record.first_offset() + begin, last - begin + 1, pin_page_of(word) + skipped,
+		       with_dma() ? run_dma(record) + skipped * kPageSize : 0, 0))
 		return begin - lo;
 
 	if (begin == run_first && last == run_last) {
@@ -60,7 +60,7 @@ u32 PinForms::unpin_run(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone
 }
 
 template <class Gone>
-u32 PinForms::unpin_planes(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone)
+u32 PinForms::unpin_planes(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone)
 {
 	PinPlanesBlock &block = planes(record);
 	u32 done = n;
@@ -69,7 +69,7 @@ u32 PinForms::unpin_planes(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &g
 		u64 borrow = PinPlanesBlock::mask(at, lo, lo + n - 1) & block.pinned(at);
 		u64 ones = borrow;
 
-		if (!Gone::kWholly) {
+		if (taken == Taken::kOnePin) {
 			ones &= block.bits[0][at];
 			for (u32 plane = 1; plane < block.planes; plane++)
 				ones &= ~block.bits[plane][at];
@@ -80,8 +80,8 @@ u32 PinForms::unpin_planes(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &g
 			const u32 length = after ? static_cast<u32>(__builtin_ctzll(after)) : 64;
 			const u32 place = at * 64 + bit;
 
-			if (!gone.push_gone(first + place, length, block.base + place,
-					    with_dma() ? block.dma + place * kPageSize : 0)) {
+			if (!gone.push(record.first_offset() + place, length, block.base + place,
+				       with_dma() ? block.dma + place * kPageSize : 0, 0)) {
 				borrow &= (u64{1} << bit) - 1;
 				done = place - lo;
 				break;
@@ -90,7 +90,7 @@ u32 PinForms::unpin_planes(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &g
 			ones &= bit + length == 64 ? 0 : ~u64{0} << (bit + length);
 		}
 		for (u32 plane = 0; plane < block.planes; plane++) {
-			if (Gone::kWholly) {
+			if (taken == Taken::kAllPins) {
 				block.bits[plane][at] &= ~borrow;
 				continue;
 			}
@@ -115,7 +115,7 @@ void PinForms::move_sparse(const PinSparse &sparse, u32 at, u32 to) const
 }
 
 template <class Gone>
-u32 PinForms::unpin_sparse(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone)
+u32 PinForms::unpin_sparse(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone)
 {
 	PinSparse sparse = this->sparse(record);
 	u32 from = sparse.before(lo);
@@ -126,9 +126,9 @@ u32 PinForms::unpin_sparse(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &g
 		const u32 place = sparse.places[from];
 		const u64 word = sparse.words[from];
 
-		if (Gone::kWholly || pin_count_of(word) == 1) {
-			if (!gone.push_gone(first + place, 1, pin_page_of(word),
-					    with_dma() ? sparse.dma[from] : 0)) {
+		if (taken == Taken::kAllPins || pin_count_of(word) == 1) {
+			if (!gone.push(record.first_offset() + place, 1, pin_page_of(word),
+				       with_dma() ? sparse.dma[from] : 0, 0)) {
 				done = place - lo;
 				break;
 			}
@@ -159,30 +159,27 @@ u32 PinForms::unpin_sparse(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &g
 }
 
 template <class Gone>
-u32 PinForms::unpin_dense(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &gone)
+u32 PinForms::unpin_dense(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone)
 {
 	u64 *words = dense_words(record);
-	const u64 *addresses = with_dma() ? dense_dma(record) : nullptr;
-	const u32 end = lo + n;
+	const u64 first = record.first_offset();
 	u32 left = dense_live(record);
 	u32 place = lo;
-	{
-		typename Gone::Singles singles(gone);
 
-		for (; place < end; place++) {
-			const u64 word = words[place];
+	for (; place < lo + n; place++) {
+		const u64 word = words[place];
 
-			if (Gone::kWholly ? !word : (word & kPinCountMask) != kPinOne) {
-				if (word)
-					words[place] = word - kPinOne;
-				continue;
-			}
-			if (!singles.push_gone(first + place, pin_page_of(word),
-					       addresses ? addresses[place] : 0))
-				break;
-			words[place] = 0;
-			left--;
+		if (!word)
+			continue;
+		if (taken == Taken::kOnePin && pin_count_of(word) > 1) {
+			words[place] = word - kPinOne;
+			continue;
 		}
+		if (!gone.push(first + place, 1, pin_page_of(word),
+			       with_dma() ? dense_dma(record)[place] : 0, 0))
+			break;
+		words[place] = 0;
+		left--;
 	}
 	if (left)
 		set_dense(record, left);
@@ -191,26 +188,23 @@ u32 PinForms::unpin_dense(SlotRecord &record, u32 lo, u32 n, u64 first, Gone &go
 	return place - lo;
 }
 
-template <class Gone> u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, Gone &gone)
+template <class Gone>
+u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone)
 {
-	const u64 first = record.slot() << kPinSlotShift;
-
 	switch (PinMeta::form(record)) {
 	case PinForm::kRun:
-		return unpin_run(record, lo, n, first, gone);
+		return unpin_run(record, lo, n, taken, gone);
 	case PinForm::kPlanes:
-		return unpin_planes(record, lo, n, first, gone);
+		return unpin_planes(record, lo, n, taken, gone);
 	case PinForm::kSparse:
-		return unpin_sparse(record, lo, n, first, gone);
+		return unpin_sparse(record, lo, n, taken, gone);
 	case PinForm::kDense:
 		break;
 	}
-	return unpin_dense(record, lo, n, first, gone);
+	return unpin_dense(record, lo, n, taken, gone);
 }
 
-template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, PinnedRuns &gone);
-template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, PinnedPages &gone);
-template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, PinnedPage &gone);
-template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, DroppedRuns &gone);
+template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, Taken taken, PinnedRuns &gone);
+template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, Taken taken, UnpinnedPages &gone);
 
 } // namespace vfio

@@ -132,9 +132,9 @@ void Pins::wait_for_earlier(const Call &drop)
 // is full; returns how far it got. Appends to gone the pages that are not pinned
 // any more, and adds to taken how many were pinned. A drop() takes all pins of a
 // page, other calls take one.
-u64 Pins::take_locked(const Call &call, u64 first, u64 npages, DroppedRuns &gone, u64 &taken)
+u64 Pins::take_locked(const Call &call, u64 first, u64 npages, PinnedRuns &gone, u64 &taken)
 {
-	PinnedRuns &unpinned = gone;
+	const Taken which = call.kind == Call::Kind::kDrop ? Taken::kAllPins : Taken::kOnePin;
 	u64 done = 0;
 	u64 handled = 0;
 
@@ -146,9 +146,7 @@ u64 Pins::take_locked(const Call &call, u64 first, u64 npages, DroppedRuns &gone
 		const u64 at = first + done;
 		const u64 pinned =
 			index_.pinned_from(at, min(npages - done, kMostAtOnce - handled));
-		const u64 went = call.kind == Call::Kind::kDrop ?
-					 index_.unpin(at, pinned, gone) :
-					 index_.unpin(at, pinned, unpinned);
+		const u64 went = index_.take(at, pinned, which, gone);
 		done += went;
 		handled += went;
 		if (went < pinned)
@@ -167,7 +165,7 @@ u64 Pins::take(Call &call, u64 npages)
 	u64 taken = 0;
 
 	for (;;) {
-		DroppedRuns gone;
+		PinnedRuns gone;
 		{
 			const WriteGuard guard(lock_);
 

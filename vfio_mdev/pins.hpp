@@ -105,7 +105,7 @@ private:
 	bool wait_until_one_leaves(u64 seen);
 	void drop_pins_locked(const Call &drop) __must_hold(lock_);
 	void wait_for_earlier(const Call &drop);
-	u64 take_locked(const Call &call, u64 first, u64 npages, DroppedRuns &gone, u64 &taken)
+	u64 take_locked(const Call &call, u64 first, u64 npages, PinnedRuns &gone, u64 &taken)
 		__must_hold(lock_);
 	u64 take(Call &call, u64 npages);
 	void release(const PinnedRuns &gone);

@@ -155,7 +155,7 @@ Result<void> Pins::count_locked(PinCall &call)
 	call.done += n;
 	if (n < counted) {
 		// These stay pinned, so that none of them goes anywhere.
-		PinnedPages none(nullptr, 0);
+		PinnedRuns none;
 
 		index_.unpin(call.at(), counted - n, none);
 		call.missing = 0;

@@ -40,7 +40,7 @@ Result<void> Type1::attach_group(iommu_group *group, bool emulated)
 			    {.nesting = nesting_,
 			     .unsafe_interrupts = type1_param_allow_unsafe_interrupts(),
 			     .map = map_policy()}));
-	count_non_pinned(1);
+	non_pinned_groups_++;
 	return {};
 }
 
@@ -72,7 +72,7 @@ void Type1::detach_group(iommu_group *group)
 	// written is not known.
 	const Guard guard(dmas_.lock);
 
-	count_non_pinned(-1);
+	non_pinned_groups_--;
 	if (dirty_tracking_)
 		for (DmaRange &dma : dmas_.all())
 			dma.mark_all_dirty();

@@ -12,7 +12,9 @@ namespace vfio {
 Result<size_t> Type1::dma_rw_part(Iova iova, u8 *data, size_t size, bool write)
 {
 	Guard guard(dmas_.lock);
-	DmaRange &dma = *TRY(dmas_.hold(iova));
+	DmaRange &dma = *TRY(dmas_.find_settled(iova));
+
+	DmaTree::hold(dma);
 	const Defer done([this, &dma]() __no_lock_analysis { dmas_.let_go(dma); });
 
 	if (!dma.readable() || (write && !dma.writable()))
@@ -86,7 +88,7 @@ void Type1::register_device(vfio_device *device)
 	const Guard guard(dmas_.lock);
 
 	shim_device_list_add(&devices_, device);
-	count_listeners(1);
+	listeners_++;
 }
 
 void Type1::unregister_device(vfio_device *device)
@@ -98,7 +100,7 @@ void Type1::unregister_device(vfio_device *device)
 	const Guard guard(dmas_.lock);
 
 	shim_device_list_remove(device);
-	count_listeners(-1);
+	listeners_--;
 }
 
 } // namespace vfio

@@ -71,17 +71,16 @@ public:
 	// The domain that a group is attached to. Errors: ENODEV if it has none.
 	Result<iommu_domain *> group_domain(const iommu_group *group);
 
-	// Pins npages pages from iova on for a device of an emulated group, all
-	// or none, and writes handles of them (shim/pin.h). A page is charged
-	// once however often it is pinned. prot is SHIM_IOMMU_READ and
-	// SHIM_IOMMU_WRITE, or-ed. Returns npages, or -EINVAL outside mappings or
-	// if no device hears of unmaps, -EPERM against the mapping's protection,
-	// -EACCES with the v1 interface, -EBUSY while addresses are being
-	// updated, -EOVERFLOW, -ENOMEM, -EFAULT.
-	int pin_pages(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles);
+	// Pins npages pages from iova on for a device of group, all or none, and
+	// writes handles of them (dma/shim/pin.h). A page is charged once however
+	// often it is pinned. prot is SHIM_IOMMU_READ and SHIM_IOMMU_WRITE, or-ed.
+	// Errors: EINVAL outside mappings or if no device hears of unmaps, EPERM
+	// against the mapping's protection, EACCES with the v1 interface, EBUSY
+	// while addresses are being updated, EOVERFLOW, ENOMEM, EFAULT.
+	Result<void> pin_pages(iommu_group *group, Iova iova, u64 npages, u32 prot, u64 *handles);
 
-	// Undoes pin_pages().
-	void unpin_pages(Iova iova, u32 npages);
+	// Takes back one pin of each page.
+	void unpin_pages(Iova iova, u64 npages);
 
 	// Copies between data, a buffer of the kernel's, and mapped memory: into
 	// the memory if write is set. Errors: EINVAL outside mappings, EPERM
@@ -99,7 +98,8 @@ public:
 
 private:
 	// The smallest page size of the IOMMUs, as a shift.
-	unsigned int pgshift() const __must_hold_shared(groups_lock_)
+	// Callers hold groups_lock_ or dmas_.lock: it changes under both.
+	unsigned int pgshift() const __no_lock_analysis
 	{
 		return domains_.page_shift();
 	}
@@ -156,55 +156,23 @@ private:
 					DirtyReport &report, IovaRange &left, bool all,
 					IovaRange *ones) __must_hold(dmas_.lock);
 
-	void count_non_pinned(int more) __must_hold(dmas_.lock)
-	{
-		non_pinned_groups_ += more;
-		note_short_pins();
-	}
-
-	void count_listeners(int more) __must_hold(dmas_.lock)
-	{
-		listeners_ += more;
-		note_short_pins();
-	}
-
-	void note_short_pins() __must_hold(dmas_.lock)
-	{
-		short_pins_ = v2_ && !non_pinned_groups_ && listeners_;
-	}
-
 	// attach.cpp
 	AttachedGroup *find_attached(const iommu_group *group) const
 		__must_hold_shared(groups_lock_);
 	void keep_external_only() __must_hold(groups_lock_) __must_not_hold(dmas_.lock);
 
-	// pin_pages.cpp and unpin_pages.cpp
-	class Refund;
+	// pin_pages.cpp
+	struct PinRequest;
 	static Result<u64> pin_and_charge(iommu_group *group, const DmaRange &dma, bool mapped,
 					  ExternalPages &pages);
-	static void undo_pin(const DmaRange &dma, u64 charge, const ExternalPages &pages);
-	int pin_page(iommu_group *group, Iova iova, u32 prot, u64 *handle) __no_lock_analysis;
-	int pin_page_far(iommu_group *group, Iova iova, u32 prot, u64 *handle, bool absent)
-		__releases_lock(dmas_.lock);
-	Result<void> pin_again_or_new(Iova iova, u32 prot, u64 *handle, bool absent)
-		__releases_lock(dmas_.lock);
-	Result<void> pin_held(DmaRange &dma, bool mapped, Iova iova, u64 *handle)
-		__must_not_hold(dmas_.lock);
-	Error put_held(DmaRange &dma, u64 page, Error error) __must_not_hold(dmas_.lock);
-	int pin_any(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles)
-		__must_not_hold(groups_lock_, dmas_.lock);
-	Result<void> pin_part(iommu_group *group, Iova iova, u64 npages, u32 prot, u64 *handles,
-			      u64 *words, u64 &done) __must_hold_shared(groups_lock_)
-		__must_not_hold(dmas_.lock);
-	Result<void> pin_many(iommu_group *group, Iova iova, u32 npages, u32 prot, u64 *handles)
-		__must_not_hold(groups_lock_, dmas_.lock);
-	bool unpin_page(Iova iova) __must_not_hold(dmas_.lock);
-	void unpin_many(Iova iova, u64 npages) __must_not_hold(groups_lock_, dmas_.lock);
-	u64 unpin_part(Iova iova, u64 npages, Refund &refund) __must_not_hold(dmas_.lock);
-	u64 unpin_part_dirty(Iova iova, u64 npages, Refund &refund) __must_hold_shared(groups_lock_)
-		__must_not_hold(dmas_.lock);
-	void unpin_held(Iova iova, u64 npages) __must_hold_shared(groups_lock_)
-		__must_not_hold(dmas_.lock);
+	Result<u64> pin_new(const PinRequest &request, DmaRange &dma, u64 npages)
+		__must_hold(dmas_.lock);
+	Result<u64> pin_some(const PinRequest &request) __must_hold(dmas_.lock);
+	Result<void> pin_all(PinRequest &request) __must_hold(dmas_.lock);
+	void note_pinned(iommu_group *group) __must_not_hold(groups_lock_, dmas_.lock);
+
+	// unpin_pages.cpp
+	u64 unpin_some(Iova iova, u64 npages) __must_not_hold(dmas_.lock);
 
 	// emulated.cpp
 	Result<size_t> dma_rw_part(Iova iova, u8 *data, size_t size, bool write)
@@ -233,8 +201,6 @@ private:
 	List<AttachedGroup> emulated_groups_ __guarded_by(groups_lock_);
 
 	u32 non_pinned_groups_ __guarded_by(dmas_.lock) = 0;
-	// Whether devices pin, and all that groups do is pin: note_short_pins().
-	bool short_pins_ __guarded_by(dmas_.lock) = false;
 	bool dirty_tracking_ __guarded_by(dmas_.lock) = false;
 };
 

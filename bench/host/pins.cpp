@@ -18,7 +18,7 @@ namespace {
 
 using benchmark::State;
 using vfio::PinIndex;
-using vfio::PinnedPages;
+using vfio::UnpinnedPages;
 
 constexpr u64 kGuest = 512ULL << 30 >> 12;
 constexpr u64 kSlot = vfio::kPinSlotPages;
@@ -38,12 +38,10 @@ void insert_scattered(PinIndex& index, u64 first, u64 npages) {
 }
 
 void unpin(PinIndex& index, u64 first, u64 npages) {
-  u64 room[64];
-  PinnedPages gone(room, 64);
   while (npages) {
-    gone.clear();
+    UnpinnedPages gone;
     const u64 done = index.unpin(first, npages, gone);
-    benchmark::DoNotOptimize(gone.pages());
+    benchmark::DoNotOptimize(&gone);
     first += done;
     npages -= done;
   }

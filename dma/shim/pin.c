@@ -73,12 +73,7 @@ u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn)
 	return n;
 }
 
-u64 shim_page_pfn(u64 page)
-{
-	return page_to_pfn((struct page *)page) | marks_of((struct page *)page);
-}
-
-u64 shim_page_pfns(const u64 *pages, u64 count, u64 *pfns)
+u64 shim_page_pfns(u64 *pages, u64 count)
 {
 	u64 all = 0;
 	u64 i;
@@ -87,7 +82,7 @@ u64 shim_page_pfns(const u64 *pages, u64 count, u64 *pfns)
 		struct page *page = (struct page *)pages[i];
 		u64 marks = marks_of(page);
 
-		pfns[i] = page_to_pfn(page) | marks;
+		pages[i] = page_to_pfn(page) | marks;
 		all |= marks;
 	}
 	return all;
@@ -139,26 +134,15 @@ void shim_unpin_page(u64 pfn, bool dirty)
 	unpin_user_page(page);
 }
 
-void shim_unpin_pages(u64 *pfns, u64 count, bool dirty)
-{
-	shim_pages_of(pfns, count, pfns);
-	unpin_user_pages_dirty_lock(array_of(pfns), count, dirty);
-}
-
 bool shim_pfn_has_page(u64 pfn)
 {
 	return pfn_valid(pfn);
 }
 
-u64 shim_page_of(u64 pfn)
-{
-	return (u64)pfn_to_page(pfn & SHIM_PIN_PFN_MASK);
-}
-
-void shim_pages_of(const u64 *pfns, u64 count, u64 *pages)
+void shim_pages_of(u64 *pfns, u64 count)
 {
 	u64 i;
 
 	for (i = 0; i < count; i++)
-		pages[i] = shim_page_of(pfns[i]);
+		pfns[i] = (u64)pfn_to_page(pfns[i] & SHIM_PIN_PFN_MASK);
 }

@@ -64,24 +64,14 @@ long shim_pin_remote(struct mm_struct *mm, u64 uva, u64 npages, bool write,
 u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn);
 
 /**
- * shim_page_pfns() - what each of an array of pages is
- * @pages: handles of pinned pages
+ * shim_page_pfns() - replace handles of pinned pages by their pfns
+ * @pages: the handles, which become pfns with their marks
  * @count: how many
- * @pfns: where to put their pfns with their marks
  *
  * Context: any.
- * Return: the marks of all of them, or-ed.
+ * Return: the marks of all of the pages, or-ed.
  */
-u64 shim_page_pfns(const u64 *pages, u64 count, u64 *pfns);
-
-/**
- * shim_page_pfn() - what one page is
- * @page: the handle of a pinned page
- *
- * Context: any.
- * Return: its pfn with its marks.
- */
-u64 shim_page_pfn(u64 page);
+u64 shim_page_pfns(u64 *pages, u64 count);
 
 /**
  * shim_follow_pfns() - look up pages of mappings that have no struct pages
@@ -122,34 +112,20 @@ void shim_unpin(u64 pfn, u64 npages, bool dirty);
 void shim_unpin_page(u64 pfn, bool dirty);
 
 /**
- * shim_unpin_pages() - let go of pages that lie anywhere
- * @pfns: which; the array is used up
- * @count: how many
- * @dirty: mark them dirty
- *
- * Context: may sleep.
- */
-void shim_unpin_pages(u64 *pfns, u64 count, bool dirty);
-
-/**
  * shim_pfn_has_page() - whether a pfn is memory that has a struct page
  * @pfn: the pfn
  */
 bool shim_pfn_has_page(u64 pfn);
 
 /**
- * shim_pages_of() - the handles of pages
- * @pfns: pfns that have pages; their marks do not matter
+ * shim_pages_of() - replace pfns by the handles of their pages
+ * @pfns: pfns of memory with a struct page, which become handles; marks beside
+ *	the pfns are ignored
  * @count: how many
- * @pages: where to put the handles
+ *
+ * Context: any.
  */
-void shim_pages_of(const u64 *pfns, u64 count, u64 *pages);
-
-/**
- * shim_page_of() - the handle of a page
- * @pfn: a pfn that has a page; its marks do not matter
- */
-u64 shim_page_of(u64 pfn);
+void shim_pages_of(u64 *pfns, u64 count);
 
 SHIM_END
 

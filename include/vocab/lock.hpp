@@ -27,6 +27,7 @@ public:
 
 private:
 	friend class Guard;
+	friend class Unguard;
 	friend class WaitQueue;
 
 	void lock() __acquires_lock()
@@ -64,22 +65,10 @@ public:
 		mutex_.lock();
 	}
 
-	// Takes over a mutex that hand_over() left locked.
-	enum TakeOver { kTakeOver };
-	Guard(Mutex &mutex, TakeOver) __must_hold(mutex) : mutex_(mutex)
-	{
-	}
-
 	~Guard() __releases_lock()
 	{
 		if (held_)
 			mutex_.unlock();
-	}
-
-	// The mutex stays locked, and another guard takes it over.
-	void hand_over()
-	{
-		held_ = false;
 	}
 
 	// Lets go before the end of the scope, and takes the mutex again.
@@ -98,6 +87,24 @@ public:
 private:
 	Mutex &mutex_;
 	bool held_ = true;
+};
+
+// Unlocks a mutex that the caller holds, and locks it again at the end of the
+// scope.
+class __scoped_guard Unguard : Immovable {
+public:
+	explicit Unguard(Mutex &mutex) __releases_lock(mutex) : mutex_(mutex)
+	{
+		mutex_.unlock();
+	}
+
+	~Unguard() __releases_lock()
+	{
+		mutex_.lock();
+	}
+
+private:
+	Mutex &mutex_;
 };
 
 class __scoped_guard ReadGuard : Immovable {

@@ -39,7 +39,6 @@ public:
 	void clear()
 	{
 		root_ = nullptr;
-		recent_ = nullptr;
 		size_ = 0;
 	}
 
@@ -76,7 +75,6 @@ public:
 	{
 		Node &node = element;
 
-		recent_ = nullptr;
 		if (node.child_[kLeft] && node.child_[kRight])
 			swap_with_next(node);
 
@@ -106,25 +104,6 @@ public:
 				return at(node);
 		}
 		return nullptr;
-	}
-
-	// The same for who may also change the tree: the next search in the same
-	// element is short.
-	T *find_and_note(A address)
-	{
-		if (recent_ && recent_->range().contains(address)) [[likely]]
-			return recent_;
-
-		T *const found = find(address);
-		if (found)
-			recent_ = found;
-		return found;
-	}
-
-	// The element that find_and_note() found last, if it is still there.
-	T *recent() const
-	{
-		return recent_;
 	}
 
 	// The first element that has an address inside range.
@@ -376,7 +355,6 @@ private:
 	}
 
 	Node *root_ = nullptr;
-	T *recent_ = nullptr;
 	u64 size_ = 0;
 };
 

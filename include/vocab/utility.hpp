@@ -7,6 +7,10 @@
 
 #include "shim/base.h"
 
+// For a large local variable that is written before it is read: the kernel builds
+// with -ftrivial-auto-var-init, which would fill it on each call.
+#define __uninitialized __attribute__((uninitialized))
+
 namespace vfio {
 
 template <class T> constexpr std::remove_reference_t<T> &&move(T &&value) noexcept

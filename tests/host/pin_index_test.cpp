@@ -385,37 +385,41 @@ TEST_F(PinIndexTest, Drop)
 	}
 }
 
-// What unpinning is told in arrays.
-TEST_F(PinIndexTest, PinnedPages)
+// What unpinning tells in arrays.
+TEST_F(PinIndexTest, UnpinnedPages)
 {
 	PinModel model;
-	u64 room[20];
-	PinnedPages gone(room, 20);
+	std::vector<std::pair<u64, u64>> pieces;
+	const auto unpin = [&](u64 first, u64 npages) {
+		UnpinnedPages gone;
+		const u64 done = model.index.unpin(first, npages, gone);
+
+		pieces.clear();
+		gone.for_each([&](u64 page, u64 n) { pieces.emplace_back(page, n); });
+		return done;
+	};
 
 	EXPECT_TRUE(model.insert(0, PinModel::scattered(0, 15)));
 	EXPECT_TRUE(model.insert_run(512, 1024, 77, 0));
 	EXPECT_TRUE(model.insert_run(2048, 9, 5, 0));
 
 	// The run of two slots is one; the next long one waits.
-	EXPECT_EQ(model.index.unpin(0, 4096, gone), 2048u);
-	EXPECT_TRUE(gone.full());
-	EXPECT_EQ(gone.npages(), 15u + 1024);
-	EXPECT_EQ(gone.run_page(), 77u);
-	EXPECT_EQ(gone.run_npages(), 1024u);
-	ASSERT_EQ(gone.count(), 15u);
+	EXPECT_EQ(unpin(0, 4096), 2048u);
+	ASSERT_EQ(pieces.size(), 1u + 15);
+	EXPECT_EQ(pieces[0], std::pair(u64{77}, u64{1024}));
 	for (u64 i = 0; i < 15; i++)
-		EXPECT_EQ(gone.pages()[i], PinModel::scattered(i, 1).page[0]);
-	gone.clear();
-	EXPECT_EQ(model.index.unpin(2048, 2048, gone), 2048u);
-	EXPECT_EQ(gone.run_npages(), 9u);
+		EXPECT_EQ(pieces[1 + i], std::pair(PinModel::scattered(i, 1).page[0], u64{1}));
+	EXPECT_EQ(unpin(2048, 2048), 2048u);
+	ASSERT_EQ(pieces.size(), 1u);
+	EXPECT_EQ(pieces[0], std::pair(u64{5}, u64{9}));
 	EXPECT_TRUE(model.index.empty());
 
 	// As much as there is room for.
 	model.pins.clear();
 	EXPECT_TRUE(model.insert(0, PinModel::scattered(0, 100)));
-	gone.clear();
-	EXPECT_EQ(model.index.unpin(0, 100, gone), 20u);
-	EXPECT_EQ(model.index.npages(), 80u);
+	EXPECT_EQ(unpin(0, 100), 64u);
+	EXPECT_EQ(pieces.size(), 64u);
+	EXPECT_EQ(model.index.npages(), 36u);
 }
 
 TEST_F(PinIndexTest, BatchesFailAsAWhole)
@@ -441,6 +445,8 @@ TEST_F(PinIndexTest, BatchesFailAsAWhole)
 			EXPECT_GE(sweep(model, [&] { return model.pin_again(0, 9000); }), 0);
 		for (int i = 0; i < 10; i++)
 			model.unpin(0, 1 << 31);
+		// Slots that had been pinned again when a later one had no memory.
+		model.drop(0, 1 << 31);
 		EXPECT_TRUE(model.index.empty());
 	}
 }
@@ -487,51 +493,54 @@ TEST_F(PinIndexTest, Clear)
 	EXPECT_TRUE(model.insert_run(PinIndex::kLastOffset - 600, 601, 5, 0));
 	EXPECT_TRUE(model.insert(0, PinModel::scattered(0, 1000)));
 	EXPECT_TRUE(model.pin_again(PinIndex::kLastOffset - 600, 601));
-	model.try_pin_again(7);
+	EXPECT_TRUE(model.pin_again(7, 1));
 	model.clear();
 	expect_bytes(model, 0);
-	model.try_pin_again(7);
+	EXPECT_TRUE(model.pin_again(7, 1));
 	EXPECT_TRUE(model.insert(0, PinModel::scattered(0, 1000)));
 }
 
 // One page at a time, in every form.
 TEST_F(PinIndexTest, OnePage)
 {
+	constexpr u64 kNone = ~u64{0};
 	PinModel model;
 	u64 at = 0;
-	const auto expect_again = [&](u64 offset, u64 page) {
-		EXPECT_EQ(model.index.try_pin_again(offset), page);
-		model.pins.at(offset).count++;
+	const auto again = [&](u64 offset) {
+		u64 page = 0;
+		const u64 pinned = model.index.pin_again(offset, 1, &page).value();
+
+		if (pinned)
+			model.pins.at(offset).count++;
+		return pinned ? page : kNone;
 	};
 
 	// A single page, then sparse, then dense; pages go on in order.
-	EXPECT_EQ(model.index.try_pin_again(0), kPinNone);
+	EXPECT_EQ(again(0), kNone);
 	for (at = 0; at < kPinSlotPages; at++) {
 		const u64 page = PinModel::scattered(at, 1).page[0];
 
-		EXPECT_TRUE(model.insert_one(at, page));
-		expect_again(at, page);
-		expect_again(0, model.pins.at(0).page);
-		EXPECT_TRUE(model.insert_one(at, page)) << "it is there";
+		EXPECT_TRUE(model.insert_run(at, 1, page, 0));
+		EXPECT_EQ(again(at), page);
+		EXPECT_EQ(again(0), model.pins.at(0).page);
+		EXPECT_TRUE(model.insert_run(at, 1, page, 0)) << "it is there";
 	}
 	model.check_all();
-	EXPECT_EQ(model.index.insert_one(PinIndex::kLastOffset + 1, 1).error(), Error(EINVAL));
+	EXPECT_EQ(model.index.insert_run(PinIndex::kLastOffset + 1, 1, 1).error(), Error(EINVAL));
 
 	// All but one go, one by one.
 	for (at = 0; at < kPinSlotPages - 1; at++)
 		while (model.pins.contains(at) && !HasFailure())
-			model.unpin_one(at);
+			model.unpin_pages(at, 1);
 	EXPECT_EQ(model.index.npages(), 1u);
-	model.unpin_one(at);
-	model.unpin_one(at);
+	while (model.pins.contains(at) && !HasFailure())
+		model.unpin_pages(at, 1);
 	expect_bytes(model, 0);
 
-	// Contiguous pages: of a run only the long way knows whether there is
-	// memory to count, planes have it.
+	// Contiguous pages: a run takes memory to count, planes have it.
 	EXPECT_TRUE(model.insert_run(512, 512, 0x1000, 0));
-	EXPECT_EQ(model.index.try_pin_again(600), kPinStill);
-	EXPECT_EQ(model.index.try_pin_again(1024), kPinNone);
-	EXPECT_TRUE(model.pin_again(600, 1));
-	expect_again(600, 0x1000 + 600 - 512);
+	EXPECT_EQ(again(1024), kNone);
+	EXPECT_EQ(again(600), 0x1000u + 600 - 512);
+	EXPECT_EQ(again(600), 0x1000u + 600 - 512);
 	model.check_all();
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <gtest/gtest.h>
+#include <set>
 
 using namespace vfio;
 
@@ -102,39 +103,46 @@ bool PinModel::pin(u64 first, const Pages &pages)
 	return done || overflow;
 }
 
+// The index goes as far as a slot in one call, the model as far as there are pages.
 bool PinModel::pin_again(u64 first, u64 n)
 {
-	u64 found = 0;
-	std::vector<u64> pages(n, 0x5a5a);
+	for (;;) {
+		const u64 most = std::min<u64>(n, kPinSlotPages - first % kPinSlotPages);
+		u64 found = 0;
+		std::vector<u64> pages(n, 0x5a5a);
 
-	for (auto at = pins.find(first);
-	     at != pins.end() && at->first == first + found && found < n; ++at)
-		found++;
+		for (auto at = pins.find(first);
+		     at != pins.end() && at->first == first + found && found < most; ++at)
+			found++;
 
-	const bool overflow = too_often(first, found);
-	Result<u64> result = index.pin_again(first, n, pages.data());
-	const bool done =
-		finish("pin_again", result.ok() ? Result<void>() : Result<void>(result.error()),
-		       overflow ? Error(EOVERFLOW) : kNone);
-	if (!done)
-		return overflow;
-	EXPECT_EQ(result.value(), found);
-	for (u64 i = 0; i < found; i++) {
-		Pin &pin = pins.at(first + i);
+		const bool overflow = too_often(first, found);
+		Result<u64> result = index.pin_again(first, n, pages.data());
+		const bool done = finish(
+			"pin_again", result.ok() ? Result<void>() : Result<void>(result.error()),
+			overflow ? Error(EOVERFLOW) : kNone);
+		if (!done)
+			return overflow;
+		EXPECT_EQ(result.value(), found);
+		for (u64 i = 0; i < found; i++) {
+			Pin &pin = pins.at(first + i);
 
-		pin.count++;
-		EXPECT_EQ(pages[i], pin.page);
+			pin.count++;
+			EXPECT_EQ(pages[i], pin.page);
+		}
+		if (found < most || found == n)
+			return true;
+		first += found;
+		n -= found;
 	}
-	return true;
 }
 
-template <class Gone> void PinModel::take_off(u64 first, u64 n)
+void PinModel::take_off(u64 first, u64 n, Taken taken)
 {
-	const u64 taken = mock::blocks_taken() - mock::blocks_taken_certainly();
+	const u64 blocks = mock::blocks_taken() - mock::blocks_taken_certainly();
 
 	while (n) {
-		Gone gone;
-		const u64 done = index.unpin(first, n, gone);
+		PinnedRuns gone;
+		const u64 done = index.take(first, n, taken, gone);
 		const PinnedRun *run = gone.begin();
 		u64 in_run = 0;
 
@@ -142,7 +150,7 @@ template <class Gone> void PinModel::take_off(u64 first, u64 n)
 		ASSERT_GT(done, 0u);
 		for (auto at = pins.lower_bound(first);
 		     at != pins.end() && at->first - first < done;) {
-			if (!Gone::kWholly && --at->second.count) {
+			if (taken == Taken::kOnePin && --at->second.count) {
 				++at;
 				continue;
 			}
@@ -161,53 +169,49 @@ template <class Gone> void PinModel::take_off(u64 first, u64 n)
 		first += done;
 		n -= done;
 	}
-	EXPECT_EQ(mock::blocks_taken() - mock::blocks_taken_certainly(), taken);
+	EXPECT_EQ(mock::blocks_taken() - mock::blocks_taken_certainly(), blocks);
 }
 
 void PinModel::unpin(u64 first, u64 n)
 {
-	take_off<PinnedRuns>(first, n);
+	take_off(first, n, Taken::kOnePin);
 }
 
-void PinModel::try_pin_again(u64 offset)
+void PinModel::unpin_pages(u64 first, u64 n)
 {
-	const auto at = pins.find(offset);
-	const u64 page = index.try_pin_again(offset);
+	const u64 blocks = mock::blocks_taken() - mock::blocks_taken_certainly();
 
-	if (page == kPinStill)
-		return;
-	ASSERT_EQ(page, at == pins.end() ? kPinNone : at->second.page);
-	if (at != pins.end())
-		at->second.count++;
-}
+	while (n) {
+		std::multiset<u64> expected;
+		std::multiset<u64> got;
+		UnpinnedPages gone;
+		const u64 done = index.unpin(first, n, gone);
 
-bool PinModel::insert_one(u64 offset, u64 page)
-{
-	const bool there = pins.contains(offset);
-
-	if (finish("insert_one", index.insert_one(offset, page), there ? Error(EEXIST) : kNone))
-		pins[offset] = {page, 0, 1};
-	return pins.contains(offset);
-}
-
-void PinModel::unpin_one(u64 offset)
-{
-	const auto at = pins.find(offset);
-	const u64 taken = mock::blocks_taken() - mock::blocks_taken_certainly();
-	const u64 page = index.unpin_one(offset);
-
-	EXPECT_EQ(mock::blocks_taken() - mock::blocks_taken_certainly(), taken);
-	if (at == pins.end() || --at->second.count) {
-		ASSERT_EQ(page, kPinNone);
-		return;
+		ASSERT_GT(done, 0u);
+		for (auto at = pins.lower_bound(first);
+		     at != pins.end() && at->first - first < done;) {
+			if (--at->second.count) {
+				++at;
+				continue;
+			}
+			expected.insert(at->second.page);
+			at = pins.erase(at);
+		}
+		gone.for_each([&](u64 page, u64 npages) {
+			for (u64 i = 0; i < npages; i++)
+				got.insert(page + i);
+		});
+		ASSERT_EQ(got, expected);
+		ASSERT_EQ(gone.npages(), got.size());
+		first += done;
+		n -= done;
 	}
-	ASSERT_EQ(page, at->second.page);
-	pins.erase(at);
+	EXPECT_EQ(mock::blocks_taken() - mock::blocks_taken_certainly(), blocks);
 }
 
 void PinModel::drop(u64 first, u64 n)
 {
-	take_off<DroppedRuns>(first, n);
+	take_off(first, n, Taken::kAllPins);
 }
 
 void PinModel::clear()
@@ -244,15 +248,14 @@ void PinModel::operate(Choices &choices, Operation what, u64 first, u64 n, u64 f
 	case kDrop:
 		drop(first, n);
 		break;
-	case kTryPinAgain:
-		try_pin_again(first);
+	case kPinOneAgain:
+		pin_again(first, 1);
 		break;
 	case kInsertOne:
-		if (!with_dma_)
-			insert_one(first, pages.page[0]);
+		insert_run(first, 1, pages.page[0], first_dma);
 		break;
-	case kUnpinOne:
-		unpin_one(first);
+	case kUnpinPages:
+		unpin_pages(first, n);
 		break;
 	default:
 		unpin(first, n);

@@ -50,10 +50,8 @@ public:
 	bool pin(u64 first, const Pages &pages);
 	bool pin_again(u64 first, u64 n);
 	void unpin(u64 first, u64 n);
-	// One page; inserting without DMA addresses only.
-	void try_pin_again(u64 offset);
-	bool insert_one(u64 offset, u64 page);
-	void unpin_one(u64 offset);
+	// The same as unpin(), with the index's other way to tell what is gone.
+	void unpin_pages(u64 first, u64 n);
 	// All pins of these pages.
 	void drop(u64 first, u64 n);
 	void clear();
@@ -68,9 +66,9 @@ public:
 		kPinAgainOften,
 		kPinAgain,
 		kDrop,
-		kTryPinAgain,
+		kPinOneAgain,
 		kInsertOne,
-		kUnpinOne,
+		kUnpinPages,
 		kUnpin,
 		kUnpinMore,
 		kOperations
@@ -88,7 +86,7 @@ public:
 	std::map<u64, Pin> pins;
 
 private:
-	template <class Gone> void take_off(u64 first, u64 n);
+	void take_off(u64 first, u64 n, vfio::Taken taken);
 	bool finish(const char *what, const vfio::Result<void> &result, vfio::Error expected) const;
 	bool any_in(u64 first, u64 n) const;
 	bool too_often(u64 first, u64 n) const;

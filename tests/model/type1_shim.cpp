@@ -24,7 +24,6 @@ WRAP(long, shim_pin_remote, (mm_struct * mm, u64 uva, u64 npages, bool write, u6
      (mm, uva, npages, write, pages))
 WRAP(void, shim_unpin, (u64 pfn, u64 npages, bool dirty), (pfn, npages, dirty))
 WRAP(void, shim_unpin_page, (u64 pfn, bool dirty), (pfn, dirty))
-WRAP(void, shim_unpin_pages, (u64 * pfns, u64 count, bool dirty), (pfns, count, dirty))
 WRAP(int, shim_mm_account, (mm_struct * mm, task_struct *task, u64 npages, bool ipc_lock),
      (mm, task, npages, ipc_lock))
 WRAP(int, shim_domain_map, (iommu_domain * domain, u64 iova, u64 phys, u64 size, u32 prot),

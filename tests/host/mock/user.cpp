@@ -107,18 +107,13 @@ u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn)
 	return n;
 }
 
-u64 shim_page_pfn(u64 page)
-{
-	return pfn_and_marks(page);
-}
-
-u64 shim_page_pfns(const u64 *pages, u64 count, u64 *pfns)
+u64 shim_page_pfns(u64 *pages, u64 count)
 {
 	u64 all = 0;
 
 	for (u64 i = 0; i < count; i++) {
-		pfns[i] = pfn_and_marks(pages[i]);
-		all |= pfns[i] & ~SHIM_PIN_PFN_MASK;
+		pages[i] = pfn_and_marks(pages[i]);
+		all |= pages[i] & ~SHIM_PIN_PFN_MASK;
 	}
 	return all;
 }
@@ -164,34 +159,20 @@ void shim_unpin_page(u64 pfn, bool dirty)
 	shim_unpin(pfn, 1, dirty);
 }
 
-// Nobody may rely on what is left in the array.
-void shim_unpin_pages(u64 *pfns, u64 count, bool dirty)
-{
-	for (u64 i = 0; i < count; i++) {
-		if (pfns[i] & ~SHIM_PIN_PFN_MASK)
-			violation("unpin of %#llx with its marks", pfns[i]);
-		shim_unpin(pfns[i], 1, dirty);
-		pfns[i] = ~u64{0};
-	}
-}
-
 bool shim_pfn_has_page(u64 pfn)
 {
 	return pfn < kDevicePfn;
 }
 
-u64 shim_page_of(u64 pfn)
+void shim_pages_of(u64 *pfns, u64 count)
 {
-	pfn &= SHIM_PIN_PFN_MASK;
-	if (!shim_pfn_has_page(pfn))
-		violation("page of %#llx, which has none", pfn);
-	return reinterpret_cast<u64>(page_of(pfn));
-}
+	for (u64 i = 0; i < count; i++) {
+		const u64 pfn = pfns[i] & SHIM_PIN_PFN_MASK;
 
-void shim_pages_of(const u64 *pfns, u64 count, u64 *pages)
-{
-	for (u64 i = 0; i < count; i++)
-		pages[i] = shim_page_of(pfns[i]);
+		if (!shim_pfn_has_page(pfn))
+			violation("page of %#llx, which has none", pfn);
+		pfns[i] = reinterpret_cast<u64>(page_of(pfn));
+	}
 }
 
 bool shim_copy_from_user(void *to, u64 from, size_t size)
