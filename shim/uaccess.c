@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/err.h>
+#include <linux/fault-inject-usercopy.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
@@ -22,7 +23,9 @@ bool shim_copy_struct_from_user(void *to, u64 from, size_t size)
 
 bool shim_put_user(u64 to, u64 value)
 {
-	return put_user(value, (u64 __user *)u64_to_user_ptr(to)) == 0;
+	/* put_user() is no copy that a debug kernel can make fail. */
+	return !should_fail_usercopy() &&
+	       put_user(value, (u64 __user *)u64_to_user_ptr(to)) == 0;
 }
 
 bool shim_access_ok(u64 address, u64 size)
