@@ -64,8 +64,8 @@ long Container::iommu_ioctl(u32 cmd, u64 arg)
 	if (!gate)
 		return -EINVAL;
 	gate->enter();
-	// The gate may have been closed before this ioctl entered it. If it is the
-	// container's gate again by now, it has the container's next IOMMU.
+	// The gate may have been closed before this ioctl entered it. If it has been
+	// closed and is the container's gate again, its IOMMU is the present one.
 	if (gate_.load() != gate) [[unlikely]] {
 		gate = enter_another(*gate);
 		if (!gate)
@@ -75,20 +75,17 @@ long Container::iommu_ioctl(u32 cmd, u64 arg)
 	const long result = gate->iommu->ioctl(cmd, arg);
 
 	if (gate->leave()) [[unlikely]]
-		return gate->container.leave(*gate, result);
+		return gate->container.drop_if_empty(*gate, result);
 	return result;
 }
 
-// Called by an ioctl that has entered a gate too late, after it was closed. Leaves
-// that gate, enters the container's present one and returns it; or returns nullptr
-// if the container has none.
-[[gnu::noinline]] IoctlGate *Container::enter_another(IoctlGate &late)
+[[gnu::noinline]] IoctlGate *Container::enter_another(IoctlGate &closed)
 {
-	IoctlGate *gate = &late;
+	IoctlGate *gate = &closed;
 
 	do {
 		if (gate->leave())
-			leave(*gate, 0);
+			drop_if_empty(*gate, 0);
 		gate = gate_.load();
 		if (!gate)
 			break;
@@ -97,7 +94,7 @@ long Container::iommu_ioctl(u32 cmd, u64 arg)
 	return gate;
 }
 
-Result<IoctlGate *> Container::free_gate()
+Result<IoctlGate *> Container::get_unused_gate()
 {
 	{
 		const Guard guard(iommu_lock_);
@@ -124,19 +121,19 @@ IoctlGate *Container::close_gate()
 	return gate;
 }
 
-// leaving is destroyed after the guard, because the driver then takes all mappings
-// down, for which no lock of the core may be held.
-[[gnu::noinline]] long Container::leave(IoctlGate &gate, long result)
+// The IOMMU is dropped after the lock is released: the driver then removes all
+// mappings, for which no lock of the core may be held.
+[[gnu::noinline]] long Container::drop_if_empty(IoctlGate &gate, long result)
 {
 	RefPtr<ContainerIommu> leaving;
 	const Guard guard(iommu_lock_);
 
-	if (gate.take_empty())
+	if (gate.reset_if_empty())
 		leaving = move(gate.iommu);
 	return result;
 }
 
-bool Container::hardware() const
+bool Container::has_group_behind_iommu() const
 {
 	for (const Group &group : groups_)
 		if (group.type() == SHIM_GROUP_IOMMU)
@@ -144,36 +141,37 @@ bool Container::hardware() const
 	return false;
 }
 
-// Not inlined into the container's ioctl, so that frequent ioctls have a small frame.
+// check_extension() and set_iommu() are not inlined into vfio_core_container_ioctl(),
+// so that the frequent ioctls of the IOMMU driver have a small frame.
 [[gnu::noinline]] Result<long> Container::check_extension(u64 extension)
 {
-	bool known = false;
-	const Result<long> answer = try_check_extension(extension, &known);
+	bool conclusive = false;
+	const Result<long> answer = try_check_extension(extension, &conclusive);
 
-	if (known || !registries().iommu_drivers.load_modules_for(extension))
+	if (conclusive || !registries().iommu_drivers.load_modules_for(extension))
 		return answer;
-	return try_check_extension(extension, &known);
+	return try_check_extension(extension, &conclusive);
 }
 
-Result<long> Container::try_check_extension(u64 extension, bool *known)
+Result<long> Container::try_check_extension(u64 extension, bool *conclusive)
 {
 	const bool depends_on_iommu = registries().iommu_drivers.depends_on_iommu(extension);
 
-	*known = true;
+	*conclusive = true;
 	{
 		ReadGuard guard(groups_lock_);
 		const RefPtr<ContainerIommu> iommu = this->iommu();
 
 		if (iommu)
 			return result_of(iommu->ioctl(VFIO_CHECK_EXTENSION, extension));
-		if (depends_on_iommu && !hardware())
+		if (depends_on_iommu && !has_group_behind_iommu())
 			return 0L;
 
 		const Result<long> answer = ask_drivers(extension);
 		const bool yes = answer.negative_or_value() > 0;
 
-		// No module would change anything for a no-IOMMU container.
-		*known = yes || (noiommu_ && !groups_.empty());
+		// No module has a driver for no-IOMMU containers.
+		*conclusive = yes || (noiommu_ && !groups_.empty());
 		if (!yes || !depends_on_iommu)
 			return answer;
 	}
@@ -184,16 +182,16 @@ Result<long> Container::try_check_extension(u64 extension, bool *known)
 // groups, and detaches them.
 Result<long> Container::try_type(u64 type)
 {
-	bool known = false;
+	bool conclusive = false;
 	WriteGuard guard(groups_lock_);
 	RefPtr<ContainerIommu> iommu = this->iommu();
 
 	if (iommu)
 		return result_of(iommu->ioctl(VFIO_CHECK_EXTENSION, type));
-	if (!hardware())
+	if (!has_group_behind_iommu())
 		return 0L;
 
-	Result<RefPtr<ContainerIommu>> opened = open_iommu(type, &known);
+	Result<RefPtr<ContainerIommu>> opened = open_iommu(type, &conclusive);
 
 	if (!opened.ok())
 		return 0L;
@@ -208,7 +206,7 @@ Result<long> Container::ask_drivers(u64 extension)
 	Guard guard(registry.lock());
 
 	for (const IommuDriver &driver : registry.drivers()) {
-		// An empty container may yet become one with or without IOMMU.
+		// Groups of either kind may still join an empty container.
 		if (!groups_.empty() && driver.noiommu() != noiommu_)
 			continue;
 
@@ -217,9 +215,7 @@ Result<long> Container::ask_drivers(u64 extension)
 		if (!ref)
 			continue;
 
-		const Result<long> said = ref->check_extension(extension);
-
-		answer = said.negative_or_value();
+		answer = ref->check_extension(extension).negative_or_value();
 		if (answer > 0)
 			break;
 	}
@@ -228,26 +224,26 @@ Result<long> Container::ask_drivers(u64 extension)
 
 [[gnu::noinline]] Result<void> Container::set_iommu(u64 extension)
 {
-	bool known = false;
-	const Result<void> done = try_set_iommu(extension, &known);
+	bool conclusive = false;
+	const Result<void> done = try_set_iommu(extension, &conclusive);
 
-	if (done.ok() || known || !registries().iommu_drivers.load_modules_for(extension))
+	if (done.ok() || conclusive || !registries().iommu_drivers.load_modules_for(extension))
 		return done;
-	return try_set_iommu(extension, &known);
+	return try_set_iommu(extension, &conclusive);
 }
 
-Result<void> Container::try_set_iommu(u64 extension, bool *known)
+Result<void> Container::try_set_iommu(u64 extension, bool *conclusive)
 {
 	WriteGuard groups_guard(groups_lock_);
 
-	*known = true;
+	*conclusive = true;
 	if (groups_.empty() || iommu())
 		return Error(EINVAL);
-	if (registries().iommu_drivers.depends_on_iommu(extension) && !hardware())
+	if (registries().iommu_drivers.depends_on_iommu(extension) && !has_group_behind_iommu())
 		return Error(ENODEV);
 
-	IoctlGate *gate = TRY(free_gate());
-	RefPtr<ContainerIommu> opened = TRY(open_iommu(extension, known));
+	IoctlGate *gate = TRY(get_unused_gate());
+	RefPtr<ContainerIommu> opened = TRY(open_iommu(extension, conclusive));
 	Guard iommu_guard(iommu_lock_);
 
 	gate->iommu = move(opened);
@@ -255,14 +251,14 @@ Result<void> Container::try_set_iommu(u64 extension, bool *known)
 	return {};
 }
 
-Result<RefPtr<ContainerIommu>> Container::open_iommu(u64 extension, bool *known)
+Result<RefPtr<ContainerIommu>> Container::open_iommu(u64 extension, bool *conclusive)
 {
 	IommuDriverRegistry &registry = registries().iommu_drivers;
 	Error error(ENODEV);
 	Guard registry_guard(registry.lock());
 
-	// No module would change anything for a no-IOMMU container.
-	*known = noiommu_;
+	// No module has a driver for no-IOMMU containers.
+	*conclusive = noiommu_;
 	for (const IommuDriver &driver : registry.drivers()) {
 		if (driver.noiommu() != noiommu_)
 			continue;
@@ -272,11 +268,9 @@ Result<RefPtr<ContainerIommu>> Container::open_iommu(u64 extension, bool *known)
 		if (!ref)
 			continue;
 
-		const Result<long> said = ref->check_extension(extension);
-
-		if (!said.ok() || said.negative_or_value() == 0)
+		if (ref->check_extension(extension).negative_or_value() <= 0)
 			continue;
-		*known = true;
+		*conclusive = true;
 
 		Result<RefPtr<ContainerIommu>> opened = ContainerIommu::open(move(ref), extension);
 
@@ -358,7 +352,7 @@ void Container::detach(Group &group)
 			closed = close_gate();
 	}
 	if (closed)
-		leave(*closed, 0);
+		drop_if_empty(*closed, 0);
 }
 
 } // namespace vfio

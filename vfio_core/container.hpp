@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Container: one address space for DMA. Groups join it, and an IOMMU driver keeps
-// its mappings. It lives as long as its file or a group holds it.
+// Container: one address space for DMA. Groups join a container, and an IOMMU driver
+// keeps its mappings. A container lives as long as its file or one of its groups
+// holds a reference.
 //
 // Invariants, whenever the locks are free:
-// - it has an IOMMU only while it has groups: when the last group leaves, the IOMMU
-//   and with it the right to use one are gone;
-// - its groups are all no-IOMMU (noiommu_) or none is;
-// - all its groups are attached to its IOMMU.
+// - a container without groups has no IOMMU: it loses its IOMMU when the last group
+//   leaves;
+// - either all of its groups are no-IOMMU groups (noiommu_), or none is;
+// - if it has an IOMMU, all of its groups are attached to that IOMMU.
 //
 // Locks: a group's lock, then groups_lock_, then the driver registry's lock or
-// iommu_lock_. Which IOMMU there is changes only under both groups_lock_ and
-// iommu_lock_. Ioctls that go to the IOMMU driver take neither: an attach may
+// iommu_lock_. The container gets and loses its IOMMU under both groups_lock_ and
+// iommu_lock_. Ioctls that go to the IOMMU driver take neither, because an attach may
 // wait, with groups_lock_ held, for another ioctl (VFIO_DMA_MAP_FLAG_VADDR).
-// Instead the IOMMU's gate counts them. When the last group leaves, the gate is
-// closed: no further ioctl finds it, and the last ioctl that leaves it drops the
-// IOMMU. A container has one gate, and one more for each earlier IOMMU that an
-// ioctl is still inside.
+// Instead the IOMMU's gate counts these ioctls. When the last group leaves, the gate
+// is closed: further ioctls do not find it, and the IOMMU is dropped when no ioctl is
+// inside any more. The gate is then used for the container's next IOMMU. If the
+// container gets that IOMMU while an ioctl is still inside the old one, it uses
+// another gate.
 #pragma once
 
 #include "ioctl_gate.hpp"
@@ -52,26 +54,28 @@ public:
 	Result<long> check_extension(u64 extension);
 
 	// VFIO_SET_IOMMU. Errors: EINVAL without groups or if the container has an
-	// IOMMU; ENODEV if no driver supports the extension, or if the type needs
-	// an IOMMU and no group has one; those of the driver that supports it.
+	// IOMMU; ENODEV if no driver supports the extension, or if only some IOMMUs
+	// support it and no group is behind an IOMMU; those of the driver that
+	// supports it.
 	Result<void> set_iommu(u64 extension);
 
-	// All other ioctls: they are the IOMMU driver's. Returns a value or a
-	// negative errno.
+	// All other ioctls, which go to the IOMMU driver. Returns what the driver
+	// returns, or -EINVAL if the container has no IOMMU.
 	long iommu_ioctl(u32 cmd, u64 arg);
 
-	// Claims a group's DMA and attaches the group. The caller holds the
-	// group's lock and then gives the group a reference to the container.
-	// Errors: EPERM if no-IOMMU groups would be mixed with others, or for a
-	// no-IOMMU group without CAP_SYS_RAWIO; those of claiming the DMA and of
-	// the driver.
+	// Claims a group's DMA and attaches the group to the IOMMU, if there is one.
+	// The caller holds the group's lock and, if this succeeds, stores a reference
+	// to the container in the group. Errors: EPERM if no-IOMMU groups would be
+	// mixed with others, or for a no-IOMMU group without CAP_SYS_RAWIO; those of
+	// claiming the DMA and of the driver.
 	Result<void> attach(Group &group);
 
-	// Undoes attach(). The caller holds the group's lock and a reference.
+	// Undoes attach(). The caller holds the group's lock and a reference to the
+	// container.
 	void detach(Group &group);
 
-	// The IOMMU, or nothing. It stays the same while a group of the container
-	// has an open device.
+	// Returns the container's IOMMU, or an empty reference. The IOMMU stays the
+	// same while a group of the container has an open device.
 	RefPtr<ContainerIommu> iommu()
 	{
 		const Guard guard(iommu_lock_);
@@ -81,30 +85,40 @@ public:
 	}
 
 private:
-	// Whether a group of the container has an IOMMU.
-	bool hardware() const __must_hold_shared(groups_lock_);
+	// Whether a group of the container is behind an IOMMU.
+	bool has_group_behind_iommu() const __must_hold_shared(groups_lock_);
 
-	// Returns a gate that has no IOMMU: an old one, or else a new one.
+	// Returns one of gates_ that has no IOMMU, and makes one if there is none.
 	// Errors: ENOMEM.
-	Result<IoctlGate *> free_gate() __must_hold(groups_lock_) __must_not_hold(iommu_lock_);
+	Result<IoctlGate *> get_unused_gate() __must_hold(groups_lock_)
+		__must_not_hold(iommu_lock_);
 	// Closes the gate of the container's IOMMU and returns it, or nullptr if
-	// there is no IOMMU. The caller then calls leave() without the locks.
+	// there is no IOMMU. The caller then releases the locks and calls
+	// drop_if_empty().
 	IoctlGate *close_gate() __must_hold(groups_lock_) __must_not_hold(iommu_lock_);
-	IoctlGate *enter_another(IoctlGate &late) __must_not_hold(groups_lock_, iommu_lock_);
+	// Called by an ioctl that entered a gate after it was closed. Leaves that
+	// gate, and enters and returns the gate of the container's present IOMMU, or
+	// returns nullptr if there is no IOMMU.
+	IoctlGate *enter_another(IoctlGate &closed) __must_not_hold(groups_lock_, iommu_lock_);
 	// Drops the gate's IOMMU if the gate is closed and no ioctl is inside.
-	// Called after close_gate(), and by the last ioctl in a closed gate.
-	// Returns result, so that the ioctl can return it in a tail call.
-	long leave(IoctlGate &gate, long result) __must_not_hold(groups_lock_, iommu_lock_);
+	// Called after close_gate(), and by the last ioctl that leaves a closed gate.
+	// Returns result, so that the ioctl can call this last.
+	long drop_if_empty(IoctlGate &gate, long result) __must_not_hold(groups_lock_, iommu_lock_);
 
-	// These ask the registered drivers. known is set to whether the answer stays
-	// the same if a module is loaded.
-	Result<long> try_check_extension(u64 extension, bool *known);
+	// These do what check_extension() and set_iommu() do, with the drivers that
+	// are registered now. *conclusive is set to false if another result is
+	// possible after a module has been loaded.
+	Result<long> try_check_extension(u64 extension, bool *conclusive);
+	Result<void> try_set_iommu(u64 extension, bool *conclusive);
+
+	// Asks the registered drivers in turn. Returns the first answer above 0, or
+	// the last driver's answer.
 	Result<long> ask_drivers(u64 extension) __must_hold_shared(groups_lock_);
 	// Returns 1 if set_iommu() would succeed with the type now, else 0.
 	Result<long> try_type(u64 type);
-	Result<void> try_set_iommu(u64 extension, bool *known);
-	// Opens an IOMMU of a driver and attaches all groups to it.
-	Result<RefPtr<ContainerIommu>> open_iommu(u64 extension, bool *known)
+	// Opens the first registered driver that supports the extension and to which
+	// all groups can be attached, and attaches them.
+	Result<RefPtr<ContainerIommu>> open_iommu(u64 extension, bool *conclusive)
 		__must_hold(groups_lock_);
 	Result<void> attach_all(const ContainerIommu &iommu) __must_hold(groups_lock_);
 	void detach_all(const ContainerIommu &iommu) __must_hold(groups_lock_);
@@ -118,8 +132,8 @@ private:
 
 	Mutex iommu_lock_{iommu_lock_class_};
 	List<IoctlGate> gates_ __guarded_by(iommu_lock_);
-	// The gate of the IOMMU that the container has, or nullptr. Ioctls read
-	// it without a lock; it is written under groups_lock_ and iommu_lock_.
+	// The gate of the container's IOMMU, or nullptr. Ioctls read this pointer
+	// without a lock; it is written under groups_lock_ and iommu_lock_.
 	Atomic<IoctlGate *> gate_{nullptr};
 
 	RefCount refs_;

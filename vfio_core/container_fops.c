@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* /dev/vfio/vfio: each open file is a container. */
+/* /dev/vfio/vfio: each open file has its own container. */
 #include <linux/module.h>
 
 #include "entry.h"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// IoctlGate: counts the ioctls of a container that are inside its IOMMU driver. The
-// gate keeps its IOMMU as long as ioctls are inside, even if the container has lost
-// that IOMMU. A gate lives as long as the container, because an ioctl may enter it
-// just after it was closed, see that, and leave again. A gate that has no IOMMU any
-// more is used again for the container's next one.
+// IoctlGate: counts the ioctls that are inside one IOMMU of a container. The gate
+// keeps the IOMMU as long as ioctls are inside, even if the container has lost that
+// IOMMU. A gate lives as long as its container, because an ioctl may enter the gate
+// just after it was closed, find it closed, and leave again. A gate whose IOMMU has
+// been dropped is used again for another IOMMU of the container.
 #pragma once
 
 #include "iommu_driver.hpp"
@@ -25,32 +25,33 @@ public:
 		inside_.add(1);
 	}
 
-	// Returns true if no ioctl is inside any more and the gate is closed;
-	// the caller then calls take_empty() under the container's iommu_lock_.
+	// Returns true if the gate is closed and no ioctl is inside any more. The
+	// caller then calls Container::drop_if_empty().
 	bool leave()
 	{
 		return inside_.add(-1) == kClosed;
 	}
 
-	// The container has lost the IOMMU, and ioctls do not find the gate any
-	// more. Those that found it before may still enter.
+	// Called when the container has lost the IOMMU and ioctls do not find the
+	// gate any more. Ioctls that found the gate before may still enter.
 	void close()
 	{
 		inside_.set_bits(kClosed);
 	}
 
-	// Returns true if the gate is closed and no ioctl is inside. It does so to
-	// one caller only, who then takes the IOMMU out.
-	bool take_empty()
+	// Makes the gate ready for another IOMMU if it is closed and no ioctl is
+	// inside. Returns whether it did; the caller then takes the old IOMMU out.
+	bool reset_if_empty()
 	{
 		return inside_.replace(kClosed, 0);
 	}
 
-	// So that an ioctl has to remember the gate alone.
+	// Stored here so that Container::iommu_ioctl() needs only the gate after the
+	// driver's call.
 	Container &container;
 
-	// Changes under the container's iommu_lock_: set before ioctls can find
-	// the gate, and taken out after take_empty() has returned true.
+	// Changes under the container's iommu_lock_: it is set before ioctls can find
+	// the gate, and taken out after reset_if_empty() has returned true.
 	RefPtr<ContainerIommu> iommu;
 
 private:

@@ -22,7 +22,7 @@ Result<long> IommuDriver::check_extension(u64 extension) const
 	return result_of(shim_iommu_driver_ioctl(ops_, nullptr, VFIO_CHECK_EXTENSION, extension));
 }
 
-// Only no-IOMMU mode's driver is left: the modules of the others depend on vfio.ko.
+// Only no-IOMMU mode's driver is left, because the modules of others depend on vfio.ko.
 IommuDriverRegistry::~IommuDriverRegistry()
 {
 	while (IommuDriver *driver = drivers_.pop_front())
@@ -40,8 +40,8 @@ Result<void> IommuDriverRegistry::add(const vfio_iommu_driver_ops *ops, bool noi
 
 	Guard guard(lock_);
 
-	for (const IommuDriver &there : drivers_)
-		if (there.ops() == ops)
+	for (const IommuDriver &other : drivers_)
+		if (other.ops() == ops)
 			return Error(EINVAL);
 	drivers_.push_front(*driver.release());
 	return {};
@@ -99,7 +99,7 @@ bool IommuDriverRegistry::depends_on_iommu(u64 extension) const
 
 Result<RefPtr<ContainerIommu>> ContainerIommu::open(IommuDriverRef driver, u64 extension)
 {
-	// If the driver's open fails, the reference to its module goes last.
+	// Made before the driver is opened, because nothing may fail after that.
 	RefPtr<ContainerIommu> iommu =
 		RefPtr<ContainerIommu>::adopt(TRY(make<ContainerIommu>(move(driver))).release());
 

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// IOMMU drivers, and what one of them keeps for a container.
+// IommuDriver: a registered IOMMU driver, such as vfio_iommu_type1. vfio.ko itself has
+// the driver of no-IOMMU mode.
 //
-// IommuDriver is a driver that has registered, such as vfio_iommu_type1; no-IOMMU
-// mode is a driver of vfio.ko's own. ContainerIommu is a driver opened for a
-// container: it lives as long as the container has it or an ioctl is inside it, and
-// keeps the driver's module loaded.
+// ContainerIommu: an IOMMU driver opened for one container. It lives as long as the
+// container has it or an ioctl is inside it, and keeps the driver's module loaded.
 //
-// Locks: the registry's is held while drivers are asked and opened, so that none
+// Locks: the registry's lock is held while drivers are asked and opened, so that none
 // unregisters meanwhile.
 #pragma once
 
@@ -19,7 +18,7 @@
 
 namespace vfio {
 
-// What the ioctl of a driver returned: a value or an error.
+// Converts what a driver returned: a value or a negative errno.
 Result<long> result_of(long returned);
 
 class IommuDriver : public ListNode<IommuDriver> {
@@ -39,14 +38,14 @@ public:
 		return has_ & operation;
 	}
 
-	// Whether it serves no-IOMMU containers, and only those.
+	// Returns whether the driver serves no-IOMMU containers, and only those.
 	bool noiommu() const
 	{
 		return noiommu_;
 	}
 
-	// What the driver says of an extension before it is opened. The caller
-	// holds a reference.
+	// Asks the driver about an extension before it is opened. Returns a value
+	// above 0 if the driver supports it. The caller holds a reference.
 	Result<long> check_extension(u64 extension) const;
 
 private:
@@ -70,10 +69,10 @@ inline IommuDriverRef try_get(const IommuDriver &driver)
 	return IommuDriverRef(shim_iommu_driver_get(driver.ops()) ? &driver : nullptr);
 }
 
-// The drivers that have registered, and the modules in which others may be found.
+// The registered drivers, and the modules that have others.
 class IommuDriverRegistry : Immovable {
 public:
-	// modules: the modules that have IOMMU drivers, ended by one without a name.
+	// modules is an array that an entry without a name ends.
 	explicit IommuDriverRegistry(const shim_iommu_module *modules) : modules_(modules)
 	{
 	}
@@ -85,12 +84,12 @@ public:
 	Result<void> add(const vfio_iommu_driver_ops *ops, bool noiommu = false);
 	void remove(const vfio_iommu_driver_ops *ops);
 
-	// Has the modules loaded that serve an extension. Returns false if there is
-	// none. The caller holds no lock.
+	// Has userspace load the modules that serve an extension. Returns false if
+	// there is none. The caller holds no lock.
 	bool load_modules_for(u64 extension) const;
 
-	// Whether only some IOMMUs support an extension, so that a driver that knows
-	// it may still be unable to open it.
+	// Returns whether only some IOMMUs support an extension
+	// (shim_iommu_module::some_iommus).
 	bool depends_on_iommu(u64 extension) const;
 
 	Mutex &lock() __returns_lock(lock_)
@@ -112,7 +111,6 @@ private:
 	List<IommuDriver> drivers_ __guarded_by(lock_);
 };
 
-// An IOMMU driver opened for a container, with the driver's data for it.
 class ContainerIommu : Immovable {
 public:
 	// Errors: those of the driver; ENOMEM.
@@ -150,11 +148,11 @@ public:
 	void device_closed(vfio_device *device) const;
 	void container_closed() const;
 
-	// Where devices of the group pin. The target's ops are nullptr if the driver
-	// cannot pin.
+	// Returns where devices of the group pin. The target's ops are nullptr if the
+	// driver cannot pin.
 	shim_pin_target pin_target(iommu_group *group) const;
 
-	// Errors: ENOTTY if the driver cannot; those of the driver.
+	// Errors: ENOTTY if the driver has no dma_rw; those of the driver.
 	Result<void> dma_rw(Iova iova, void *buffer, size_t size, bool write) const;
 
 private:
@@ -164,6 +162,7 @@ private:
 	}
 
 	const IommuDriverRef driver_;
+	// What the driver's open returned; valid if open_.
 	shim_iommu_data *data_ = nullptr;
 	bool open_ = false;
 	RefCount refs_;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// No-IOMMU mode's IOMMU driver. It translates and isolates nothing: the user
+// No-IOMMU mode's IOMMU driver, which translates and isolates nothing: the user
 // programs physical addresses into the device. So the mode is off unless the
 // administrator turns it on, needs CAP_SYS_RAWIO, and taints the kernel when a
-// device is registered in it (Device::register_in()). noiommu_ops.c makes a
-// driver of these functions.
+// device is registered in it (Device::register_in()). These functions are called
+// through the driver's operations in noiommu_ops.c.
 #include "entry.h"
 #include "shim/cred.h"
 #include "shim/errno.h"

@@ -5,7 +5,7 @@
 
 namespace vfio {
 
-// A pointer, because nobody would call the constructor of a static object.
+// A pointer, because nothing calls static constructors of the core.
 static constinit Registries *the_registries;
 
 Registries &registries()

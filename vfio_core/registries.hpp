@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Registries: what vfio.ko has one of. They know the IOMMU drivers, groups and
-// device sets that exist, from the load of the module to its unload.
+// Registries: the state that vfio.ko has only once, from the load of the module to
+// its unload. It is which IOMMU drivers, groups and device sets exist.
 #pragma once
 
 #include "device_set.hpp"

@@ -12,7 +12,6 @@ static_assert((int)SHIM_GROUP_NOIOMMU == VFIO_NO_IOMMU);
 u32 shim_iommu_driver_ops(const struct vfio_iommu_driver_ops *ops)
 {
 	return (ops->pin_pages ? SHIM_IOMMU_DRIVER_PIN : 0) |
-	       (ops->unpin_pages ? SHIM_IOMMU_DRIVER_UNPIN : 0) |
 	       (ops->register_device ? SHIM_IOMMU_DRIVER_REGISTER : 0) |
 	       (ops->unregister_device ? SHIM_IOMMU_DRIVER_UNREGISTER : 0) |
 	       (ops->dma_rw ? SHIM_IOMMU_DRIVER_DMA_RW : 0) |

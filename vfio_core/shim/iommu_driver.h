@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The operations of IOMMU drivers, such as vfio_iommu_type1, that registered
- * with vfio.ko. What a driver keeps for a container is its iommu_data.
+ * with vfio.ko. A struct shim_iommu_data is what a driver keeps for one container.
  *
- * An operation may be called only if it is one that every driver has, or its
- * bit is in shim_iommu_driver_ops().
+ * The caller calls an operation that not every driver has only if its bit is in
+ * shim_iommu_driver_ops().
  *
  * These functions may sleep, except where they say otherwise.
  */
@@ -19,14 +19,13 @@ struct shim_iommu_data;
 struct vfio_device;
 struct vfio_iommu_driver_ops;
 
-/* The operations that a driver may have beside those that all have. */
+/* The operations that not every driver has. A driver that pins also unpins. */
 enum {
 	SHIM_IOMMU_DRIVER_PIN = 1 << 0,
-	SHIM_IOMMU_DRIVER_UNPIN = 1 << 1,
-	SHIM_IOMMU_DRIVER_REGISTER = 1 << 2,
-	SHIM_IOMMU_DRIVER_UNREGISTER = 1 << 3,
-	SHIM_IOMMU_DRIVER_DMA_RW = 1 << 4,
-	SHIM_IOMMU_DRIVER_CLOSED = 1 << 5,
+	SHIM_IOMMU_DRIVER_REGISTER = 1 << 1,
+	SHIM_IOMMU_DRIVER_UNREGISTER = 1 << 2,
+	SHIM_IOMMU_DRIVER_DMA_RW = 1 << 3,
+	SHIM_IOMMU_DRIVER_CLOSED = 1 << 4,
 };
 
 /* What a group's devices do DMA through; the kernel's enum vfio_group_type. */
@@ -40,8 +39,8 @@ enum shim_group_type {
  * struct shim_iommu_module - a module that has an IOMMU driver
  * @name: its name; NULL ends an array of modules
  * @extensions: bit n is set if the driver serves extension n, VFIO_*_IOMMU
- * @some_iommus: those of them that only some IOMMUs support, so that a driver that
- *		 knows one may still be unable to open it
+ * @some_iommus: those of @extensions that only some IOMMUs support. A driver that
+ *		 reports such an extension may fail to open or attach with it.
  */
 struct shim_iommu_module {
 	const char *name;
@@ -52,7 +51,7 @@ struct shim_iommu_module {
 SHIM_BEGIN
 
 /**
- * shim_iommu_driver_ops() - which of those operations a driver has
+ * shim_iommu_driver_ops() - which operations a driver has
  * @ops: the driver
  *
  * Return: SHIM_IOMMU_DRIVER_* or-ed.
@@ -63,7 +62,7 @@ u32 shim_iommu_driver_ops(const struct vfio_iommu_driver_ops *ops);
  * shim_iommu_driver_get() - keep the driver's module loaded
  * @ops: the driver, registered
  *
- * Return: false if it is being unloaded.
+ * Return: false if the module is being unloaded.
  */
 bool shim_iommu_driver_get(const struct vfio_iommu_driver_ops *ops);
 
@@ -76,7 +75,7 @@ void shim_iommu_driver_put(const struct vfio_iommu_driver_ops *ops);
 /**
  * shim_iommu_driver_open() - begin to serve a container
  * @ops: the driver
- * @extension: the argument of SET_IOMMU
+ * @extension: the argument of VFIO_SET_IOMMU
  * @data: where to put the driver's data; may be NULL
  *
  * Return: 0 or a negative errno.
@@ -96,8 +95,8 @@ void shim_iommu_driver_release(const struct vfio_iommu_driver_ops *ops,
  * shim_iommu_driver_ioctl() - an ioctl of the container
  * @ops: the driver
  * @data: its data; NULL for VFIO_CHECK_EXTENSION before open
- * @cmd: its number
- * @arg: its argument
+ * @cmd: the ioctl's number
+ * @arg: the ioctl's argument
  *
  * Context: the calling process.
  * Return: what the ioctl returns.
@@ -130,7 +129,7 @@ void shim_iommu_driver_detach(const struct vfio_iommu_driver_ops *ops,
 			      struct iommu_group *group);
 
 /**
- * shim_iommu_driver_register() - tell the driver that a device was opened
+ * shim_iommu_driver_register() - tell the driver that a device is being opened
  * @ops: the driver
  * @data: its data
  * @device: the device
@@ -176,7 +175,7 @@ int shim_iommu_driver_pin(const struct shim_pin_target *target, u64 iova,
 
 /**
  * shim_iommu_driver_unpin() - undo shim_iommu_driver_pin()
- * @target: where to pin; its ops are not NULL
+ * @target: where the pages were pinned; its ops are not NULL
  * @iova: first address
  * @npages: how many
  */
