@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// The life of a device: made, registered, unregistered, released.
+// The life of a device: initialized, registered, unregistered, released.
 #include "device.hpp"
 
 #include "entry.h"
@@ -24,8 +24,8 @@ Result<void> Device::init(vfio_device *handle, device *dev, const vfio_device_op
 		TRY(Result<void>::from_negative(shim_device_driver_init(handle)));
 	shim_device_initialize(handle);
 
-	// The kernel's references own it now. When the last goes, the kernel calls
-	// vfio_core_device_release().
+	// From now on references to the struct device own the Device. When the last
+	// is dropped, the kernel calls vfio_core_device_release().
 	(void)device.release();
 	return {};
 }
@@ -61,7 +61,8 @@ Device::~Device()
 		registries().device_sets.leave(*this, *set_);
 }
 
-// The last of the kernel's references has gone. The driver frees the vfio_device.
+// Called when the last reference to the struct device has been dropped. The driver
+// then frees the vfio_device.
 CORE_ENTRY void vfio_core_device_release(vfio_core_device *device)
 {
 	vfio_device *handle = Device::of(device).handle();
@@ -111,7 +112,7 @@ Result<void> Device::register_in(GroupMembership membership)
 					  "memory; the kernel is tainted");
 	}
 
-	// Until now a search in the group has passed the device over.
+	// From now on Group::find_device() finds the device.
 	users_.restart();
 	return {};
 }
@@ -139,12 +140,14 @@ void Device::unregister()
 {
 	constexpr unsigned int kSecondsBetweenRequests = 10;
 	bool interruptible = true;
-	bool unused = false;
 
-	// From now on no search finds the device, so that users only leave.
+	// From now on Group::find_device() does not find the device, so that users_
+	// only falls.
 	membership_->remove_device(*this);
 	put_user();
-	unused = shim_device_try_wait(handle_);
+
+	bool unused = shim_device_try_wait(handle_);
+
 	for (u32 asked = 0; !unused; ++asked) {
 		if (has(SHIM_DEVICE_REQUEST))
 			shim_device_request(handle_, asked);
@@ -179,12 +182,13 @@ CORE_ENTRY void vfio_core_device_unregister(vfio_core_device *device)
 
 void Device::put_user()
 {
-	// unregister(), which waits for this, may let the device be freed at once.
+	// unregister() waits for shim_device_complete(), and the device may then be
+	// freed at once.
 	if (users_.put())
 		shim_device_complete(handle_);
 }
 
-void drop_use(Device *device)
+void drop_device_use(Device *device)
 {
 	device->put_user();
 }

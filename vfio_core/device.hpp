@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Device: what the core knows of a struct vfio_device, which is its driver's. It
-// is the driver data of the kernel's struct device in there, so that exported
-// functions find it with one load. vfio_init_device() makes it, and it goes with
-// the last of the kernel's references.
+// Device: the core's object for a struct vfio_device, which the device's driver
+// allocates. The driver data of the struct device inside the vfio_device points to
+// the Device, so that exported functions find it with one load. vfio_init_device()
+// makes the Device; it is destroyed when the kernel drops the last reference to that
+// struct device.
 //
 // A device can be opened while it is registered. users_ counts its files, the
 // searches that have found it, and the registration itself. Unregistering first
@@ -14,12 +15,13 @@
 // Invariants, whenever the set's lock is free:
 // - open_count_ is how many files the device has (DeviceFile);
 // - if there is a file, the driver's open_device has succeeded, iommu_ is the
-//   IOMMU of the group's container and knows the device, and kvm_ holds the
-//   virtual machine, if any, that the group had when the first file was opened.
+//   IOMMU of the group's container and has been told of the device, and kvm_ holds
+//   the virtual machine, if any, that the group had when the first file was opened.
 //
-// Locks: the set's lock, then the group's. iommu_, pin_target_ and open_count_
-// change under both. Functions that need an open device read them without a lock,
-// because they stay as they are while it is open.
+// Locks: the set's lock, then the group's. iommu_ and pin_target_ change under both,
+// open_count_ under the set's. Functions that need an open device read these without
+// a lock: while the device is open, iommu_ and pin_target_ do not change, and
+// open_count_ does not fall to zero.
 #pragma once
 
 #include "device_set.hpp"
@@ -33,17 +35,18 @@ struct vfio_core_device {};
 
 namespace vfio {
 
-// One of a device's opens; DeviceFile holds it.
+// One of a device's opens, which a DeviceFile holds.
 void close_device(Device *device);
 using DeviceOpen = Owned<Device *, close_device>;
 
 class Device : public vfio_core_device, public ListNode<InGroup> {
 public:
-	// Makes the Device of a zeroed vfio_device and lets the driver fill in its
-	// part. Errors: ENOMEM, ENOSPC, errors of the driver.
+	// Makes the Device of a zeroed vfio_device and calls the driver's init.
+	// Errors: ENOMEM, ENOSPC, errors of the driver.
 	static Result<void> init(vfio_device *handle, device *dev, const vfio_device_ops *ops);
 
-	// A device's number, which is taken as long as this is held.
+	// The N of vfioN, the device's name in sysfs. No other device gets the number
+	// as long as this is held.
 	using Index = Owned<int, shim_device_index_free, -1>;
 
 	Device(vfio_device *handle, Index index) : handle_(handle), index_(move(index))
@@ -67,31 +70,33 @@ public:
 		return shim_device_dev(handle_);
 	}
 
-	// Whether the driver has an operation, one of SHIM_DEVICE_*.
+	// Returns whether the driver has an operation, one of SHIM_DEVICE_*. Valid
+	// once the device has been registered.
 	bool has(u32 operation) const
 	{
 		return has_ & operation;
 	}
 
-	// The registration.
+	// Registration.
 
-	// Errors: EINVAL if the device is in a set, ENOMEM.
+	// Errors: EINVAL for an id of zero or if the device is in a set, ENOMEM.
 	Result<void> assign_set(SetId id);
 
-	// Errors: EBUSY if it is registered, ENOMEM, those of showing the device in
-	// sysfs.
+	// Errors: EBUSY if the group has a device for the same device of the bus,
+	// ENOMEM, those of showing the device in sysfs.
 	Result<void> register_in(GroupMembership membership);
 	// Waits, for as long as it takes, until nobody uses the device.
 	void unregister();
 
-	// Returns an empty reference if the device is not registered.
+	// Takes a use of the device. Returns an empty reference if the device is not
+	// registered.
 	DeviceRef try_get()
 	{
 		return DeviceRef(users_.try_get() ? this : nullptr);
 	}
 
-	// Whether userspace means the device by a name, which the driver may write
-	// to. Errors: those of the driver's match.
+	// Returns whether the device has this name for userspace. The driver's match
+	// may write to name. Errors: those of match.
 	Result<bool> matches(char *name) const;
 
 	// The group of a registered device.
@@ -100,27 +105,30 @@ public:
 		return *membership_;
 	}
 
-	// Whether the device is registered in a group that the caller keeps.
+	// Returns whether the device is registered in the group, to which the caller
+	// holds a reference.
 	bool in_group(const vfio_group *group) const
 	{
 		return static_cast<const vfio_group *>(membership_.get()) == group;
 	}
 
-	// Its opens.
+	// Opening.
 
-	// The caller holds a use of the device, of its group and of its driver's
-	// module. Errors: those of the driver's open_device.
+	// The caller, DeviceFile, holds a use of the device, a use of its group and a
+	// reference to its driver's module. Errors: those of the driver's open_device.
 	Result<DeviceOpen> open();
 
-	// May be read without the lock by those who keep the device open.
+	// May be called without the lock: while the device is open, the count may
+	// change but does not fall to zero.
 	u32 open_count() const __no_lock_analysis
 	{
 		return __atomic_load_n(&open_count_, __ATOMIC_RELAXED);
 	}
 
-	// What drivers of emulated devices do while the device is open.
+	// Called by drivers of emulated devices while the device is open.
 
-	// Some drivers pin each page by a call of its own, so these are inline.
+	// Whether the device can pin this many pages. Inline, because some drivers
+	// pin each page by a call of its own.
 	bool can_pin(int npages, page **pages) const
 	{
 		return pages && can_unpin(npages);
@@ -136,43 +144,51 @@ public:
 		return pin_target_;
 	}
 
-	// Why can_pin() is false: EINVAL if the device is not open, if its driver
-	// has no dma_unmap, or if npages is 0; E2BIG if npages is negative or
-	// above VFIO_PIN_PAGES_MAX_ENTRIES; ENOTTY if the IOMMU driver cannot pin.
+	// Returns why can_pin() is false: EINVAL if the device is not open, if its
+	// driver has no dma_unmap, if pages is nullptr or npages is 0; E2BIG if npages
+	// is negative or above VFIO_PIN_PAGES_MAX_ENTRIES; ENOTTY if the IOMMU driver
+	// cannot pin.
 	Error pin_error(int npages, page **pages) const;
-	// Why can_unpin() is false, as a warning.
+	// Logs a warning that says why can_unpin() is false.
 	void warn_of_unpin(int npages) const;
 
-	// Copies between a buffer and the user's memory. Errors: EINVAL if the
-	// device is not open or for no bytes, ENOTTY, those of the IOMMU driver.
+	// Copies between a kernel buffer and user memory. Errors: EINVAL if the
+	// device is not open, buffer is nullptr or size is 0; ENOTTY; those of the
+	// IOMMU driver.
 	Result<void> dma_rw(Iova iova, void *buffer, size_t size, bool write);
 
 private:
 	friend void close_device(Device *device);
-	friend void drop_use(Device *device);
+	friend void drop_device_use(Device *device);
 
 	void put_user();
 
 	void close();
-	// The reference to the virtual machine that each takes away goes to the
-	// caller, who drops it after the set's lock. first_open() does so if it
-	// fails.
+	// Opens the device for its first file. If this fails, to_drop receives the
+	// reference to the virtual machine, which the caller drops when it has
+	// released the set's lock.
 	Result<void> first_open(KvmRef &to_drop) __must_hold(set_);
+	// Closes the device for its last file. Returns the reference to the virtual
+	// machine, which the caller drops as above.
 	KvmRef last_close() __must_hold(set_);
+	// Undoes what first_open() does before it calls the driver. Returns the
+	// reference to the virtual machine, as last_close() does.
 	KvmRef end_open() __must_hold(set_);
-	// A file was opened (1) or closed (-1).
+	// Adds change, 1 for an opened file and -1 for a closed one, to the counts of
+	// the device and of its set.
 	void count_open(s32 change) __must_hold(set_);
 	// Warns if the device is not open.
 	bool check_open() const;
 
 	static bool is_page_count(int npages)
 	{
-		constexpr u32 kMost = kPageSize / sizeof(page *);
+		constexpr u32 kMaxPages = kPageSize / sizeof(page *);
 
-		return static_cast<u32>(npages) - 1 < kMost;
+		return static_cast<u32>(npages) - 1 < kMaxPages;
 	}
 
 	vfio_device *const handle_;
+	// The operations that the driver has, SHIM_DEVICE_* or-ed.
 	u32 has_ = 0;
 	u32 open_count_ __guarded_by(set_) = 0;
 	// Borrowed from the group's container while the device is open.

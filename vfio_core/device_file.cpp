@@ -8,7 +8,7 @@
 
 namespace vfio {
 
-// Says in the kernel's log who opened a device of a no-IOMMU group.
+// Logs who opened a device of a no-IOMMU group.
 static void log_noiommu_user(vfio_device *handle)
 {
 	shim_task task;
@@ -31,7 +31,8 @@ Result<FileRef> DeviceFile::open(DeviceRef device)
 	self->open_ = TRY(opened.open());
 	TRY(Result<void>::from_negative(shim_file_create_device(self.get(), &made)));
 
-	// The file owns it now and calls vfio_core_device_file_close() at its end.
+	// The file owns the DeviceFile now, and calls vfio_core_device_file_close()
+	// when it is closed.
 	(void)self.release();
 	if (group.type() == SHIM_GROUP_NOIOMMU)
 		log_noiommu_user(opened.handle());
@@ -63,7 +64,7 @@ CORE_ENTRY long vfio_core_device_file_write(vfio_core_device_file *handle, u64 f
 	return shim_device_write(device.handle(), from, size, position);
 }
 
-// The bus's device is awake during an ioctl.
+// Keeps the bus's device awake (runtime power management) during the ioctl.
 CORE_ENTRY long vfio_core_device_file_ioctl(vfio_core_device_file *handle, u32 cmd, u64 arg)
 {
 	Device &device = DeviceFile::of(handle).device();

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // DeviceFile: one open of a device, that is, the file that
-// VFIO_GROUP_GET_DEVICE_FD returns and all that userspace does through it. It is
-// the file's private_data, and is destroyed when the file is closed.
+// VFIO_GROUP_GET_DEVICE_FD returns and all that userspace does through it. The
+// DeviceFile is the file's private_data, and is destroyed when the file is closed.
 //
-// It owns what an open holds, in the order in which that is taken; closing gives
-// all of it back in the reverse order:
+// A DeviceFile owns the following, taken in this order and released in the reverse
+// order:
 // 1. a use of the device, so that unregistering the device waits;
 // 2. a use of the device's group, so that the group keeps its container;
 // 3. a reference to the module of the device's driver on its bus;
-// 4. one of the device's opens: the first calls the driver's open_device, and the
-//    last that is given back calls its close_device.
+// 4. one of the device's opens: the first open calls the driver's open_device, and
+//    the last one that is released calls its close_device.
 //
 // Locks: none. Reads, writes, ioctls and maps take no lock of the core, because
-// an open device keeps what they need as it is.
+// what they need does not change while the device is open.
 #pragma once
 
 #include "device.hpp"
@@ -26,8 +26,9 @@ namespace vfio {
 class DeviceFile : public vfio_core_device_file, Immovable {
 public:
 	// Opens a device and makes the file for it. Errors: EINVAL if its group has
-	// no container with an IOMMU, EPERM, ENODEV if its driver is being
-	// unloaded; errors of the driver's open_device; ENFILE, ENOMEM.
+	// no container with an IOMMU; EPERM for a no-IOMMU group without
+	// CAP_SYS_RAWIO; ENODEV if its driver is being unloaded; errors of the
+	// driver's open_device; ENFILE, ENOMEM.
 	static Result<FileRef> open(DeviceRef device);
 
 	explicit DeviceFile(DeviceRef device) : device_(move(device))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The files of devices. They have no name; VFIO_GROUP_GET_DEVICE_FD returns them. */
+/* Device files, which have no path: VFIO_GROUP_GET_DEVICE_FD returns them. */
 #include <linux/module.h>
 
 #include "entry.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // A device while it is open: what its first open and its last close do, and how
-// its driver reaches the user's memory meanwhile.
+// its driver pins, reads and writes user memory.
 #include "device.hpp"
 
 #include "entry.h"
@@ -10,8 +10,8 @@ namespace vfio {
 
 Result<DeviceOpen> Device::open()
 {
-	// Dropped after the guard, because dropping the last reference destroys the
-	// virtual machine, which takes locks.
+	// Dropped after the set's lock is released, because dropping the last
+	// reference destroys the virtual machine, which takes locks.
 	KvmRef to_drop;
 	DeviceSetGuard guard(*set_);
 
@@ -24,7 +24,7 @@ Result<DeviceOpen> Device::open()
 
 void Device::close()
 {
-	// Dropped after the guard, as in open().
+	// Dropped after the set's lock is released, as in open().
 	KvmRef to_drop;
 	DeviceSetGuard guard(*set_);
 
@@ -46,17 +46,17 @@ Result<void> Device::first_open(KvmRef &to_drop)
 	Group &group = this->group();
 	Guard guard(group.lock());
 
-	// The DeviceFile has a use of the group, with which the container stays with
-	// the group, and the IOMMU with the container.
+	// The DeviceFile holds a use of the group, so that the group keeps its
+	// container, and the container its IOMMU.
 	iommu_ = group.iommu_locked().get();
 	// A driver may pin only if it can be told to unpin.
 	if (has(SHIM_DEVICE_DMA_UNMAP))
 		pin_target_ = iommu_->pin_target(group.kernel_group());
 
-	// A driver may pin in its open_device, so the device counts as open, and the
-	// IOMMU driver knows it, before that is called. The driver's dma_unmap may
-	// therefore be called before its open_device. The virtual machine stays
-	// until the driver's close_device has returned.
+	// A driver may pin in its open_device. So the device counts as open, and the
+	// IOMMU driver is told of it, before open_device is called; the driver's
+	// dma_unmap may therefore be called before its open_device. The reference to
+	// the virtual machine is held until the driver's close_device has returned.
 	count_open(1);
 	kvm_ = group.share_kvm();
 	shim_device_set_kvm(handle_, kvm_.get());
@@ -81,8 +81,6 @@ KvmRef Device::last_close()
 	return end_open();
 }
 
-// Undoes what first_open() does before it calls the driver. Returns the reference
-// to the virtual machine.
 KvmRef Device::end_open()
 {
 	iommu_->device_closed(handle_);

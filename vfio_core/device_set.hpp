@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// DeviceSet: devices that must be opened and closed one after the other, for
-// example because they can only be reset together. Drivers name a set by a value of
-// their choice; a device whose driver names none has a set of its own.
+// DeviceSet: devices whose opens and closes one lock serializes, for example because
+// the devices can only be reset together. Drivers name a set by a value of their
+// choice; a device whose driver names none has a set of its own.
 //
 // A set lives as long as it has devices. It owns the kernel's struct
 // vfio_device_set, whose list of devices drivers walk.
 //
-// Locks: a set's lock is the one in that struct, and drivers take it as well. It is
-// held around a device's open and close, outside the group's lock. The lock of
-// DeviceSetRegistry is taken with no other.
+// Locks: a set's lock is the one in the struct vfio_device_set, and drivers take it as
+// well. It is held while a device is opened or closed, and is taken before the group's
+// lock. No other lock is taken while the lock of DeviceSetRegistry is held.
 #pragma once
 
 #include "vfio_core/shim/device_set.h"
@@ -56,13 +56,13 @@ public:
 		shim_device_set_assert_locked(kernel_set());
 	}
 
-	// How many files of its devices are open.
+	// Returns how many files of its devices are open.
 	u32 open_count() const __must_hold(this)
 	{
 		return open_count_;
 	}
 
-	// A file of one of its devices was opened (1) or closed (-1).
+	// Adds change to open_count().
 	void count_open(s32 change) __must_hold(this)
 	{
 		open_count_ += change;
@@ -96,8 +96,10 @@ private:
 
 class DeviceSetRegistry : Immovable {
 public:
-	// Puts a device into the set of that id. Errors: ENOMEM.
+	// Puts a device into the set with this id, and makes the set if there is
+	// none. Errors: ENOMEM.
 	Result<DeviceSet *> join(Device &device, SetId id);
+	// Takes a device out of its set, and destroys a set that is empty then.
 	void leave(Device &device, DeviceSet &set);
 
 private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// The features of DMA logging: the device notes which pages it writes. The driver
-// knows whether the device is logging already; the core does not.
+// The features of DMA logging, in which the device records which pages it writes.
+// Only the driver knows whether the device is logging; the core keeps no state.
 #include "device_feature.hpp"
 #include "iova_bitmap.hpp"
 #include "shim/uapi.h"
@@ -13,7 +13,7 @@ namespace {
 
 using UserRange = vfio_device_feature_dma_logging_range;
 
-// At most as many ranges as fit into a page.
+// As many ranges as fit into a page.
 constexpr u32 kMaxRanges = kPageSize / sizeof(UserRange);
 constexpr u64 kMinReportPage = 4096;
 
@@ -81,7 +81,7 @@ Result<void> feature_log_start(Device &device, const FeatureRequest &request)
 	TRY(Result<void>::from_negative(shim_device_log_start(device.handle(), ranges.get(),
 							      control.num_ranges, &page_size)));
 
-	// The driver may log by pages of another size.
+	// The driver may have chosen another page size; userspace is told.
 	control.page_size = page_size;
 
 	const Result<void> told = copy_out(request.data, &control, sizeof(control));

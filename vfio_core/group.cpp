@@ -24,7 +24,7 @@ Result<Group *> Group::create(IommuGroupRef iommu_group, shim_group_type type, d
 	return group.release();
 }
 
-// The last reference to the group's node has gone.
+// Called when the last reference to the group's node has been dropped.
 CORE_ENTRY void vfio_core_group_destroy(vfio_group *group)
 {
 	destroy(&Group::of(group));
@@ -53,7 +53,7 @@ void Group::close()
 {
 	Guard guard(lock_);
 
-	// The files of its devices hold a reference to this file, so all are closed.
+	// Files of the group's devices hold a reference to this file, so none is open.
 	if (container_)
 		leave_container();
 	file_ = nullptr;
@@ -141,7 +141,7 @@ Result<void> Group::set_container(UserVa arg)
 	return {};
 }
 
-// Errors: EBUSY while files of its devices need the container.
+// Errors: EINVAL without a container, EBUSY while files of the group's devices are open.
 Result<void> Group::unset_container()
 {
 	Guard guard(lock_);
@@ -160,6 +160,7 @@ void Group::leave_container()
 	container_->detach(*this);
 	users_ = 0;
 
+	// Dropped after kvm_lock_ is released, because no lock is taken under it.
 	RefPtr<Container> leaving;
 	const Guard kvm_guard(kvm_lock_);
 
@@ -201,8 +202,8 @@ Result<void> Group::add_device(Device &device)
 {
 	Guard guard(devices_lock_);
 
-	for (const Device &there : devices_)
-		if (WARN_ONCE_IF(there.dev() == device.dev(), "device registered twice"))
+	for (const Device &other : devices_)
+		if (WARN_ONCE_IF(other.dev() == device.dev(), "device registered twice"))
 			return Error(EBUSY);
 	devices_.push_front(device);
 	return {};
@@ -237,7 +238,7 @@ void Group::drop_user()
 	if (WARN_ONCE_IF(users_ <= 1, "a device was closed that its group does not count"))
 		return;
 	--users_;
-	// Closing the group's file takes lock_, but shim_file_put() puts that off.
+	// Closing the group's file takes lock_, but shim_file_put() only schedules it.
 	shim_file_put(file_);
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // Group: an IOMMU group of which at least one device is registered, and the file
-// /dev/vfio/GROUP. The file's node owns the Group, and open files keep the node. A
-// Group can be used until its last device unregisters; then it loses its IOMMU
-// group.
+// /dev/vfio/GROUP. The file's node (shim_group_node) owns the Group, and open files
+// hold references to the node. When its last device is unregistered, the Group loses
+// its IOMMU group and cannot be used any more.
 //
 // Invariants, whenever lock_ is free:
 // - a group with a container has an IOMMU group, is on the container's list, and
@@ -12,10 +12,11 @@
 //
 // Locks: the group registry's lock, a device set's lock, then lock_, then the
 // container's. devices_lock_ is innermost; a driver's match is called with it held.
-// kvm_lock_ is innermost too, and guards what KVM sets and reads. KVM calls with
-// kvm->lock held, and drivers take kvm->lock in their open_device and close_device,
-// where lock_ is held. So KVM's calls must not take lock_. container_ and
-// iommu_group_ change under both lock_ and kvm_lock_, and may be read under either.
+// kvm_lock_ is innermost too, and guards what KVM sets and reads. KVM calls the core
+// with kvm->lock held, and drivers take kvm->lock in their open_device and
+// close_device, which are called with lock_ held. So functions that KVM calls must not
+// take lock_. container_ and iommu_group_ change under both lock_ and kvm_lock_, and
+// may be read under either.
 #pragma once
 
 #include "container.hpp"
@@ -30,9 +31,10 @@ namespace vfio {
 
 class Device;
 
-// A use of a registered device. Unregistering the device waits for it.
-void drop_use(Device *device);
-using DeviceRef = Owned<Device *, drop_use>;
+// A use of a registered device. Unregistering the device waits until all uses are
+// dropped.
+void drop_device_use(Device *device);
+using DeviceRef = Owned<Device *, drop_device_use>;
 
 // A use of a group by a device's file. The group keeps its container, and its own
 // file, as long as this is held.
@@ -75,32 +77,33 @@ public:
 		return own_dev_;
 	}
 
-	// Counts the devices that are registered or are being registered. Falls to
-	// zero only under the group registry's lock.
+	// Counts the devices that are registered or are being registered. Changes
+	// under the group registry's lock.
 	RefCount &members()
 	{
 		return members_;
 	}
 
-	// The file.
+	// The group's file.
 
-	// A group has one open file at most. Errors: ENODEV if the group has no
-	// devices any more, EPERM, EBUSY.
+	// Errors: ENODEV if the group has no devices any more; EPERM for a no-IOMMU
+	// group without CAP_SYS_RAWIO; EBUSY if the group has an open file.
 	Result<void> open(file *file);
 	void close();
 	Result<long> ioctl(u32 cmd, UserVa arg);
 
-	// Its devices.
+	// The group's devices.
 
-	// Errors: EBUSY if it has one for the same device of the bus.
+	// Errors: EBUSY if the group has one for the same device of the bus.
 	Result<void> add_device(Device &device);
 	void remove_device(Device &device);
 
-	// Errors: EINVAL if the group has no container with an IOMMU; EPERM.
+	// Called when a device's file is opened. Errors: EINVAL if the group has no
+	// container with an IOMMU; EPERM for a no-IOMMU group without CAP_SYS_RAWIO.
 	Result<GroupUse> use();
 
 	// Called by the registry when no device is left. The group leaves its
-	// container, and the IOMMU group goes to the caller.
+	// container. Returns the IOMMU group, which the Group loses.
 	IommuGroupRef retire();
 
 	Mutex &lock() __returns_lock(lock_)
@@ -116,23 +119,24 @@ public:
 		return iommu_group_.get();
 	}
 
+	// Returns the IOMMU of the group's container, or an empty reference.
 	RefPtr<ContainerIommu> iommu_locked() __must_hold(lock_);
 
 	// Returns the virtual machine that the group's devices serve; an empty
 	// KvmRef if there is none, or if it is being destroyed.
 	KvmRef share_kvm();
 
-	// What KVM calls, which may hold kvm->lock: these must not take lock_.
+	// KVM calls these and may hold kvm->lock, so they must not take lock_.
 
 	IommuGroupRef share_iommu_group() __must_not_hold(kvm_lock_);
 	void set_kvm(kvm *kvm) __must_not_hold(kvm_lock_);
 
-	// Whether all DMA of the group snoops caches, so that its user does not need
-	// to flush them.
+	// Returns whether all DMA of the group snoops caches, so that its user does
+	// not need to flush them.
 	bool enforced_coherent() __must_not_hold(kvm_lock_);
 
-	// Called by the container that the group joins or leaves. These claim the DMA
-	// of a group behind an IOMMU, and do nothing for others.
+	// Called by the container that the group joins or leaves. They claim and
+	// release the DMA of a group behind an IOMMU, and do nothing for other groups.
 	Result<void> claim_dma();
 	void release_dma();
 
@@ -148,7 +152,7 @@ private:
 	Result<long> get_device_fd(UserVa arg);
 
 	void leave_container() __must_hold(lock_);
-	// Errors: ENODEV; those of a driver's match.
+	// Errors: ENODEV if there is none of this name; those of a driver's match.
 	Result<DeviceRef> find_device(char *name);
 
 	// Reads container_ under kvm_lock_. No analysis, because the annotation of
@@ -172,7 +176,7 @@ private:
 	IommuGroupRef iommu_group_ __guarded_by(lock_);
 	RefPtr<Container> container_ __guarded_by(lock_);
 	u32 users_ __guarded_by(lock_) = 0;
-	// Borrowed from open() until close().
+	// The group's open file, borrowed from open() until close().
 	file *file_ __guarded_by(lock_) = nullptr;
 
 	Mutex kvm_lock_{kvm_lock_class_};

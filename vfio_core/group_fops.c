@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* /dev/vfio/GROUP: an open file is a group. */
+/* /dev/vfio/GROUP: an open file stands for the group. */
 #include <linux/module.h>
 
 #include "entry.h"

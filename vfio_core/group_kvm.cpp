@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// What KVM, or whoever else holds a group's file, does with the group: the exported
-// vfio_file_*() functions. Each takes any file and does nothing for one that is not
-// a group's. The caller may hold kvm->lock, so none of them takes Group::lock_.
+// The exported vfio_file_*() functions, which KVM or another holder of a group's file
+// calls. Each takes any file and does nothing for a file that is not a group's. The
+// caller may hold kvm->lock, so none of them takes Group::lock_.
 #include "device.hpp"
 #include "entry.h"
 #include "shim/uapi.h"
@@ -21,7 +21,6 @@ IommuGroupRef Group::share_iommu_group() __no_lock_analysis
 	return share(iommu_group_);
 }
 
-// For KVM on sPAPR alone.
 CORE_ENTRY iommu_group *vfio_core_file_iommu_group(file *file)
 {
 	vfio_group *group = shim_file_group(file);
@@ -47,7 +46,7 @@ CORE_ENTRY void vfio_core_file_set_kvm(file *file, kvm *kvm)
 }
 
 // KVM calls set_kvm(nullptr), which takes kvm_lock_, before it frees a machine. So
-// the machine's memory is not freed while this holds the lock.
+// the machine's memory is not freed while share_kvm() holds the lock.
 KvmRef Group::share_kvm()
 {
 	const Guard guard(kvm_lock_);
@@ -64,8 +63,8 @@ bool Group::enforced_coherent()
 		container = container_for_kvm();
 	}
 
-	// Coherency is known only with an IOMMU. A group without a container lets
-	// its user reach nothing, so the answer does not matter.
+	// Only an IOMMU tells whether DMA is coherent. Devices of a group without a
+	// container are not open, so the answer does not matter.
 	if (!container)
 		return true;
 

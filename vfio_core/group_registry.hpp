@@ -5,17 +5,16 @@
 // last one that leaves takes the file away, before another Group can be made for
 // the same IOMMU group.
 //
-// Locks: lock_ is outermost.
+// Locks: lock_ is taken before all other locks of vfio.ko.
 #pragma once
 
 #include "group.hpp"
 
 namespace vfio {
 
-// Takes a device out of its group. The last device that leaves ends the group.
+// A device's membership in a group. The group has its file and its IOMMU group as long
+// as it has members.
 void leave_group(Group *group);
-
-// Stands for a device's place in a group. The group exists as long as this is held.
 using GroupMembership = Owned<Group *, leave_group>;
 
 class GroupRegistry : Immovable {
@@ -27,19 +26,23 @@ public:
 		WARN_ONCE_IF(!groups_.empty(), "groups are left at the end");
 	}
 
-	// A device joins the group of its IOMMU group. If it has none and the
-	// administrator allows no-IOMMU mode, it joins a no-IOMMU group of its own.
-	// Errors: EINVAL without a group or if its DMA cannot be kept coherent
-	// with caches; ENOMEM, ENOSPC, those of making the file.
+	// Lets a device join the Group of its IOMMU group. If the device has no IOMMU
+	// group and the administrator allows no-IOMMU mode, it joins a no-IOMMU group
+	// of its own. Errors: EINVAL without either, or if the device's DMA cannot be
+	// kept coherent with caches; ENOMEM, ENOSPC, those of making the file.
 	Result<GroupMembership> join(device *dev);
 
-	// A device joins an emulated group of its own. Errors: as join().
+	// Lets a device join an emulated group of its own. Errors: ENOMEM, ENOSPC,
+	// those of making the groups and the file.
 	Result<GroupMembership> join_emulated(device *dev);
 
 private:
 	friend void leave_group(Group *group);
 
+	// Makes an IOMMU group with this name for the device alone, and lets the device
+	// join the Group of it.
 	Result<GroupMembership> join_own(device *dev, const char *name, shim_group_type type);
+	// Both change Group::members(). put() ends a group that has none left.
 	Result<Group *> get_or_create(const IommuGroupRef &iommu_group, shim_group_type type,
 				      device *own_dev);
 	void put(Group &group);

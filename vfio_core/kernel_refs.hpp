@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// What the core holds of the kernel's objects: references to open files, IOMMU
-// groups and virtual machines, and descriptors that stand for no file yet. Each
-// owner gives back what it holds when it goes, and may be empty.
+// References that the core holds to the kernel's objects: to open files, IOMMU groups
+// and virtual machines; and reserved file descriptors. Each type here is an Owned, whose
+// destructor drops the reference, and may be empty.
 #pragma once
 
 #include "vfio_core/shim/file.h"
@@ -25,7 +25,7 @@ inline Result<FileRef> file_of_fd(int fd)
 	return FileRef(file);
 }
 
-// A descriptor of the calling process that is taken and has no file.
+// A descriptor of the calling process that is reserved and has no file yet.
 using FdReservation = Owned<int, shim_fd_cancel, -1>;
 
 // Errors: EMFILE, ENOMEM.
@@ -47,7 +47,8 @@ inline void install(FdReservation fd, FileRef file)
 // One of the kernel's IOMMU groups.
 using IommuGroupRef = Owned<iommu_group *, shim_iommu_group_put>;
 
-// A group that no IOMMU knows, with a name in sysfs.
+// Makes a group that no IOMMU knows, and that has this name in sysfs. Errors: ENOMEM,
+// ENOSPC, those of sysfs.
 inline Result<IommuGroupRef> create_iommu_group(const char *name)
 {
 	iommu_group *group = nullptr;
@@ -56,7 +57,7 @@ inline Result<IommuGroupRef> create_iommu_group(const char *name)
 	return IommuGroupRef(group);
 }
 
-// Another reference to the same group; empty if the first is.
+// Returns another reference to the same group, or an empty one if group is empty.
 inline IommuGroupRef share(const IommuGroupRef &group)
 {
 	if (group)
@@ -68,8 +69,7 @@ inline IommuGroupRef share(const IommuGroupRef &group)
 using KvmRef = Owned<kvm *, shim_kvm_put>;
 
 // Returns an empty KvmRef for nullptr and for a machine that is being destroyed.
-// The caller sees to it that the machine's memory is not freed before this
-// returns.
+// The caller ensures that the machine's memory is not freed before this returns.
 inline KvmRef try_get_kvm(kvm *kvm)
 {
 	return KvmRef(kvm && shim_kvm_get(kvm) ? kvm : nullptr);
