@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the C side of vfio.ko calls in the core. An unsuccessful call returns a
- * negative errno and has done nothing. What exported functions and ioctls do is
- * said in exports.c and in the UAPI; what else a function does, where it is
- * defined. All may sleep, except where exports.c says otherwise.
+ * The functions of the core that C files of vfio.ko call. A call that fails returns
+ * a negative errno. exports.c has the contracts of exported functions, the UAPI
+ * those of ioctls; the files named below describe the others. All may sleep, except
+ * where exports.c says otherwise.
  */
 #ifndef VFIO_CORE_ENTRY_H
 #define VFIO_CORE_ENTRY_H
@@ -48,7 +48,7 @@ void vfio_core_group_close(struct vfio_group *group);
 long vfio_core_group_ioctl(struct vfio_group *group, u32 cmd, u64 arg);
 void vfio_core_group_destroy(struct vfio_group *group);
 
-/* Group, group_kvm.cpp: for holders of a group's file; takes any file */
+/* Group, group_kvm.cpp: by any file */
 bool vfio_core_file_is_group(struct file *file);
 struct iommu_group *vfio_core_file_iommu_group(struct file *file);
 bool vfio_core_file_enforced_coherent(struct file *file);

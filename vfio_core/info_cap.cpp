@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// The exported functions by which drivers build a chain of capabilities. The
-// buffer and its size are the driver's, in a struct vfio_info_cap.
+// The exported functions by which drivers build a chain of capabilities. The driver
+// keeps the buffer and its size in a struct vfio_info_cap.
 #include "vocab/info_chain.hpp"
 
 #include "entry.h"

@@ -11,11 +11,11 @@ namespace {
 
 constexpr u32 kWindowPages = kPageSize / sizeof(page *);
 
-// XORed with the number of a byte to find where the byte lies in its u64: on a
-// big-endian machine the byte with the lowest bits is the last. There a u64 must not
-// straddle pages.
+// at() XORs a byte's number with this. On a big-endian machine the byte with the lowest
+// bits is the last of its u64; on such a machine a u64 must not straddle pages.
 constexpr u64 kFlip = std::endian::native == std::endian::big ? sizeof(u64) - 1 : 0;
 
+// Returns where a byte of the bitmap lies in memory.
 constexpr u64 at(u64 byte)
 {
 	return byte ^ kFlip;
@@ -62,12 +62,10 @@ IovaBitmap::~IovaBitmap()
 	shim_free(pages_);
 }
 
-// first is the first IOVA of the range, or the one after the last window. Its bit is
-// the lowest of a byte.
 Result<void> IovaBitmap::open_window(Iova first)
 {
-	const u64 byte = page_of(first) / 8;
-	const u64 last_byte = page_of(range_.last) / 8;
+	const u64 byte = bit_of(first) / 8;
+	const u64 last_byte = bit_of(range_.last) / 8;
 	u64 address = 0;
 
 	if (__builtin_add_overflow(bitmap_.value, byte, &address))
@@ -80,19 +78,19 @@ Result<void> IovaBitmap::open_window(Iova first)
 	if (pinned <= 0)
 		return Error(EFAULT);
 
-	// Pages of IOVAs until past the window's end. If that is less than what is
-	// left of the range, the end is inside the range.
-	const u64 npages = (pinned * kPageSize - offset) * 8;
-	const u64 left = page_of(range_.last) - page_of(first);
+	// The pinned pages have nbits bits from first's on; after first's, the range
+	// has left bits. If nbits <= left, the IOVAs of nbits bits do not overflow.
+	const u64 nbits = (pinned * kPageSize - offset) * 8;
+	const u64 left = bit_of(range_.last) - bit_of(first);
 
 	npages_ = pinned;
 	page_offset_ = offset;
 	window_byte_ = byte;
 	window_.first = first;
-	window_.last = npages > left ? range_.last : first + ((npages << shift_) - 1);
+	window_.last = nbits > left ? range_.last : first + ((nbits << shift_) - 1);
 	written_ = false;
 
-	// Marks what set() was told of before this window was open.
+	// Sets the bits that set() left for this window.
 	if (marked_ && first <= marked_last_)
 		mark({first, min(marked_last_, window_.last)});
 	return {};
@@ -124,9 +122,9 @@ void IovaBitmap::set(Iova iova, u64 size)
 		last = range_.last;
 	if (last < window_.first || iova > range_.last)
 		return;
-	// A mark that begins in the window may reach past it; later windows then
-	// begin with what is marked up to marked_last_. A mark that begins past the
-	// window is ignored, because the driver will be asked about it in its turn.
+	// A range that begins in the window may reach past it: open_window() then sets
+	// the bits up to marked_last_. A range that begins past the window is ignored,
+	// because the driver will be asked about it when its window is open.
 	if (iova <= window_.last) {
 		if (!marked_ || last > marked_last_)
 			marked_last_ = last;
@@ -135,13 +133,12 @@ void IovaBitmap::set(Iova iova, u64 size)
 	}
 }
 
-// Requires that range is inside the window.
 void IovaBitmap::mark(IovaRange range)
 {
 	constexpr u64 kPageBits = kPageSize * 8;
 	const u64 origin = window_byte_ * 8 - u64{page_offset_} * 8;
-	const u64 last = page_of(range.last) - origin;
-	u64 bit = page_of(range.first) - origin;
+	const u64 last = bit_of(range.last) - origin;
+	u64 bit = bit_of(range.first) - origin;
 
 	if (npages_ == 0)
 		return;

@@ -15,8 +15,8 @@
 //   window_.first, and lies at page_offset_ in the first pinned page;
 // - npages_ pages are pinned and hold the bits of all of window_.
 //
-// Words: a byte is one of the bitmap, counted from the bitmap's begin in the order
-// of the bits; at() is where that byte lies in memory.
+// Bytes of the bitmap are numbered in the order of the bits. at() in the .cpp says where
+// a byte lies in memory.
 #pragma once
 
 #include "vfio_core/shim/user_pages.h"
@@ -47,26 +47,31 @@ public:
 		return *static_cast<IovaBitmap *>(handle);
 	}
 
-	// The IOVAs that can be marked now.
+	// The IOVAs whose bits are in the pinned pages.
 	IovaRange window() const
 	{
 		return window_;
 	}
 
-	// Opens the next window. Returns false if there is none. Errors: EFAULT.
+	// Closes the window and opens the next one. Returns false if there is none.
+	// Errors: EFAULT.
 	Result<bool> advance();
 
-	// Marks what lies in the window. What lies past the window and in the range
-	// is marked when its window is opened, because pages of the device may be
-	// larger than those of the bitmap.
+	// Sets the bits of a range of IOVAs. Bits in the window are set now. Bits past
+	// the window, which occur because pages of the device may be larger than those
+	// of the bitmap, are set when their window is opened.
 	void set(Iova iova, u64 size);
 
 private:
+	// first is range_.first or follows the last window, so that its bit is the
+	// lowest of a byte.
 	Result<void> open_window(Iova first);
 	void close_window();
+	// Sets the bits of a range inside the window.
 	void mark(IovaRange range);
 
-	u64 page_of(Iova iova) const
+	// Returns the number of the bit that stands for iova.
+	u64 bit_of(Iova iova) const
 	{
 		return (iova - range_.first) >> shift_;
 	}
@@ -79,9 +84,9 @@ private:
 	u64 window_byte_ = 0;
 	u32 page_offset_ = 0;
 	u32 npages_ = 0;
-	// Whether anything was written through the window.
+	// Whether bits were set through the window.
 	bool written_ = false;
-	// The last address that was marked so far; valid if marked_.
+	// The highest address that set() was told of; valid if marked_.
 	Iova marked_last_;
 	bool marked_ = false;
 	page **pages_ = nullptr;

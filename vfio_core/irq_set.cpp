@@ -7,7 +7,7 @@
 
 namespace vfio {
 
-// The size of what the request carries for each interrupt. Errors: EINVAL.
+// Returns the size of the request's data for one interrupt. Errors: EINVAL.
 static Result<size_t> item_size(u32 flags)
 {
 	switch (flags & VFIO_IRQ_SET_DATA_TYPE_MASK) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vfio.ko: the module. Sets up the core, the classes, the character devices of
- * groups, and last the container's file, after which userspace can call.
+ * vfio.ko: the module. Sets up the core, the classes, the numbers of groups'
+ * character devices, and last /dev/vfio/vfio, after which userspace can call.
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -15,8 +15,8 @@
 
 /*
  * Modules that have IOMMU drivers, and the extensions that each serves. A module
- * is loaded when userspace asks for one of them and no registered driver has it.
- * A new driver goes into MODULE_SOFTDEP() below as well.
+ * is loaded when userspace asks for one of its extensions and no registered driver
+ * supports it. A new module goes into MODULE_SOFTDEP() below as well.
  */
 static const struct shim_iommu_module vfio_iommu_modules[] = {
 	{

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the C files of vfio.ko share: the operations of its files, and its classes. */
+/* What the C files of vfio.ko share: file operations, classes, a group's node. */
 #ifndef VFIO_CORE_MAIN_H
 #define VFIO_CORE_MAIN_H
 
@@ -12,7 +12,7 @@ struct vfio_group;
 struct vfio_iommu_driver_ops;
 
 /**
- * struct shim_group_node - the file of a group and its kernel objects
+ * struct shim_group_node - the node of a group, see vfio_core/shim/group_node.h
  * @dev: counts the references
  * @cdev: the character device
  * @group: the core's group
@@ -34,6 +34,7 @@ extern dev_t vfio_group_devt;
 /* /sys/class/vfio-dev */
 extern struct class *vfio_device_class;
 
+/* Called when the module is unloaded. */
 void vfio_shim_group_node_cleanup(void);
 void vfio_shim_device_cleanup(void);
 

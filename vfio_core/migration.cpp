@@ -4,9 +4,9 @@
 // features by which userspace asks for them.
 //
 // Userspace may ask for any state; drivers implement single steps between some of
-// them. A request for a state that is further away is broken up into steps, one a
-// call. Which states there are depends on what the driver can do; the others are
-// stepped over.
+// them. For a state that is further away the driver takes several steps, and asks
+// vfio_mig_get_next_state() for each. Which states exist depends on what the driver
+// can do; steps over a state that does not exist are joined into one.
 #include "compat/migration.h"
 #include "device_feature.hpp"
 #include "entry.h"
@@ -18,16 +18,16 @@ namespace {
 
 constexpr u8 kError = VFIO_DEVICE_STATE_ERROR;
 constexpr u8 kStop = VFIO_DEVICE_STATE_STOP;
-constexpr u8 kRun = VFIO_DEVICE_STATE_RUNNING;
-constexpr u8 kSave = VFIO_DEVICE_STATE_STOP_COPY;
-constexpr u8 kLoad = VFIO_DEVICE_STATE_RESUMING;
-constexpr u8 kQuiet = VFIO_DEVICE_STATE_RUNNING_P2P;
-constexpr u8 kPre = COMPAT_STATE_PRE_COPY;
-constexpr u8 kPreQuiet = COMPAT_STATE_PRE_COPY_P2P;
+constexpr u8 kRunning = VFIO_DEVICE_STATE_RUNNING;
+constexpr u8 kStopCopy = VFIO_DEVICE_STATE_STOP_COPY;
+constexpr u8 kResuming = VFIO_DEVICE_STATE_RESUMING;
+constexpr u8 kRunningP2p = VFIO_DEVICE_STATE_RUNNING_P2P;
+constexpr u8 kPreCopy = COMPAT_STATE_PRE_COPY;
+constexpr u8 kPreCopyP2p = COMPAT_STATE_PRE_COPY_P2P;
 constexpr u32 kStates = 8;
 
-// What a driver must be able to do for a state to exist. The error state cannot be
-// asked for, and only a reset leaves it.
+// What a driver must be able to do for a state to exist. No driver has all flags, so
+// that nobody can ask for the error state; only a reset leaves it.
 constexpr u32 kNeeds[kStates] = {
 	~0u,			  // error
 	VFIO_MIGRATION_STOP_COPY, // stop
@@ -41,21 +41,22 @@ constexpr u32 kNeeds[kStates] = {
 	VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P | COMPAT_MIGRATION_PRE_COPY,
 };
 
-// kSteps[from][to], for a driver that can do everything. Columns are in the
-// order of the rows.
+// kSteps[from][to] is the next state on the way, for a driver that can do everything.
+// Rows are in the order of the columns.
 constexpr u8 kSteps[kStates][kStates] = {
 	// error, stop, running, stop-copy, resuming, P2P, pre-copy, pre-copy P2P
 	{kError, kError, kError, kError, kError, kError, kError, kError},
-	{kError, kStop, kQuiet, kSave, kLoad, kQuiet, kQuiet, kQuiet},
-	{kError, kQuiet, kRun, kQuiet, kQuiet, kQuiet, kPre, kPre},
-	{kError, kStop, kStop, kSave, kStop, kStop, kError, kError},
-	{kError, kStop, kStop, kStop, kLoad, kStop, kStop, kStop},
-	{kError, kStop, kRun, kStop, kStop, kQuiet, kRun, kPreQuiet},
-	{kError, kRun, kRun, kPreQuiet, kRun, kRun, kPre, kPreQuiet},
-	{kError, kQuiet, kQuiet, kSave, kQuiet, kQuiet, kPre, kPreQuiet},
+	{kError, kStop, kRunningP2p, kStopCopy, kResuming, kRunningP2p, kRunningP2p, kRunningP2p},
+	{kError, kRunningP2p, kRunning, kRunningP2p, kRunningP2p, kRunningP2p, kPreCopy, kPreCopy},
+	{kError, kStop, kStop, kStopCopy, kStop, kStop, kError, kError},
+	{kError, kStop, kStop, kStop, kResuming, kStop, kStop, kStop},
+	{kError, kStop, kRunning, kStop, kStop, kRunningP2p, kRunning, kPreCopyP2p},
+	{kError, kRunning, kRunning, kPreCopyP2p, kRunning, kRunning, kPreCopy, kPreCopyP2p},
+	{kError, kRunningP2p, kRunningP2p, kStopCopy, kRunningP2p, kRunningP2p, kPreCopy,
+	 kPreCopyP2p},
 };
 
-// The states that a driver has, among those that the kernel knows.
+// The states that exist for a driver with these flags, among the first known states.
 struct States {
 	u32 flags;
 	u32 known = COMPAT_STATES;
@@ -65,8 +66,8 @@ struct States {
 		return state < known && (kNeeds[state] & flags) == kNeeds[state];
 	}
 
-	// Returns the first step, or kError if there is no way. Requires has(from) and
-	// has(to).
+	// Returns the next state on the way, or kError if there is no way. Requires
+	// has(from) and has(to).
 	constexpr u8 next(u32 from, u32 to) const
 	{
 		u8 step = kSteps[from][to];
@@ -76,18 +77,19 @@ struct States {
 		return step;
 	}
 
-	// Whether the steps from one state end at the other, after at most kStates
-	// steps. Going back from stop-copy to pre-copy must be refused at once.
+	// Whether at most kStates steps lead from one state to the other. There must
+	// be no way back from stop-copy to pre-copy.
 	constexpr bool arrives(u32 from, u32 to) const
 	{
 		if (next(from, to) == kError)
-			return from == kSave && (to == kPre || to == kPreQuiet);
+			return from == kStopCopy && (to == kPreCopy || to == kPreCopyP2p);
 		for (u32 i = 0; i < kStates && from != to; ++i)
 			from = next(from, to);
 		return from == to;
 	}
 };
 
+// For every set of flags, every state is reached from every other as arrives() says.
 constexpr bool all_arrive()
 {
 	for (u32 optional = 0; optional < 4; ++optional) {
@@ -104,8 +106,8 @@ constexpr bool all_arrive()
 }
 
 static_assert(all_arrive());
-static_assert(kError == 0 && kStop == 1 && kRun == 2 && kSave == 3 && kLoad == 4 && kQuiet == 5 &&
-	      kPre == 6 && kPreQuiet == 7);
+static_assert(kError == 0 && kStop == 1 && kRunning == 2 && kStopCopy == 3 && kResuming == 4 &&
+	      kRunningP2p == 5 && kPreCopy == 6 && kPreCopyP2p == 7);
 
 } // namespace
 
@@ -149,7 +151,7 @@ static Result<void> get_state(Device &device, UserVa arg)
 	return copy_out(arg, &answer, sizeof(answer));
 }
 
-// The answer is copied out also if the driver failed, but then without a file.
+// The answer is copied out even if the driver fails, but then has no file.
 static Result<void> set_state(Device &device, UserVa arg, u32 state)
 {
 	vfio_device_feature_mig_state answer = {.device_state = state, .data_fd = -1};
