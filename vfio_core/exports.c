@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What vfio.ko exports, each function a call into the core. Names, types and
- * kinds of export are the kernel's own; so are the CRCs (tools/kernel-crc), so
- * that modules built against its vfio.ko load on this one.
+ * The functions that vfio.ko exports. Their names, types and kinds of export are
+ * those of the kernel's own vfio.ko, and so are the CRCs (tools/kernel-crc), so that
+ * modules built against the kernel's vfio.ko load on this one.
  */
 #include <linux/device.h>
 #include <linux/err.h>
@@ -25,14 +25,14 @@ static struct vfio_core_device *core_of(const struct vfio_device *device)
  * _vfio_alloc_device() - allocate and initialize a device
  * @size: bytes of the driver's structure, which begins with a vfio_device
  * @dev: the device on its bus
- * @ops: the driver's operations; outlive the device
+ * @ops: the driver's operations, which outlive the device
  *
- * Drivers call this by the macro vfio_alloc_device(), and drop the device by
- * vfio_put_device(). The driver's release() must end in vfio_free_device().
+ * Drivers call this through the macro vfio_alloc_device(), and drop the device with
+ * vfio_put_device(). The driver's release() must end with vfio_free_device().
  *
  * Context: may sleep; calls @ops->init.
- * Return: the device; ERR_PTR of -ENOMEM, -ENOSPC, -EINVAL for a @size that is
- * too small, or what init returned.
+ * Return: the device, or ERR_PTR of: -ENOMEM, -ENOSPC, -EINVAL for a @size that
+ * is too small, or the error of @ops->init.
  */
 struct vfio_device *_vfio_alloc_device(size_t size, struct device *dev,
 				       const struct vfio_device_ops *ops)
@@ -48,11 +48,11 @@ EXPORT_SYMBOL_GPL(_vfio_alloc_device);
  * vfio_init_device() - initialize a device that the driver allocated, zeroed
  * @device: the device
  * @dev: the device on its bus
- * @ops: the driver's operations
+ * @ops: the driver's operations, which outlive the device
  *
  * Context: may sleep; calls @ops->init.
- * Return: 0, or as _vfio_alloc_device(). After an error @device is the
- * driver's to free.
+ * Return: 0, -ENOMEM, -ENOSPC, or the error of @ops->init. After an error the
+ * caller frees @device.
  */
 int vfio_init_device(struct vfio_device *device, struct device *dev,
 		     const struct vfio_device_ops *ops)
@@ -63,9 +63,9 @@ EXPORT_SYMBOL_GPL(vfio_init_device);
 
 /**
  * vfio_free_device() - free what _vfio_alloc_device() returned
- * @device: the device; called by the driver's release()
+ * @device: the device
  *
- * Context: may sleep.
+ * Context: may sleep; the driver's release() calls it.
  */
 void vfio_free_device(struct vfio_device *device)
 {
@@ -79,8 +79,8 @@ EXPORT_SYMBOL_GPL(vfio_free_device);
  *
  * Context: may sleep. The device may be opened before this returns.
  * Return: 0, -EINVAL if it is in no IOMMU group (and no-IOMMU mode is off) or
- * its IOMMU cannot keep caches coherent, -EBUSY if its bus device is registered
- * already, -ENOMEM, -ENOSPC, or an error of sysfs.
+ * its IOMMU cannot keep DMA coherent with caches, -EBUSY if its bus device is
+ * registered already, -ENOMEM, -ENOSPC, or an error of sysfs.
  */
 int vfio_register_group_dev(struct vfio_device *device)
 {
@@ -91,11 +91,11 @@ EXPORT_SYMBOL_GPL(vfio_register_group_dev);
 /**
  * vfio_register_emulated_iommu_dev() - let userspace use a device that does no
  * DMA of its own
- * @device: an initialized device; it reaches memory by vfio_pin_pages() and
- *	    vfio_dma_rw() alone
+ * @device: an initialized device, whose driver reaches user memory with
+ *	    vfio_pin_pages() and vfio_dma_rw() alone
  *
  * Context: may sleep. The device may be opened before this returns.
- * Return: as vfio_register_group_dev(), or an error of making a group.
+ * Return: 0, -ENOMEM, -ENOSPC, or an error of making an IOMMU group or of sysfs.
  */
 int vfio_register_emulated_iommu_dev(struct vfio_device *device)
 {
@@ -107,8 +107,9 @@ EXPORT_SYMBOL_GPL(vfio_register_emulated_iommu_dev);
  * vfio_unregister_group_dev() - take a device away from userspace
  * @device: a registered device
  *
- * Waits, for as long as it takes, until nobody has it open. Meanwhile calls the
- * driver's request() every ten seconds, so that it asks the user to close it.
+ * Waits, for as long as it takes, until nobody has the device open. Meanwhile calls
+ * the driver's request() every ten seconds, so that the driver asks the user to close
+ * the device.
  *
  * Context: may sleep; the caller holds no lock that closing the device takes.
  */
@@ -119,8 +120,8 @@ void vfio_unregister_group_dev(struct vfio_device *device)
 EXPORT_SYMBOL_GPL(vfio_unregister_group_dev);
 
 /**
- * vfio_assign_device_set() - put a device into a set of devices, which are opened
- * and closed one after the other
+ * vfio_assign_device_set() - put a device into a set of devices, whose opens and
+ * closes one lock serializes
  * @device: a device that is not registered and in no set
  * @set_id: names the set; not NULL
  *
@@ -134,7 +135,7 @@ int vfio_assign_device_set(struct vfio_device *device, void *set_id)
 EXPORT_SYMBOL_GPL(vfio_assign_device_set);
 
 /**
- * vfio_device_set_open_count() - how many files the devices of a set have
+ * vfio_device_set_open_count() - how many files of a set's devices are open
  * @dev_set: the set
  *
  * Context: the caller holds @dev_set->lock.
@@ -147,15 +148,15 @@ EXPORT_SYMBOL_GPL(vfio_device_set_open_count);
 
 /**
  * vfio_mig_get_next_state() - the next step between two migration states
- * @device: the device; its migration_flags say which states there are
- * @cur_fsm: the state that it is in
- * @new_fsm: the state that was asked for, unchecked
- * @next_fsm: where to put the state to go to first on the way to @new_fsm
+ * @device: the device, whose migration_flags say which states exist
+ * @cur_fsm: the device's present state
+ * @new_fsm: the state that userspace asked for; need not be valid
+ * @next_fsm: where to put the first state on the way to @new_fsm
  *
  * Follows the state diagram of enum vfio_device_mig_state in <linux/vfio.h>.
  *
  * Context: any.
- * Return: 0, or -EINVAL if there is no way or no such state.
+ * Return: 0, or -EINVAL if there is no way or @new_fsm does not exist.
  */
 int vfio_mig_get_next_state(struct vfio_device *device,
 			    enum vfio_device_mig_state cur_fsm,
@@ -176,10 +177,10 @@ EXPORT_SYMBOL_GPL(vfio_mig_get_next_state);
  * vfio_file_iommu_group() - the IOMMU group behind a group's file
  * @file: any file
  *
- * Only for KVM on sPAPR.
+ * For KVM on sPAPR; returns NULL if the kernel is not built for that.
  *
  * Context: may sleep.
- * Return: the group with a reference, or NULL.
+ * Return: the group with a reference that the caller puts, or NULL.
  */
 struct iommu_group *vfio_file_iommu_group(struct file *file)
 {
@@ -188,7 +189,7 @@ struct iommu_group *vfio_file_iommu_group(struct file *file)
 EXPORT_SYMBOL_GPL(vfio_file_iommu_group);
 
 /**
- * vfio_file_is_group() - whether a file is a group's
+ * vfio_file_is_group() - whether a file is a group's file
  * @file: any file
  *
  * Context: any.
@@ -215,10 +216,10 @@ EXPORT_SYMBOL_GPL(vfio_file_enforced_coherent);
 
 /**
  * vfio_file_set_kvm() - say which virtual machine a group's devices serve
- * @file: any file; nothing is done for other than a group's
- * @kvm: the machine, or NULL before it is destroyed. A device that is opened in
- *	 between holds a reference to it until it is closed, and its driver
- *	 finds it in the device's kvm.
+ * @file: any file; nothing is done if it is not a group's
+ * @kvm: the machine, or NULL before the machine is destroyed. A device that is
+ *	 opened in between holds a reference to the machine until the device is
+ *	 closed, and its driver finds the machine in vfio_device.kvm.
  *
  * Context: may sleep. As with all vfio_file_ functions, the caller may hold
  * kvm->lock, which drivers take while their devices are opened and closed.
@@ -230,12 +231,11 @@ void vfio_file_set_kvm(struct file *file, struct kvm *kvm)
 EXPORT_SYMBOL_GPL(vfio_file_set_kvm);
 
 /**
- * vfio_file_has_dev() - whether a file gives a right to a device
+ * vfio_file_has_dev() - whether a file is the file of a device's group
  * @file: any file
  * @device: the device
  *
  * Context: any.
- * Return: true for the file of the device's group.
  */
 bool vfio_file_has_dev(struct file *file, struct vfio_device *device)
 {
@@ -254,8 +254,8 @@ EXPORT_SYMBOL_GPL(vfio_file_has_dev);
  * aligned to eight bytes if the chain's first byte is.
  *
  * Context: may sleep.
- * Return: the capability, zero behind its header; or ERR_PTR of -ENOMEM, or of
- * -EINVAL for an impossible @size. The chain is freed and empty after an error.
+ * Return: the capability, zero after its header; or ERR_PTR of -ENOMEM, or of
+ * -EINVAL for an impossible @size. After an error the chain is freed and empty.
  */
 struct vfio_info_cap_header *vfio_info_cap_add(struct vfio_info_cap *caps,
 					       size_t size, u16 id, u16 version)
@@ -269,11 +269,11 @@ struct vfio_info_cap_header *vfio_info_cap_add(struct vfio_info_cap *caps,
 EXPORT_SYMBOL_GPL(vfio_info_cap_add);
 
 /**
- * vfio_info_cap_shift() - make the offsets in a chain count from before it
+ * vfio_info_cap_shift() - add to the offsets in a chain
  * @caps: the chain
- * @offset: bytes that the answer puts before it
+ * @offset: bytes of the ioctl's answer that precede the chain
  *
- * Called once, when the chain is complete.
+ * Drivers call this once, when the chain is complete.
  *
  * Context: any.
  */
@@ -287,7 +287,7 @@ EXPORT_SYMBOL(vfio_info_cap_shift);
  * vfio_info_add_capability() - put a copy of a capability at the end of a chain
  * @caps: the chain
  * @cap: the capability, its id and version set
- * @size: its bytes with its header
+ * @size: bytes of the capability with its header
  *
  * Context: may sleep.
  * Return: 0, or as vfio_info_cap_add().
@@ -304,7 +304,8 @@ EXPORT_SYMBOL(vfio_info_add_capability);
  * @hdr: the request's header
  * @num_irqs: how many interrupts the index has
  * @max_irq_type: how many indexes there are
- * @data_size: where to put how many bytes follow the header; NULL if none may
+ * @data_size: where to put how many bytes of data follow the header; NULL if the
+ *	       driver accepts no data
  *
  * Context: any.
  * Return: 0 or -EINVAL.
@@ -320,18 +321,18 @@ EXPORT_SYMBOL(vfio_set_irqs_validate_and_prepare);
  * vfio_pin_pages() - pin user pages by IOVA, for a device that does no DMA
  * @device: an open device of vfio_register_emulated_iommu_dev()
  * @iova: first address, page aligned
- * @npage: how many, contiguous; VFIO_PIN_PAGES_MAX_ENTRIES at most
+ * @npage: how many pages of contiguous IOVAs; VFIO_PIN_PAGES_MAX_ENTRIES at most
  * @prot: IOMMU_READ and IOMMU_WRITE or-ed
  * @pages: room for @npage
  *
- * The driver must unpin what its dma_unmap() is told of. It may pin from the
- * start of its open_device() until its close_device() returns. In that time, and
- * shortly before open_device(), its dma_unmap() may be called.
+ * The driver may pin from the start of its open_device() until its close_device()
+ * returns. In that time, and shortly before open_device(), its dma_unmap() may be
+ * called with a range of IOVAs, in which it must unpin all pages that it has pinned.
  *
  * Context: may sleep.
- * Return: @npage; or -EINVAL, also for a driver without dma_unmap(), -E2BIG for
- * too many, -ENOTTY if the IOMMU driver cannot pin, or its error. Nothing is
- * pinned after an error.
+ * Return: @npage; or -EINVAL for no pages, a device that is not open or a driver
+ * without dma_unmap(); -E2BIG for too many pages; -ENOTTY if the IOMMU driver cannot
+ * pin; or an error of the IOMMU driver. Nothing is pinned after an error.
  */
 int vfio_pin_pages(struct vfio_device *device, dma_addr_t iova, int npage,
 		   int prot, struct page **pages)
@@ -342,9 +343,9 @@ EXPORT_SYMBOL(vfio_pin_pages);
 
 /**
  * vfio_unpin_pages() - undo vfio_pin_pages()
- * @device: the device, open
- * @iova: first address
- * @npage: how many, contiguous
+ * @device: an open device
+ * @iova: first address, page aligned
+ * @npage: how many pages of contiguous IOVAs
  *
  * Context: may sleep.
  */
@@ -360,10 +361,11 @@ EXPORT_SYMBOL(vfio_unpin_pages);
  * @iova: first address
  * @data: the buffer
  * @len: bytes
- * @write: to user memory, not from it
+ * @write: whether to copy to user memory, rather than from it
  *
  * Context: may sleep.
- * Return: 0; -EINVAL, -ENOTTY if the IOMMU driver cannot, or its error.
+ * Return: 0; -EINVAL for no bytes or a device that is not open; -ENOTTY if the IOMMU
+ * driver cannot do this; or an error of the IOMMU driver.
  */
 int vfio_dma_rw(struct vfio_device *device, dma_addr_t iova, void *data,
 		size_t len, bool write)
@@ -374,11 +376,11 @@ EXPORT_SYMBOL(vfio_dma_rw);
 
 /**
  * iova_bitmap_set() - report pages as written by the device
- * @bitmap: given to the driver's log_read_and_clear()
+ * @bitmap: the argument of the driver's log_read_and_clear()
  * @iova: first address
  * @length: bytes
  *
- * What is outside the bitmap's range is left alone.
+ * IOVAs outside the bitmap's range are ignored.
  *
  * Context: does not sleep.
  */
@@ -391,7 +393,7 @@ EXPORT_SYMBOL_GPL(iova_bitmap_set);
 
 /**
  * vfio_register_iommu_driver() - let containers use an IOMMU driver
- * @ops: its operations
+ * @ops: the driver's operations
  *
  * Context: may sleep.
  * Return: 0, -ENOMEM; -EINVAL if the driver is registered or has only one of
@@ -405,8 +407,8 @@ EXPORT_SYMBOL_GPL(vfio_register_iommu_driver);
 
 /**
  * vfio_unregister_iommu_driver() - undo vfio_register_iommu_driver()
- * @ops: its operations; no container uses the driver, because one that did would
- *	 hold a reference to @ops->owner
+ * @ops: the driver's operations. No container uses the driver, because it would hold
+ *	 a reference to the module @ops->owner, which calls this when it is unloaded.
  *
  * Context: may sleep.
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * struct vfio_device, which the kernel declares and a driver allocates: its
- * life, its fields, and the bus's device and driver behind it. The core sees it
- * as a handle, and keeps its own struct vfio_core_device in the driver data.
+ * life, its fields, and the bus's device and driver behind it. The core sees a
+ * vfio_device as a handle; the device's driver data points to the core's own object,
+ * a struct vfio_core_device.
  *
  * These functions may sleep, except where they say otherwise.
  */
@@ -20,7 +21,7 @@ struct vfio_group;
 
 SHIM_BEGIN
 
-/* Life. */
+/* The life of a device. */
 
 /**
  * shim_device_min_size() - the size of a struct vfio_device
@@ -28,8 +29,8 @@ SHIM_BEGIN
 size_t shim_device_min_size(void);
 
 /**
- * shim_device_alloc() - allocate a zeroed device and what its driver adds
- * @size: bytes, at least shim_device_min_size()
+ * shim_device_alloc() - allocate the driver's structure of a device, zeroed
+ * @size: bytes, at least shim_device_min_size(); a vfio_device comes first
  *
  * Return: the device, or NULL.
  */
@@ -49,7 +50,7 @@ void shim_device_free(struct vfio_device *device);
 int shim_device_index_alloc(void);
 
 /**
- * shim_device_index_free() - give a number back
+ * shim_device_index_free() - undo shim_device_index_alloc()
  * @index: the number
  */
 void shim_device_index_free(int index);
@@ -70,7 +71,7 @@ void shim_device_setup(struct vfio_device *device, struct device *dev,
  * shim_device_initialize() - begin the kernel's count of references
  * @device: the device
  *
- * vfio_core_device_release() is called when the last reference goes.
+ * vfio_core_device_release() is called when the last reference is dropped.
  */
 void shim_device_initialize(struct vfio_device *device);
 
@@ -90,17 +91,17 @@ void shim_device_del(struct vfio_device *device);
 
 /**
  * shim_device_complete() - let one shim_device_wait() return
- * @device: the device; may be gone when this returns
+ * @device: the device; may be freed before this returns to its caller
  *
  * Context: any.
  */
 void shim_device_complete(struct vfio_device *device);
 
 /**
- * shim_device_try_wait() - whether shim_device_complete() was called
+ * shim_device_try_wait() - shim_device_wait() without waiting
  * @device: the device
  *
- * Return: whether it was. If so, the completion is used up.
+ * Return: whether shim_device_complete() was called.
  */
 bool shim_device_try_wait(struct vfio_device *device);
 
@@ -110,7 +111,7 @@ bool shim_device_try_wait(struct vfio_device *device);
  * @seconds: how long at most
  * @interruptible: whether a signal ends the wait
  *
- * Return: 1 if it was called, 0 on time-out, -EINTR on a signal.
+ * Return: 1 if shim_device_complete() was called, 0 on time-out, -EINTR on a signal.
  */
 int shim_device_wait(struct vfio_device *device, unsigned int seconds,
 		     bool interruptible);
@@ -145,7 +146,7 @@ void shim_device_set_group(struct vfio_device *device,
 void shim_device_set_kvm(struct vfio_device *device, struct kvm *kvm);
 
 /**
- * shim_device_set_open_count() - write how many files the device has
+ * shim_device_set_open_count() - write how many files of the device are open
  * @device: the device
  * @count: how many
  */
@@ -163,9 +164,9 @@ u32 shim_device_migration_flags(const struct vfio_device *device);
 
 /**
  * shim_device_module_get() - keep the module of the bus driver loaded
- * @device: the device, bound to a driver
+ * @device: the device, whose bus device is bound to a driver
  *
- * Return: false if it is being unloaded.
+ * Return: false if the module is being unloaded.
  */
 bool shim_device_module_get(struct vfio_device *device);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The operations of the driver of a struct vfio_device. An operation may be
- * called only if its bit is in shim_device_ops(). Each function here calls the
- * operation of its name and returns its result; it may sleep.
+ * The operations of the driver of a struct vfio_device. Each function here calls the
+ * operation of its name and returns its result; it may sleep. The caller calls an
+ * operation only if its bit is in shim_device_ops(), but for release, which every
+ * driver has.
  */
 #ifndef SHIM_DEVICE_OPS_H
 #define SHIM_DEVICE_OPS_H
@@ -28,14 +29,14 @@ enum {
 	SHIM_DEVICE_FEATURE = 1 << 9,
 	SHIM_DEVICE_MIGRATION = 1 << 10,
 	SHIM_DEVICE_LOGGING = 1 << 11,
-	/* The driver on the bus does power management. */
+	/* Not an operation: the bus device's driver does power management. */
 	SHIM_DEVICE_PM = 1 << 12,
-	/* dma_unmap: only a driver that is told of unmaps may pin. */
+	/* Only a driver that is told of unmaps, by dma_unmap, may pin. */
 	SHIM_DEVICE_DMA_UNMAP = 1 << 13,
 };
 
 /**
- * struct shim_log_range - IOVAs of which DMA is to be logged
+ * struct shim_log_range - a range of IOVAs, DMA to which is to be logged
  * @first: first address
  * @last: last address
  */
@@ -55,7 +56,7 @@ SHIM_BEGIN
 u32 shim_device_ops(const struct vfio_device *device);
 
 /**
- * shim_device_driver_init() - let the driver fill in its part
+ * shim_device_driver_init() - let the driver initialize its part of the device
  * @device: the device
  */
 int shim_device_driver_init(struct vfio_device *device);
@@ -101,8 +102,8 @@ long shim_device_write(struct vfio_device *device, u64 from, size_t size,
 /**
  * shim_device_ioctl() - an ioctl that the core leaves to the driver
  * @device: the device
- * @cmd: its number
- * @arg: its argument
+ * @cmd: the ioctl's number
+ * @arg: the ioctl's argument
  */
 long shim_device_ioctl(struct vfio_device *device, u32 cmd, u64 arg);
 
@@ -121,19 +122,19 @@ int shim_device_mmap(struct vfio_device *device, struct vm_area_struct *vma);
 void shim_device_request(struct vfio_device *device, u32 count);
 
 /**
- * shim_device_match() - whether the driver knows the device by a name
+ * shim_device_match() - ask the driver whether a device has a name
  * @device: the device
  * @name: the name; the driver may write to it
  *
- * Return: above 0 if so, 0 if not, a negative errno to end the search.
+ * Return: above 0 if it has, 0 if not, a negative errno to end the search.
  */
 int shim_device_match(struct vfio_device *device, char *name);
 
 /**
  * shim_device_feature() - a feature that the core leaves to the driver
  * @device: the device
- * @flags: of struct vfio_device_feature
- * @data: user address of its data
+ * @flags: those of struct vfio_device_feature
+ * @data: user address of the feature's data
  * @size: bytes of the data
  */
 int shim_device_feature(struct vfio_device *device, u32 flags, u64 data,
@@ -150,7 +151,7 @@ int shim_device_migration_get(struct vfio_device *device, u32 *state);
  * shim_device_migration_set() - ask for a change of the migration state
  * @device: the device
  * @state: an enum vfio_device_mig_state, unchecked
- * @file: where to put the file that carries the state's data, or NULL
+ * @file: where to put the file that carries the state's data, or NULL if none does
  *
  * Return: 0 or a negative errno.
  */

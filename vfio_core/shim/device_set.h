@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * struct vfio_device_set, which the kernel declares: drivers take its lock and
- * walk its list. The core's object for a set owns one.
+ * walk its list. The core's object for a set, a struct vfio_core_device_set, owns one.
  *
  * These functions may sleep, except where they say otherwise.
  */
@@ -18,16 +18,16 @@ SHIM_BEGIN
 
 /**
  * shim_device_set_create() - make an empty set
- * @id: what the driver that asked for it calls it
+ * @id: the set's id, see vfio_assign_device_set()
  * @owner: the core's object for it
  *
- * Return: the set, or NULL.
+ * Return: the set, or NULL if there is no memory.
  */
 struct vfio_device_set *
 shim_device_set_create(u64 id, struct vfio_core_device_set *owner);
 
 /**
- * shim_device_set_destroy() - end a set that has no devices
+ * shim_device_set_destroy() - free a set that has no devices
  * @set: the set
  */
 void shim_device_set_destroy(struct vfio_device_set *set);
@@ -45,14 +45,16 @@ struct vfio_core_device_set *shim_device_set_owner(struct vfio_device_set *set);
 void shim_device_set_lock(struct vfio_device_set *set);
 
 /**
- * shim_device_set_unlock() - let go of the set's lock
+ * shim_device_set_unlock() - release the set's lock
  * @set: the set
  */
 void shim_device_set_unlock(struct vfio_device_set *set);
 
 /**
- * shim_device_set_assert_locked() - warn if nobody holds the set's lock
+ * shim_device_set_assert_locked() - warn if the caller does not hold the set's lock
  * @set: the set
+ *
+ * Checks only on kernels with lockdep.
  */
 void shim_device_set_assert_locked(struct vfio_device_set *set);
 
@@ -67,8 +69,7 @@ void shim_device_set_add(struct vfio_device_set *set,
 /**
  * shim_device_set_remove() - take a device off the set's list
  * @set: the set, locked
- * @device: a device in it; keeps pointing to the set, which its driver may
- *	    ask for until it has released the device
+ * @device: a device in it; its dev_set is left as it is
  */
 void shim_device_set_remove(struct vfio_device_set *set,
 			    struct vfio_device *device);

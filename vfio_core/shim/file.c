@@ -45,7 +45,7 @@ int shim_file_create_device(struct vfio_core_device_file *core,
 
 	if (IS_ERR(made))
 		return PTR_ERR(made);
-	/* A region of the device is at an offset, so the file takes pread(2). */
+	/* Regions of the device are at offsets, so pread(2) and pwrite(2) work. */
 	made->f_mode |= FMODE_PREAD | FMODE_PWRITE;
 	*file = made;
 	return 0;

@@ -29,7 +29,7 @@ void shim_file_get(struct file *file);
 /**
  * shim_file_put() - drop a reference
  * @file: the file; if this was the last reference, the file is closed later,
- *	  when the caller holds no lock
+ *	  when the calling task holds no lock
  */
 void shim_file_put(struct file *file);
 
@@ -37,7 +37,7 @@ void shim_file_put(struct file *file);
  * shim_file_container() - the container that a file stands for
  * @file: the file
  *
- * Return: the container, which lives as long as the file; NULL for any other.
+ * Return: the container, which lives as long as the file; NULL for any other file.
  */
 struct vfio_container *shim_file_container(struct file *file);
 
@@ -45,14 +45,14 @@ struct vfio_container *shim_file_container(struct file *file);
  * shim_file_group() - the group that a file stands for
  * @file: the file
  *
- * Return: the group, which lives as long as the file; NULL for any other.
+ * Return: the group, which lives as long as the file; NULL for any other file.
  */
 struct vfio_group *shim_file_group(struct file *file);
 
 /**
  * shim_file_create_device() - make the file of an open device
- * @core: its private data, with which vfio_core_device_file_close() is called
- *	  when it is closed
+ * @core: the file's private data. vfio_core_device_file_close() is called with it
+ *	  when the file is closed.
  * @file: where to put the file, with a reference that the caller puts
  *
  * Context: may sleep.
@@ -69,7 +69,7 @@ int shim_file_create_device(struct vfio_core_device_file *core,
 int shim_fd_reserve(void);
 
 /**
- * shim_fd_cancel() - give a reserved descriptor back
+ * shim_fd_cancel() - undo shim_fd_reserve()
  * @fd: the descriptor
  */
 void shim_fd_cancel(int fd);

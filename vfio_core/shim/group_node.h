@@ -19,10 +19,10 @@ SHIM_BEGIN
 /**
  * shim_group_node_create() - make the node of a group, without a file
  * @group: the core's group. After success the node owns it, and calls
- *	   vfio_core_group_destroy() when all references to the node have gone
+ *	   vfio_core_group_destroy() when the last reference to the node is dropped
  * @prefix: the first part of the file's name
  * @number: the rest of the file's name
- * @node: where to put it
+ * @node: where to put the node, with a reference that the caller puts
  *
  * Return: 0, -ENOMEM, or -ENOSPC if there are too many.
  */
@@ -40,13 +40,13 @@ int shim_group_node_create(struct vfio_group *group, const char *prefix,
 int shim_group_node_add(struct shim_group_node *node);
 
 /**
- * shim_group_node_del() - take the file away; opened files stay open
+ * shim_group_node_del() - remove the file; opened files stay open
  * @node: the node
  */
 void shim_group_node_del(struct shim_group_node *node);
 
 /**
- * shim_group_node_put() - let go of the creator's reference
+ * shim_group_node_put() - drop the reference of shim_group_node_create()
  * @node: the node
  */
 void shim_group_node_put(struct shim_group_node *node);

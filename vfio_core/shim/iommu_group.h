@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * IOMMU groups: devices that an IOMMU cannot tell apart. These functions may sleep,
- * except where they say otherwise.
+ * IOMMU groups: sets of devices that an IOMMU cannot tell apart. These functions may
+ * sleep, except where they say otherwise.
  */
 #ifndef SHIM_IOMMU_GROUP_H
 #define SHIM_IOMMU_GROUP_H
@@ -25,15 +25,15 @@ struct iommu_group *shim_iommu_group_of(struct device *dev);
 /**
  * shim_iommu_group_create() - make a group that no IOMMU knows
  * @name: its name in sysfs
- * @group: where to put it, with a reference that the caller puts
+ * @group: where to put the group, with a reference that the caller puts
  *
  * Return: 0 or a negative errno.
  */
 int shim_iommu_group_create(const char *name, struct iommu_group **group);
 
 /**
- * shim_iommu_group_add() - put a device into a group that was created
- * @group: the group
+ * shim_iommu_group_add() - put a device into a group
+ * @group: a group of shim_iommu_group_create()
  * @dev: a device without a group
  *
  * Return: 0 or a negative errno.
@@ -53,7 +53,7 @@ void shim_iommu_group_remove(struct device *dev);
 void shim_iommu_group_get(struct iommu_group *group);
 
 /**
- * shim_iommu_group_put() - let go of a reference
+ * shim_iommu_group_put() - drop a reference
  * @group: the group
  */
 void shim_iommu_group_put(struct iommu_group *group);
@@ -69,11 +69,12 @@ int shim_iommu_group_id(struct iommu_group *group);
  * @group: the group
  * @owner: the core's group, which owns the DMA from now on
  *
- * No driver that does DMA for the kernel uses one of the devices, or will use one as
- * long as the DMA is claimed. Until a domain is attached, the devices reach no
- * memory.
+ * After success no driver that does DMA for the kernel is bound to one of the devices,
+ * or can be bound while the DMA is claimed. Until a domain is attached, the devices
+ * reach no memory.
  *
- * Return: 0, -EPERM if another owns it, -EBUSY if a driver uses one.
+ * Return: 0; -EPERM if another owner has claimed the DMA; -EBUSY if such a driver is
+ * bound; another negative errno.
  */
 int shim_iommu_group_claim_dma(struct iommu_group *group,
 			       struct vfio_group *owner);
@@ -85,7 +86,7 @@ int shim_iommu_group_claim_dma(struct iommu_group *group,
 void shim_iommu_group_release_dma(struct iommu_group *group);
 
 /**
- * shim_iommu_group_dma_claimed() - whether somebody has claimed its DMA
+ * shim_iommu_group_dma_claimed() - whether anyone has claimed the DMA of a group
  * @group: the group
  */
 bool shim_iommu_group_dma_claimed(struct iommu_group *group);

@@ -19,7 +19,7 @@ bool shim_kvm_get(struct kvm *kvm)
 	if (!get)
 		return false;
 	got = get(kvm);
-	/* With a machine, this reference to the module is kept until the put. */
+	/* After success the reference to KVM's module is kept until shim_kvm_put(). */
 	if (!got)
 		symbol_put(kvm_get_kvm_safe);
 	return got;

@@ -14,19 +14,19 @@ SHIM_BEGIN
 
 /**
  * shim_kvm_get() - take a reference to a virtual machine, and KVM's module
- * @kvm: the machine; its memory stays until this returns
+ * @kvm: the machine, whose memory the caller keeps from being freed
  *
  * Context: may sleep.
- * Return: false if the machine is being destroyed, or without KVM.
+ * Return: false if the machine is being destroyed, or if KVM is not loaded.
  */
 bool shim_kvm_get(struct kvm *kvm);
 
 /**
  * shim_kvm_put() - undo shim_kvm_get()
- * @kvm: the machine; may be gone when this returns
+ * @kvm: the machine; may be freed before this returns to its caller
  *
- * Context: may sleep; the last reference destroys the machine, which takes
- * KVM's locks and may come to vfio_file_set_kvm().
+ * Context: may sleep. Dropping the last reference destroys the machine, which takes
+ * KVM's locks and may call vfio_file_set_kvm().
  */
 void shim_kvm_put(struct kvm *kvm);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Loading of modules, the taint of the kernel, and the parameter of vfio.ko. */
+/* Loading modules, tainting the kernel, and the parameter of vfio.ko. */
 #ifndef SHIM_MODULE_H
 #define SHIM_MODULE_H
 
@@ -11,7 +11,7 @@ SHIM_BEGIN
  * shim_module_load() - have userspace load a module
  * @name: its name
  *
- * Returns when the module was loaded or could not be; the caller looks which.
+ * Waits until userspace has tried. The caller checks whether the module is loaded.
  *
  * Context: may sleep long; the caller holds no lock that loading a module takes.
  */

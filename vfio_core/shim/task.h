@@ -6,9 +6,9 @@
 #include "shim/base.h"
 
 /**
- * struct shim_task - how a message names a task
- * @name: its command
- * @pid: its number
+ * struct shim_task - what a message says of a task
+ * @name: its command name
+ * @pid: its process ID
  */
 struct shim_task {
 	char name[16];
@@ -18,8 +18,8 @@ struct shim_task {
 SHIM_BEGIN
 
 /**
- * shim_current_task() - the caller
- * @task: where to put it
+ * shim_current_task() - describe the calling task
+ * @task: where to put the description
  */
 void shim_current_task(struct shim_task *task);
 
