@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Classes of devices, in the newest kernel's shape. */
+/* Classes of devices, with the newest kernel's interface. */
 #ifndef COMPAT_CLASS_H
 #define COMPAT_CLASS_H
 
@@ -7,7 +7,7 @@
 #include <linux/module.h>
 #include <linux/version.h>
 
-/* From 6.4 on a class does not name its module. */
+/* From 6.4 on class_create() does not take the module. */
 static inline struct class *compat_class_create(const char *name)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
@@ -17,7 +17,7 @@ static inline struct class *compat_class_create(const char *name)
 #endif
 }
 
-/* The device that a class's devnode is asked about: const from 6.2 on. */
+/* What a class's devnode takes a pointer to: const from 6.2 on. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 typedef struct device compat_devnode_device;
 #else

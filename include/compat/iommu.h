@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The IOMMU API, in the newest kernel's shape. */
+/* The IOMMU API, with the newest kernel's interface. */
 #ifndef COMPAT_IOMMU_H
 #define COMPAT_IOMMU_H
 
@@ -11,7 +11,7 @@
 #include <linux/scatterlist.h>
 #include <linux/version.h>
 
-/* From 6.3 on iommu_map() takes the flags of its allocations. */
+/* From 6.3 on iommu_map() and iommu_map_sg() take the flags of their allocations. */
 static inline int compat_iommu_map(struct iommu_domain *domain,
 				   unsigned long iova, phys_addr_t phys,
 				   size_t size, int prot, gfp_t gfp)
@@ -37,16 +37,20 @@ static inline ssize_t compat_iommu_map_sg(struct iommu_domain *domain,
 }
 
 /*
- * Gathers what is unmapped for one flush. Drivers flush early whenever the next
- * piece is not adjacent to the others or has pages of another size. The drivers
- * of x86 (VT-d, AMD, virtio, Hyper-V) do not do so in queued mode, or it does no
- * harm there, and a sync looks only at the gather's range: so on x86 the unmaps
- * are queued, and one sync flushes a block around all of them. Drivers of other
- * architectures may queue invalidations while they unmap, by the size of the
- * pages (Arm), and gather in their own way.
+ * compat_gather_init() begins a gather, which several calls of iommu_unmap_fast()
+ * take; compat_gather_sync() then flushes the IOTLB for all of them. [first, last]
+ * contains what was unmapped.
  *
- * iommu_flush_iotlb_all() cannot stand for the sync: before 6.10 VT-d's driver
- * leaves out devices' own TLBs there, if the IOMMU is in caching mode.
+ * By default an IOMMU driver flushes early when it unmaps a range that is not
+ * adjacent to the gathered ones or has pages of another size. On x86 the gather is
+ * therefore marked as queued: the drivers there (VT-d, AMD, virtio, Hyper-V) then
+ * do not flush early, or need not, and their sync looks only at the range in the
+ * gather, which compat_gather_sync() sets. Drivers of other architectures may queue
+ * invalidations while they unmap, by the size of the pages (Arm); they gather as
+ * they do by default.
+ *
+ * iommu_flush_iotlb_all() cannot replace the sync: before 6.10 VT-d's driver does
+ * not flush devices' own TLBs in it if the IOMMU is in caching mode.
  */
 static inline void compat_gather_init(struct iommu_iotlb_gather *gather)
 {
@@ -67,7 +71,7 @@ static inline void compat_gather_sync(struct iommu_domain *domain,
 	iommu_iotlb_sync(domain, gather);
 }
 
-/* A domain was a bus's before 6.11 and is a device's since. */
+/* Before 6.11 domains are allocated for a bus, since then for a device. */
 static inline int compat_domain_alloc_for(struct device *dev, void *domain)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
@@ -77,7 +81,7 @@ static inline int compat_domain_alloc_for(struct device *dev, void *domain)
 
 	*(struct iommu_domain **)domain = IS_ERR(made) ? NULL : made;
 #endif
-	return 1; /* any one device of the group will do */
+	return 1; /* Stops at the first device: any one of the group will do. */
 }
 
 static inline struct iommu_domain *
@@ -89,7 +93,7 @@ compat_domain_alloc(struct iommu_group *group)
 	return domain;
 }
 
-/* Gone in 6.13. */
+/* iommu_enable_nesting() was removed in 6.13. */
 static inline int compat_domain_enable_nesting(struct iommu_domain *domain)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
@@ -115,7 +119,7 @@ static inline int compat_device_remaps_msi(struct device *dev, void *unused)
 }
 #endif
 
-/* From 6.3 on one call answers for the group. */
+/* Whether interrupts of the group's devices are isolated: one call from 6.3 on. */
 static inline bool compat_group_msi_isolated(struct iommu_group *group)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)

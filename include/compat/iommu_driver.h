@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The contract between vfio.ko and an IOMMU driver such as
- * vfio_iommu_type1.ko, as both of the kernel's own modules have it in 6.1:
- * ours load under or on top of the kernel's. No public header declares it, so
- * this one does; `make lint-abi` holds it against the kernel's BTF.
+ * The interface between vfio.ko and an IOMMU driver such as vfio_iommu_type1.ko, as
+ * the kernel's own modules have it in 6.1: each of ours also works with the
+ * kernel's other one. No public header declares the interface, so this one does;
+ * `make lint-abi` compares it with the kernel's BTF.
  *
- * Later kernels end before @notify.
+ * In later kernels struct vfio_iommu_driver_ops ends before notify.
  */
 #ifndef COMPAT_IOMMU_DRIVER_H
 #define COMPAT_IOMMU_DRIVER_H
@@ -18,14 +18,14 @@ struct module;
 struct page;
 struct vfio_device;
 
-/* What stands behind a group: an IOMMU, a driver that emulates one, nothing. */
+/* What a group's devices do DMA through: an IOMMU, a driver that emulates one, nothing. */
 enum vfio_group_type {
 	VFIO_IOMMU,
 	VFIO_EMULATED_IOMMU,
 	VFIO_NO_IOMMU,
 };
 
-/* The container's file was closed for good; devices may still be open. */
+/* The container's file was closed; devices may still be open. */
 enum vfio_iommu_notify_type {
 	VFIO_IOMMU_CONTAINER_CLOSE,
 };

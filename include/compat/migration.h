@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Pre-copy, which the UAPI headers know from 6.2 on. For older kernels its
- * states are beyond those that there are, whatever a driver says of itself.
+ * Migration with pre-copy, which the UAPI headers declare from 6.2 on. On older
+ * kernels the two states of pre-copy are not among the first COMPAT_STATES, so that
+ * they do not exist, whatever flags a driver has.
  */
 #ifndef COMPAT_MIGRATION_H
 #define COMPAT_MIGRATION_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Memory management, in the newest kernel's shape. */
+/* Memory management, with the newest kernel's interface. */
 #ifndef COMPAT_MM_H
 #define COMPAT_MM_H
 
@@ -23,21 +23,21 @@ static inline long compat_pin_user_pages_remote(struct mm_struct *mm,
 }
 
 /*
- * A long-term pin for reading is to be of memory that the process keeps: where
- * its next write would give it another page, the pin breaks copy-on-write. The
- * kernel does so for all pages from 6.2 on. Before 6.2 it does so for anonymous
- * pages only: of the zero page and of the file pages of a private mapping the
- * pin keeps the old page when the process gets a new one.
+ * A long-term pin for reading must pin the pages that the process goes on using. If
+ * the process's next write to a page would copy the page, the pin must break
+ * copy-on-write first. The kernel does this for all pages from 6.2 on. Before 6.2 it
+ * does this for anonymous pages only: if the zero page or a file page of a private
+ * mapping is pinned, the pin keeps that page when the process gets a copy.
  *
- * compat_unshare_pinned() is called after pin_user_pages_fast() or
- * pin_user_pages_remote() with @flags. @pinned is what that returned: how many
- * pages are pinned from @start on, or an error, which is returned as it is. The
- * function unpins pages that the process would not keep, and pins those that it
- * gets instead. It returns how many pages are pinned now, from the first on; the
- * caller calls both functions again for the rest. Shared mappings are left as
- * they are, and not written to. Memory that userfaultfd write-protects cannot be
- * unshared: -EFAULT. The caller of compat_unshare_pinned_locked() holds the mmap
- * lock for reading.
+ * compat_unshare_pinned() makes up for this. It is called after
+ * pin_user_pages_fast() or pin_user_pages_remote() with @flags. @pinned is what that
+ * function returned: how many pages are pinned from @start on, or an error, which is
+ * returned as it is. compat_unshare_pinned() unpins pages that the process's next
+ * write would copy, and pins the copies instead. It returns how many pages from the
+ * first on are pinned now; the caller calls both functions again for the rest.
+ * Shared mappings are left as they are, and not written to. Memory that userfaultfd
+ * write-protects cannot be unshared: -EFAULT. The caller of
+ * compat_unshare_pinned_locked() holds the mmap lock for reading.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 /* Returns the first index from @from on of a page that is not anonymous. */
@@ -49,9 +49,9 @@ static inline long compat_skip_anon(struct page **pages, long from, long pinned)
 }
 
 /*
- * Pins pages of the hugetlb page at @start, which the process may not write. This
- * is the one kind of memory for which FOLL_FORCE fails. A fault can unshare the
- * page, but may also end with nothing done: the pinned page shows whether it did.
+ * Pins pages of the hugetlb page at @start, to which the process may not write. For
+ * this kind of memory alone FOLL_FORCE fails. A fault can unshare the page, but may
+ * also return without having done so: the loop ends when the pinned page is anonymous.
  */
 static inline long compat_pin_unshared_huge(struct vm_area_struct *vma,
 					    unsigned long start, long npages,
@@ -122,7 +122,7 @@ static inline long compat_unshare_pinned(struct mm_struct *mm,
 					 unsigned int flags,
 					 struct page **pages)
 {
-	/* Most often all are anonymous, and no lock is needed. */
+	/* Most often all pages are anonymous, and the lock is not needed. */
 	if ((flags & FOLL_WRITE) ||
 	    compat_skip_anon(pages, 0, pinned) >= pinned)
 		return pinned;
@@ -150,13 +150,14 @@ static inline long compat_unshare_pinned(struct mm_struct *mm,
 #endif
 
 /*
- * Looks up a VM_PFNMAP mapping at @address: stores the pfn, and returns how many
- * pages from there on are contiguous, @npages at most; all of these must lie in
- * the mapping. Before 6.12 this reads PTEs in one page of the page table, under
- * its lock. From 6.12 on it calls follow_pfnmap_start(), for one page at a time
- * before 6.15, and for all that one entry of the page table maps since. The
- * caller holds the mmap lock for reading. Returns -EFAULT if @write is set and
- * the page is read-only, another errno if no page is there yet.
+ * Looks up the page at @address in a VM_PFNMAP mapping. Stores its pfn, and returns
+ * how many pages from it on are contiguous, @npages at most; the mapping must contain
+ * @npages pages. Returns -EFAULT if @write is set and the page is read-only, another
+ * errno if no page is there yet. The caller holds the mmap lock for reading.
+ *
+ * Before 6.12 this function reads the entries of one page of the page table, under
+ * that page's lock. From 6.12 on it calls follow_pfnmap_start(): before 6.15 for one
+ * page, since then for all pages that one entry of the page table maps.
  */
 static inline long compat_follow_pfnmap_once(struct vm_area_struct *vma,
 					     unsigned long address, long npages,
@@ -204,10 +205,10 @@ static inline long compat_follow_pfnmap_once(struct vm_area_struct *vma,
 }
 
 /*
- * Does the same across adjacent mappings, and faults in pages that are not there
- * yet, for which the mmap lock may be dropped and taken again. Returns how many
- * pages are contiguous; or, if there is no first page, -EFAULT or the error of
- * the fault.
+ * Does what compat_follow_pfnmap_once() does across adjacent mappings, and faults in
+ * pages that are not there yet, for which the mmap lock may be released and taken
+ * again. Returns how many pages are contiguous; or, if there is no first page,
+ * -EFAULT or the error of the fault.
  */
 static inline long compat_follow_pfnmap(struct mm_struct *mm,
 					unsigned long start, long npages,
@@ -243,7 +244,7 @@ static inline long compat_follow_pfnmap(struct mm_struct *mm,
 		n = fixup_user_fault(mm, address, flags, &unlocked);
 		if (n)
 			return done ?: n;
-		/* Without the lock the mapping may have gone: start over. */
+		/* If the lock was released, the page may need another fault. */
 		faulted = !unlocked;
 	}
 	return done;

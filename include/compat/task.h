@@ -6,7 +6,7 @@
 #include <linux/cgroup.h>
 #include <linux/sched.h>
 
-/* The control group of a task's I/O, with a reference; or NULL. */
+/* Returns the cgroup of a task's I/O, with a reference that the caller puts, or NULL. */
 static inline struct cgroup_subsys_state *
 compat_io_group(struct task_struct *task)
 {
@@ -17,7 +17,7 @@ compat_io_group(struct task_struct *task)
 #endif
 }
 
-/* Whether a task has a memory policy of its own, by set_mempolicy(). */
+/* Whether a task has a memory policy of its own, from set_mempolicy(). */
 static inline bool compat_has_mempolicy(struct task_struct *task)
 {
 #ifdef CONFIG_NUMA
@@ -27,7 +27,7 @@ static inline bool compat_has_mempolicy(struct task_struct *task)
 #endif
 }
 
-/* Whether a task's new hugetlb pages are charged to another group than root. */
+/* Whether a task's new hugetlb pages are charged to another cgroup than the root. */
 static inline bool compat_has_hugetlb_group(struct task_struct *task)
 {
 	bool has = false;
