@@ -31,6 +31,7 @@ namespace vfio {
 
 class Group;
 
+// Tag of the list of a container's groups (vocab/list.hpp).
 struct InContainer;
 
 class Container : public vfio_container, Immovable {

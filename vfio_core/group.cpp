@@ -231,20 +231,15 @@ Result<GroupUse> Group::use()
 	return GroupUse(this);
 }
 
-void Group::drop_user()
-{
-	Guard guard(lock_);
-
-	if (WARN_ONCE_IF(users_ <= 1, "a device was closed that its group does not count"))
-		return;
-	--users_;
-	// Closing the group's file takes lock_, but shim_file_put() only schedules it.
-	shim_file_put(file_);
-}
-
 void drop_group_use(Group *group)
 {
-	group->drop_user();
+	Guard guard(group->lock_);
+
+	if (WARN_ONCE_IF(group->users_ <= 1, "a device was closed that its group does not count"))
+		return;
+	--group->users_;
+	// Closing the group's file takes lock_, but shim_file_put() only schedules it.
+	shim_file_put(group->file_);
 }
 
 IommuGroupRef Group::retire()

@@ -41,6 +41,7 @@ using DeviceRef = Owned<Device *, drop_device_use>;
 void drop_group_use(Group *group);
 using GroupUse = Owned<Group *, drop_group_use>;
 
+// Tags of lists (vocab/list.hpp): of a group's devices, and of the registry's groups.
 struct InGroup;
 struct InGroupRegistry;
 
@@ -142,8 +143,6 @@ public:
 
 private:
 	friend void drop_group_use(Group *group);
-
-	void drop_user();
 
 	// The ioctls.
 	Result<void> get_status(UserVa arg);

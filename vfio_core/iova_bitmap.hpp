@@ -32,7 +32,7 @@ class IovaBitmap : public iova_bitmap, Immovable {
 public:
 	// Opens the first window. bitmap is the user address of the bitmap;
 	// page_size is a power of two. Errors: ENOMEM, EFAULT if the bitmap cannot
-	// be written.
+	// be written; on big-endian machines EINVAL if it is not aligned to 8 bytes.
 	static Result<UniquePtr<IovaBitmap>> create(IovaRange range, u64 page_size, UserVa bitmap);
 
 	IovaBitmap(IovaRange range, unsigned int shift, UserVa bitmap)

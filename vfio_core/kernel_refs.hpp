@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // References that the core holds to the kernel's objects: to open files, IOMMU groups
-// and virtual machines; and reserved file descriptors. Each type here is an Owned, whose
-// destructor drops the reference, and may be empty.
+// and virtual machines; and reserved file descriptors. Each type here is an Owned: its
+// destructor drops the reference, and it may be empty.
 #pragma once
 
 #include "vfio_core/shim/file.h"
