@@ -21,7 +21,7 @@ u64 offset_of(Iova iova)
 	return iova.value >> kPageShift;
 }
 
-mdev_core_pin_run to_driver(const PinnedRun &run)
+mdev_pin_run to_driver(const PinnedRun &run)
 {
 	return {run.first << kPageShift, run.npages, run.page & kPinPfnMask, run.dma,
 		static_cast<u32>(run.count)};
@@ -55,7 +55,7 @@ Pins::~Pins()
 	take(all, PinIndex::kLastOffset + 1);
 }
 
-CORE_ENTRY void mdev_core_pins_destroy(mdev_pins *pins)
+CORE_ENTRY void mdev_pins_destroy(mdev_pins *pins)
 {
 	if (pins)
 		destroy(&Pins::of(pins));
@@ -228,7 +228,7 @@ u64 Pins::unpin(Iova iova, u64 npages)
 	return take(call, npages);
 }
 
-CORE_ENTRY u64 mdev_core_pins_unpin(mdev_pins *pins, u64 iova, u64 npages)
+CORE_ENTRY u64 mdev_pins_unpin(mdev_pins *pins, u64 iova, u64 npages)
 {
 	return Pins::of(pins).unpin({iova}, npages);
 }
@@ -246,32 +246,33 @@ u64 Pins::drop(Iova iova, u64 size)
 	return taken;
 }
 
-CORE_ENTRY u64 mdev_core_pins_drop(mdev_pins *pins, u64 iova, u64 size)
+CORE_ENTRY u64 mdev_pins_drop(mdev_pins *pins, u64 iova, u64 length)
 {
-	return Pins::of(pins).drop({iova}, size);
+	return Pins::of(pins).drop({iova}, length);
 }
 
 /* Looking up. */
 
-bool Pins::find(Iova iova, mdev_core_pin_run &run) const
+bool Pins::find(Iova iova, mdev_pin_run &run) const
 {
 	const u64 first = offset_of(iova);
 	PinnedRuns found;
 	const ReadGuard guard(lock_);
 
 	index_.list(first, first | (kPinSlotPages - 1), found);
-	if (!found.npages() || found.begin()->first != first)
-		return false;
-	run = to_driver(*found.begin());
-	return true;
+
+	const bool pinned = found.npages() && found.begin()->first == first;
+
+	run = pinned ? to_driver(*found.begin()) : mdev_pin_run{};
+	return pinned;
 }
 
-CORE_ENTRY bool mdev_core_pins_find(mdev_pins *pins, u64 iova, mdev_core_pin_run *run)
+CORE_ENTRY bool mdev_pins_find(mdev_pins *pins, u64 iova, mdev_pin_run *run)
 {
 	return Pins::of(pins).find({iova}, *run);
 }
 
-int Pins::for_each(Iova iova, Iova last, int (*visit)(const mdev_core_pin_run *run, void *arg),
+int Pins::for_each(Iova iova, Iova last, int (*visit)(const mdev_pin_run *run, void *arg),
 		   void *arg) const
 {
 	const ReadGuard guard(lock_);
@@ -282,7 +283,7 @@ int Pins::for_each(Iova iova, Iova last, int (*visit)(const mdev_core_pin_run *r
 
 		at = index_.list(at, offset_of(last), found);
 		for (const PinnedRun &each : found) {
-			const mdev_core_pin_run run = to_driver(each);
+			const mdev_pin_run run = to_driver(each);
 
 			if (const int result = visit(&run, arg))
 				return result;
@@ -291,8 +292,8 @@ int Pins::for_each(Iova iova, Iova last, int (*visit)(const mdev_core_pin_run *r
 	return 0;
 }
 
-CORE_ENTRY int mdev_core_pins_for_each(mdev_pins *pins, u64 iova, u64 last,
-				       mdev_core_pin_visit *visit, void *arg)
+CORE_ENTRY int mdev_pins_for_each(mdev_pins *pins, u64 iova, u64 last,
+				  int (*visit)(const mdev_pin_run *run, void *arg), void *arg)
 {
 	return Pins::of(pins).for_each({iova}, {last}, visit, arg);
 }
@@ -304,7 +305,7 @@ u64 Pins::npages() const
 	return index_.npages();
 }
 
-CORE_ENTRY u64 mdev_core_pins_npages(mdev_pins *pins)
+CORE_ENTRY u64 mdev_pins_npages(mdev_pins *pins)
 {
 	return Pins::of(pins).npages();
 }
@@ -316,7 +317,7 @@ u64 Pins::bytes() const
 	return sizeof(*this) + index_.bytes();
 }
 
-CORE_ENTRY u64 mdev_core_pins_bytes(mdev_pins *pins)
+CORE_ENTRY u64 mdev_pins_bytes(mdev_pins *pins)
 {
 	return Pins::of(pins).bytes();
 }

@@ -30,7 +30,7 @@
 #include "vocab/memory.hpp"
 
 struct device;
-struct mdev_core_pin_run;
+struct mdev_pin_run;
 struct vfio_device;
 
 // The pins, as the C side names them.
@@ -40,7 +40,7 @@ namespace vfio {
 
 struct InPins;
 
-// What each method does for the driver is said in pins_exports.c.
+// The public methods are those of include/vfio_cxx/mdev_pins.h.
 class Pins : public mdev_pins, Immovable {
 public:
 	// dma_dev may be null. Errors: EINVAL if direction is no direction, ENOMEM.
@@ -62,8 +62,8 @@ public:
 	Result<void> pin(Iova iova, u64 npages, u32 prot);
 	u64 unpin(Iova iova, u64 npages);
 	u64 drop(Iova iova, u64 size);
-	bool find(Iova iova, mdev_core_pin_run &run) const;
-	int for_each(Iova iova, Iova last, int (*visit)(const mdev_core_pin_run *run, void *arg),
+	bool find(Iova iova, mdev_pin_run &run) const;
+	int for_each(Iova iova, Iova last, int (*visit)(const mdev_pin_run *run, void *arg),
 		     void *arg) const;
 	u64 npages() const;
 	u64 bytes() const;

@@ -84,9 +84,9 @@ Result<void> Pins::pin(Iova iova, u64 npages, u32 prot)
 	return result;
 }
 
-CORE_ENTRY int mdev_core_pins_pin(mdev_pins *pins, u64 iova, u64 npages, u32 prot)
+CORE_ENTRY int mdev_pins_pin(mdev_pins *pins, u64 iova, u64 npages, int prot)
 {
-	return Pins::of(pins).pin({iova}, npages, prot).negative();
+	return Pins::of(pins).pin({iova}, npages, static_cast<u32>(prot)).negative();
 }
 
 // The first turn. The call is on calls_ afterwards if pages must be fetched.

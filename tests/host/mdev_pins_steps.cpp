@@ -160,7 +160,7 @@ void PinsSteps::step()
 {
 	operate();
 	check(counts_);
-	mdev_core_pin_run run;
+	mdev_pin_run run;
 	const u64 at = near(kSpan);
-	EXPECT_EQ(mdev_core_pins_find(pins, at << 12, &run), counts_.contains(at));
+	EXPECT_EQ(mdev_pins_find(pins, at << 12, &run), counts_.contains(at));
 }

@@ -67,8 +67,8 @@ TEST_F(MdevPins, CountsAndRuns)
 	EXPECT_EQ(count(9), 0u);
 	EXPECT_EQ(count(120), 2u);
 
-	mdev_core_pin_run run;
-	ASSERT_TRUE(mdev_core_pins_find(pins, (140 << 12) + 5, &run));
+	mdev_pin_run run;
+	ASSERT_TRUE(mdev_pins_find(pins, (140 << 12) + 5, &run));
 	EXPECT_EQ(run.iova, 140u << 12);
 	EXPECT_EQ(run.npages, 10u);
 	EXPECT_EQ(run.pfn, 0x1008cu);
@@ -79,7 +79,7 @@ TEST_F(MdevPins, CountsAndRuns)
 	EXPECT_EQ(count(119), 1u);
 	EXPECT_EQ(count(120), 2u);
 	EXPECT_EQ(vdev.pinned(), 510u);
-	EXPECT_GT(mdev_core_pins_bytes(pins), 0u);
+	EXPECT_GT(mdev_pins_bytes(pins), 0u);
 	EXPECT_EQ(unpin(0, ~u64{0}), 510u);
 	check(counts(120, 30));
 	EXPECT_EQ(unpin(0, ~u64{0}), 30u);
@@ -95,10 +95,10 @@ TEST_F(MdevPins, BadArguments)
 	EXPECT_EQ(mdev_core_pins_create(&vdev, &parent, 77, &other), -EINVAL);
 	mock::plan.fail(mock::Fail::kAlloc);
 	EXPECT_EQ(mdev_core_pins_create(&vdev, &parent, 0, &other), -ENOMEM);
-	mdev_core_pins_destroy(nullptr);
+	mdev_pins_destroy(nullptr);
 
 	EXPECT_EQ(pin(0, 0), -EINVAL);
-	EXPECT_EQ(mdev_core_pins_pin(pins, 4095, 1, 3), -EINVAL);
+	EXPECT_EQ(mdev_pins_pin(pins, 4095, 1, 3), -EINVAL);
 	EXPECT_EQ(pin(kLast, 2), -EINVAL);
 	EXPECT_EQ(pin(1, ~u64{0}), -EINVAL);
 	EXPECT_EQ(pin(0, 1, 0), -EINVAL);
@@ -118,8 +118,8 @@ TEST_F(MdevPins, TheLastPages)
 	EXPECT_EQ(count(kLast), 1u);
 	EXPECT_EQ(runs(kLast, kLast).size(), 1u);
 	EXPECT_EQ(unpin(kLast - 9, ~u64{0}), 10u);
-	EXPECT_EQ(mdev_core_pins_drop(pins, ~u64{0} - (20 << 12) + 1, ~u64{0}), 10u);
-	EXPECT_EQ(mdev_core_pins_drop(pins, 0, ~u64{0}), 580u);
+	EXPECT_EQ(mdev_pins_drop(pins, ~u64{0} - (20 << 12) + 1, ~u64{0}), 10u);
+	EXPECT_EQ(mdev_pins_drop(pins, 0, ~u64{0}), 580u);
 }
 
 TEST_F(MdevPins, AllOrNothing)
@@ -224,9 +224,9 @@ TEST_F(MdevPins, VisitingEnds)
 	} visits = {2, 0};
 
 	EXPECT_EQ(pin(4096, 100), 0);
-	EXPECT_EQ(mdev_core_pins_for_each(
+	EXPECT_EQ(mdev_pins_for_each(
 			  pins, 0, ~u64{0},
-			  [](const mdev_core_pin_run *run, void *arg) {
+			  [](const mdev_pin_run *run, void *arg) {
 				  auto *mine = static_cast<Visits *>(arg);
 
 				  mine->pages += run->npages;

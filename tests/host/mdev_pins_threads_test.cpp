@@ -46,15 +46,15 @@ protected:
 
 	void look(Rng &rng)
 	{
-		mdev_core_pin_run run;
+		mdev_pin_run run;
 		u64 last = 0;
 
-		if (mdev_core_pins_find(pins, rng() % 2048 << 12, &run)) {
+		if (mdev_pins_find(pins, rng() % 2048 << 12, &run)) {
 			EXPECT_LE(run.npages, 512u);
 		}
-		EXPECT_EQ(mdev_core_pins_for_each(
+		EXPECT_EQ(mdev_pins_for_each(
 				  pins, 0, ~u64{0},
-				  [](const mdev_core_pin_run *run, void *last) {
+				  [](const mdev_pin_run *run, void *last) {
 					  const u64 before =
 						  std::exchange(*static_cast<u64 *>(last),
 								run->iova + run->npages);
@@ -63,8 +63,8 @@ protected:
 				  },
 				  &last),
 			  0);
-		EXPECT_LE(mdev_core_pins_npages(pins), 2048u + 2048);
-		EXPECT_GT(mdev_core_pins_bytes(pins), 0u);
+		EXPECT_LE(mdev_pins_npages(pins), 2048u + 2048);
+		EXPECT_GT(mdev_pins_bytes(pins), 0u);
 		// Host locks let readers pass those who wait to write.
 		std::this_thread::sleep_for(std::chrono::microseconds(200));
 	}

@@ -5,7 +5,7 @@ void PinsTest::SetUp()
 {
 	HostTest::SetUp();
 	mock::set_dma_direct(false);
-	vdev.dma_unmap = [this](u64 iova, u64 size) { mdev_core_pins_drop(pins, iova, size); };
+	vdev.dma_unmap = [this](u64 iova, u64 size) { mdev_pins_drop(pins, iova, size); };
 	create(false);
 }
 
@@ -26,23 +26,23 @@ void PinsTest::create(bool dma)
 
 void PinsTest::destroy()
 {
-	mdev_core_pins_destroy(std::exchange(pins, nullptr));
+	mdev_pins_destroy(std::exchange(pins, nullptr));
 }
 
 u64 PinsTest::count(u64 offset) const
 {
-	mdev_core_pin_run run;
+	mdev_pin_run run;
 
-	return mdev_core_pins_find(pins, offset << 12, &run) ? run.count : 0;
+	return mdev_pins_find(pins, offset << 12, &run) ? run.count : 0;
 }
 
 std::vector<PinsTest::Run> PinsTest::runs(u64 first, u64 last) const
 {
 	std::vector<Run> all;
 
-	EXPECT_EQ(mdev_core_pins_for_each(
+	EXPECT_EQ(mdev_pins_for_each(
 			  pins, first << 12, last << 12 | 0xfff,
-			  [](const mdev_core_pin_run *run, void *arg) {
+			  [](const mdev_pin_run *run, void *arg) {
 				  static_cast<std::vector<Run> *>(arg)->push_back(
 					  {run->iova >> 12, run->npages, run->pfn, run->dma,
 					   run->count});
@@ -70,7 +70,7 @@ void PinsTest::check(const std::map<u64, u64> &counts) const
 			}
 		}
 	EXPECT_EQ(seen, counts);
-	EXPECT_EQ(mdev_core_pins_npages(pins), counts.size());
+	EXPECT_EQ(mdev_pins_npages(pins), counts.size());
 	EXPECT_EQ(vdev.pinned(), counts.size());
 	EXPECT_EQ(vdev.pins(), counts.size()) << "VFIO pins each page once";
 	EXPECT_EQ(mock::dma_mapped(), with_dma ? counts.size() : 0);

@@ -30,17 +30,17 @@ protected:
 	// All in pages.
 	int pin(u64 first, u64 npages, u32 prot = 3)
 	{
-		return mdev_core_pins_pin(pins, first << 12, npages, prot);
+		return mdev_pins_pin(pins, first << 12, npages, prot);
 	}
 
 	u64 unpin(u64 first, u64 npages)
 	{
-		return mdev_core_pins_unpin(pins, first << 12, npages);
+		return mdev_pins_unpin(pins, first << 12, npages);
 	}
 
 	u64 drop(u64 first, u64 npages)
 	{
-		return mdev_core_pins_drop(pins, first << 12, npages << 12);
+		return mdev_pins_drop(pins, first << 12, npages << 12);
 	}
 
 	// 0 if it is not pinned.

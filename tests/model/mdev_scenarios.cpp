@@ -83,42 +83,40 @@ public:
 
 	PinsWorld()
 	{
-		vdev.dma_unmap = [this](u64 iova, u64 size) {
-			mdev_core_pins_drop(pins, iova, size);
-		};
+		vdev.dma_unmap = [this](u64 iova, u64 size) { mdev_pins_drop(pins, iova, size); };
 		vdev.map(0, 8, 0x1000);
 		expect(mdev_core_pins_create(&vdev, &dev, 0, &pins) == 0, "pins");
 	}
 
 	int pin(u64 first, u64 npages)
 	{
-		return mdev_core_pins_pin(pins, first << 12, npages, 3);
+		return mdev_pins_pin(pins, first << 12, npages, 3);
 	}
 
 	u64 unpin(u64 first, u64 npages)
 	{
-		return mdev_core_pins_unpin(pins, first << 12, npages);
+		return mdev_pins_unpin(pins, first << 12, npages);
 	}
 
 	u64 drop(u64 first, u64 npages)
 	{
-		return mdev_core_pins_drop(pins, first << 12, npages << 12);
+		return mdev_pins_drop(pins, first << 12, npages << 12);
 	}
 
 	u64 count(u64 page)
 	{
-		mdev_core_pin_run run;
+		mdev_pin_run run;
 
-		return mdev_core_pins_find(pins, page << 12, &run) ? run.count : 0;
+		return mdev_pins_find(pins, page << 12, &run) ? run.count : 0;
 	}
 
 	void finish() override
 	{
-		expect(vdev.pins() == mdev_core_pins_npages(pins), "pinned once each");
+		expect(vdev.pins() == mdev_pins_npages(pins), "pinned once each");
 		expect(vdev.pins() == mock::dma_mapped(), "mapped once each");
 		drop(0, 100);
 		expect(vdev.pins() == 0, "pins left");
-		mdev_core_pins_destroy(pins);
+		mdev_pins_destroy(pins);
 	}
 
 	device dev = {"parent", "gpu"};
