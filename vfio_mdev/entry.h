@@ -39,9 +39,6 @@ u32 mdev_core_available(struct mdev_core_parent *parent,
 			struct mdev_type *type);
 u32 mdev_core_description_mode(const struct mdev_core_parent *parent, u32 mode);
 
-/* Types, type.cpp */
-const char *mdev_core_type_title(const struct mdev_type *type);
-
 /* Mdev, mdev.cpp: create and remove return size, or a negative errno */
 long mdev_core_create(struct mdev_core_parent *parent, struct mdev_type *type,
 		      const char *text, size_t size);

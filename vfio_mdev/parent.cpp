@@ -3,7 +3,6 @@
 
 #include "entry.h"
 #include "mdev.hpp"
-#include "type.hpp"
 #include "vfio_mdev/shim/type.h"
 
 namespace vfio {
@@ -33,7 +32,7 @@ Result<void> MdevParent::register_parent(mdev_parent *handle, device *dev, mdev_
 	});
 
 	for (; added < ntypes; ++added)
-		TRY(parent.add_type(added));
+		TRY(Result<void>::from_negative(shim_mdev_type_add(handle, added)));
 	undo.dismiss();
 
 	if (shim_mdev_parent_link(handle) < 0)
@@ -164,14 +163,6 @@ Result<ParentUse> MdevParent::begin_removal(Mdev &mdev)
 	mdevs_.remove(mdev);
 	mdev.set_life_locked(Mdev::Life::kRemoved);
 	return inside;
-}
-
-Result<void> MdevParent::add_type(u32 index)
-{
-	const UniquePtr<char> name =
-		TRY(type_directory(handle_, shim_mdev_parent_type(handle_, index)));
-
-	return Result<void>::from_negative(shim_mdev_type_add(handle_, index, name.get()));
 }
 
 void MdevParent::remove_types(u32 count)

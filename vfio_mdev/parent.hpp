@@ -111,7 +111,6 @@ public:
 private:
 	friend void leave_parent(MdevParent *parent);
 
-	Result<void> add_type(u32 index);
 	void remove_types(u32 count);
 	// Takes any device off mdevs_; returns nullptr if there is none.
 	Mdev *take_active();

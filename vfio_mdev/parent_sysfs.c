@@ -27,7 +27,9 @@ static ssize_t create_store(struct kobject *kobj, struct kobj_attribute *attr,
 static ssize_t name_show(struct kobject *kobj, struct kobj_attribute *attr,
 			 char *buf)
 {
-	return sysfs_emit(buf, "%s\n", mdev_core_type_title(type_of(kobj)));
+	const struct mdev_type *type = type_of(kobj);
+
+	return sysfs_emit(buf, "%s\n", type->pretty_name ?: type->sysfs_name);
 }
 
 static ssize_t device_api_show(struct kobject *kobj,

@@ -75,8 +75,6 @@ TEST_F(MdevParents, TypesAndTheirNames)
 	ASSERT_EQ(register_parent(), 0);
 	EXPECT_EQ(types[0].directory, "gpu-small");
 	EXPECT_EQ(types[1].directory, "gpu-big");
-	EXPECT_STREQ(mdev_core_type_title(&types[0]), "small");
-	EXPECT_STREQ(mdev_core_type_title(&types[1]), "A big one");
 	EXPECT_EQ(mock::type_files(types[0]),
 		  (Strings{"available_instances", "create", "device_api", "name"}));
 	EXPECT_TRUE(parent.linked);

@@ -44,7 +44,7 @@ protected:
 
 	device dev = {"0000:00:02.0", "gpu"};
 	mdev_driver driver;
-	mdev_type types[2] = {{.name = "small"}, {.name = "big", .pretty_name = "A big one"}};
+	mdev_type types[2] = {{.name = "small"}, {.name = "big"}};
 	mdev_type *type_list[2] = {&types[0], &types[1]};
 	mdev_parent parent;
 };

@@ -19,8 +19,8 @@ WRAP(long, mdev_core_create,
      (parent, type, text, size), (point(), acquire(Order::kNodes)), release(Order::kNodePut))
 WRAP(long, mdev_core_remove, (mdev_core_device * mdev, const char *text, size_t size),
      (mdev, text, size), (point(), acquire(Order::kInstall)), release(Order::kNodePut))
-WRAP(int, shim_mdev_type_add, (mdev_parent * parent, u32 index, const char *name),
-     (parent, index, name), (point(), release(Order::kNodes)), )
+WRAP(int, shim_mdev_type_add, (mdev_parent * parent, u32 index), (parent, index),
+     (point(), release(Order::kNodes)), )
 WRAP(int, shim_mdev_add, (mdev_device * mdev), (mdev), (point(), release(Order::kInstall)), )
 WRAP_VOID(shim_mdev_leave_remove_file, (mdev_device * mdev), (mdev), point(), )
 

@@ -63,11 +63,6 @@ void shim_mdev_parent_destroy(struct mdev_parent *parent)
 	kset_unregister(parent->mdev_types_kset);
 }
 
-const char *shim_mdev_parent_driver(const struct mdev_parent *parent)
-{
-	return dev_driver_string(parent->dev);
-}
-
 int shim_mdev_parent_link(struct mdev_parent *parent)
 {
 	return class_compat_create_link(mdev_bus_class, parent->dev, NULL);
@@ -93,10 +88,4 @@ void shim_mdev_parent_info(const struct mdev_parent *parent, const char *what)
 void shim_mdev_parent_warn(const struct mdev_parent *parent, const char *what)
 {
 	dev_warn(parent->dev, "mdev: %s\n", what);
-}
-
-struct mdev_type *shim_mdev_parent_type(const struct mdev_parent *parent,
-					u32 index)
-{
-	return parent->types[index];
 }

@@ -45,13 +45,6 @@ int shim_mdev_parent_create(struct mdev_parent *parent,
 void shim_mdev_parent_destroy(struct mdev_parent *parent);
 
 /**
- * shim_mdev_parent_driver() - the name of the driver of a parent's device, or of
- * the device's bus if no driver is bound
- * @parent: the parent
- */
-const char *shim_mdev_parent_driver(const struct mdev_parent *parent);
-
-/**
  * shim_mdev_parent_link() - create the link in /sys/class/mdev_bus
  * @parent: the parent
  *
@@ -90,14 +83,6 @@ void shim_mdev_parent_info(const struct mdev_parent *parent, const char *what);
  * @what: the line
  */
 void shim_mdev_parent_warn(const struct mdev_parent *parent, const char *what);
-
-/**
- * shim_mdev_parent_type() - a parent's type by number
- * @parent: the parent
- * @index: which
- */
-struct mdev_type *shim_mdev_parent_type(const struct mdev_parent *parent,
-					u32 index);
 
 SHIM_END
 

@@ -15,31 +15,23 @@ static struct kobj_type type_ktype = {
 	.default_groups = mdev_type_groups,
 };
 
-const char *shim_mdev_type_name(const struct mdev_type *type)
-{
-	return type->sysfs_name;
-}
-
-const char *shim_mdev_type_pretty_name(const struct mdev_type *type)
-{
-	return type->pretty_name;
-}
-
 u32 shim_mdev_type_available(struct mdev_type *type)
 {
 	return type->parent->mdev_driver->get_available(type);
 }
 
-int shim_mdev_type_add(struct mdev_parent *parent, u32 index, const char *name)
+int shim_mdev_type_add(struct mdev_parent *parent, u32 index)
 {
 	struct mdev_type *type = parent->types[index];
 	int ret;
 
-	/* It may have been a parent's before. */
+	/* The driver may have registered the type before. */
 	memset(&type->kobj, 0, sizeof(type->kobj));
 	type->kobj.kset = parent->mdev_types_kset;
 	type->parent = parent;
-	ret = kobject_init_and_add(&type->kobj, &type_ktype, NULL, "%s", name);
+	ret = kobject_init_and_add(&type->kobj, &type_ktype, NULL, "%s-%s",
+				   dev_driver_string(parent->dev),
+				   type->sysfs_name);
 	if (ret)
 		goto err_put;
 	type->devices_kobj = kobject_create_and_add("devices", &type->kobj);

@@ -14,18 +14,6 @@ struct mdev_type;
 SHIM_BEGIN
 
 /**
- * shim_mdev_type_name() - the type's own part of its directory's name
- * @type: the type
- */
-const char *shim_mdev_type_name(const struct mdev_type *type);
-
-/**
- * shim_mdev_type_pretty_name() - its name for people, or NULL
- * @type: the type
- */
-const char *shim_mdev_type_pretty_name(const struct mdev_type *type);
-
-/**
  * shim_mdev_type_available() - how many more devices of a type its driver allows
  * @type: the type; its driver has SHIM_MDEV_GET_AVAILABLE
  *
@@ -37,14 +25,15 @@ u32 shim_mdev_type_available(struct mdev_type *type);
  * shim_mdev_type_add() - create the directory of a type, with its files
  * @parent: the parent
  * @index: which type
- * @name: the directory's name, copied
  *
- * Its files can be used before this returns.
+ * The directory's name is the driver's of the parent's device (the bus's, if no
+ * driver is bound), a dash, and the type's own. Its files can be used before this
+ * returns.
  *
  * Context: may sleep.
  * Return: 0 or a negative errno.
  */
-int shim_mdev_type_add(struct mdev_parent *parent, u32 index, const char *name);
+int shim_mdev_type_add(struct mdev_parent *parent, u32 index);
 
 /**
  * shim_mdev_type_remove() - remove the directory of a type

@@ -213,11 +213,6 @@ void shim_mdev_parent_destroy(mdev_parent *parent)
 	mdev_core_put_parent(std::exchange(parent->core, nullptr));
 }
 
-const char *shim_mdev_parent_driver(const mdev_parent *parent)
-{
-	return parent->dev->driver.c_str();
-}
-
 int shim_mdev_parent_link(mdev_parent *parent)
 {
 	if (plan.hit(Fail::kFd))
@@ -248,29 +243,15 @@ void shim_mdev_parent_warn(const mdev_parent *, const char *)
 
 /* Types. */
 
-mdev_type *shim_mdev_parent_type(const mdev_parent *parent, u32 index)
-{
-	return parent->types.at(index);
-}
-
-const char *shim_mdev_type_name(const mdev_type *type)
-{
-	return type->name.c_str();
-}
-
-const char *shim_mdev_type_pretty_name(const mdev_type *type)
-{
-	return type->pretty_name;
-}
-
 u32 shim_mdev_type_available(mdev_type *type)
 {
 	return type->parent->driver->get_available(type);
 }
 
-int shim_mdev_type_add(mdev_parent *parent, u32 index, const char *name)
+int shim_mdev_type_add(mdev_parent *parent, u32 index)
 {
 	mdev_type *type = parent->types.at(index);
+	const std::string name = parent->dev->driver + "-" + type->name;
 
 	if (plan.hit(Fail::kGroup))
 		return -ENOMEM;

@@ -35,7 +35,6 @@ struct mdev_driver {
 
 struct mdev_type {
 	std::string name;
-	const char *pretty_name = nullptr;
 
 	mdev_parent *parent = nullptr;
 	// Of its directory; empty if there is none.
