@@ -5,6 +5,16 @@
 
 namespace vfio {
 
+Result<Uuid> Uuid::parse(const char *text, size_t size)
+{
+	Uuid uuid = {};
+
+	if (size != kTextSize && size != kTextSize + 1)
+		return Error(EINVAL);
+	TRY(Result<void>::from_negative(shim_parse_uuid(text, uuid.bytes)));
+	return uuid;
+}
+
 Result<void> Mdev::create(MdevParent &parent, mdev_type *type, const char *text, size_t size)
 {
 	const Uuid uuid = TRY(Uuid::parse(text, size));

@@ -20,6 +20,20 @@ struct mdev_core_device {};
 
 namespace vfio {
 
+// Names a mediated device. Its bytes are in the order of the kernel's guid_t.
+struct Uuid {
+	static constexpr size_t kTextSize = 36;
+
+	u8 bytes[16];
+
+	// Parses what was written to a file: the text, and at most one more
+	// character, which is ignored because it is the newline of a shell's
+	// echo. Errors: EINVAL.
+	static Result<Uuid> parse(const char *text, size_t size);
+
+	friend constexpr bool operator==(const Uuid &, const Uuid &) = default;
+};
+
 class Mdev : public mdev_core_device, public ListNode<InMdevList>, public ListNode<InParent> {
 public:
 	enum class Life { kCreating, kActive, kRemoved };

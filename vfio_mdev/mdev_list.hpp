@@ -7,9 +7,9 @@
 // Locks: no other lock is taken while lock_ is held.
 #pragma once
 
-#include "uuid.hpp"
 #include "vocab/list.hpp"
 #include "vocab/lock.hpp"
+#include "vocab/result.hpp"
 #include "vocab/warn.hpp"
 
 namespace vfio {

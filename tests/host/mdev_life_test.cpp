@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "mdev_world.hpp"
-#include "vfio_mdev/uuid.hpp"
+#include "vfio_mdev/mdev.hpp"
 
 namespace {
 

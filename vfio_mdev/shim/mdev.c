@@ -95,6 +95,11 @@ void shim_mdev_put(struct mdev_device *mdev)
 	put_device(&mdev->dev);
 }
 
+int shim_parse_uuid(const char *text, u8 *uuid)
+{
+	return guid_parse(text, (guid_t *)uuid);
+}
+
 int shim_parse_number(const char *text, unsigned long *value)
 {
 	return kstrtoul(text, 0, value);

@@ -95,6 +95,15 @@ void shim_mdev_del(struct mdev_device *mdev);
 void shim_mdev_put(struct mdev_device *mdev);
 
 /**
+ * shim_parse_uuid() - parse the text of a UUID, in hex digits of either case
+ * @text: at least 36 characters, if the first ones are a UUID's
+ * @uuid: where to put 16 bytes in the order of a guid_t
+ *
+ * Return: 0 or -EINVAL.
+ */
+int shim_parse_uuid(const char *text, u8 *uuid);
+
+/**
  * shim_parse_number() - parse a number as sysfs files do
  * @text: the number, perhaps a newline, and a zero byte
  * @value: where to put it

@@ -2,6 +2,7 @@
 #include "mdev.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <condition_variable>
 #include <cstdlib>
@@ -383,6 +384,24 @@ void shim_mdev_put(mdev_device *mdev)
 	mdev_core_destroy(mdev->core);
 	delete mdev;
 	mdevs--;
+}
+
+int shim_parse_uuid(const char *text, u8 *uuid)
+{
+	static constexpr int kDigits[] = {6,  4,  2,  0,  11, 9,  16, 14,
+					  19, 21, 24, 26, 28, 30, 32, 34};
+
+	for (const int at : {8, 13, 18, 23})
+		if (text[at] != '-')
+			return -EINVAL;
+	for (int i = 0; i < 16; i++) {
+		const std::string digits(text + kDigits[i], 2);
+
+		if (!isxdigit(digits[0]) || !isxdigit(digits[1]))
+			return -EINVAL;
+		uuid[i] = static_cast<u8>(std::stoi(digits, nullptr, 16));
+	}
+	return 0;
 }
 
 int shim_parse_number(const char *text, unsigned long *value)
