@@ -179,8 +179,9 @@ TEST_F(DmaTreeTest, AHeldMappingStays)
 	{
 		const Guard guard(tree.lock);
 
-		EXPECT_EQ(tree.hold({kPage}).error(), Error(EINVAL));
-		ASSERT_EQ(tree.hold({kPage - 1}).value(), &dma);
+		EXPECT_EQ(tree.find_settled({kPage}).error(), Error(EINVAL));
+		ASSERT_EQ(tree.find_settled({kPage - 1}).value(), &dma);
+		DmaTree::hold(dma);
 		ASSERT_TRUE(tree.wait_settled(kAllIova).ok()) << "it is not busy";
 	}
 	waits([&] { removed = take(kAllIova); },
@@ -206,7 +207,8 @@ TEST_F(DmaTreeTest, AMappingThatStaysIsHeldByWhoHasWaited)
 		[&] {
 			const Guard guard(tree.lock);
 
-			ASSERT_EQ(tree.hold({0}).value(), &dma);
+			ASSERT_EQ(tree.find_settled({0}).value(), &dma);
+			DmaTree::hold(dma);
 			tree.let_go(dma);
 		},
 		[&] { tree.settle_all(dmas); });
