@@ -141,6 +141,9 @@ Result<DmaRange *> DmaTree::list_idle(IovaRange range, List<DmaRange> &dmas)
 u64 DmaTree::remove(List<DmaRange> &dmas)
 {
 	u64 removed = 0;
+
+	// A caller who maps the same addresses next may be charged as much as these.
+	uncharge_all(dmas);
 	{
 		const Guard guard(lock);
 		u32 count = 0;
@@ -163,8 +166,7 @@ u64 DmaTree::remove(List<DmaRange> &dmas)
 		if (waiting_.load()) [[unlikely]]
 			settled_.wake_all();
 	}
-	// A mapping that is destroyed uncharges its owner; the array that freeing
-	// several together takes is not worth its while for one.
+	// The array that freeing several together takes is not worth its while for one.
 	if (dmas.singular())
 		destroy(dmas.pop_front());
 	else
@@ -172,24 +174,31 @@ u64 DmaTree::remove(List<DmaRange> &dmas)
 	return removed;
 }
 
-// Frees mappings. What one owner was charged for adjacent mappings is given back
-// at once.
+// Uncharges the owners of mappings, which are the caller's. What one owner was
+// charged for adjacent mappings is given back at once.
+void DmaTree::uncharge_all(const List<DmaRange> &dmas)
+{
+	u64 charged = 0;
+
+	for (DmaRange &dma : dmas) {
+		const DmaRange *next = dmas.next(dma);
+
+		charged += dma.forget_charge_to(0);
+		if (!next || &next->owner() != &dma.owner())
+			dma.owner().uncharge(vfio::exchange(charged, u64{0}));
+	}
+}
+
 void DmaTree::free_all(List<DmaRange> &dmas)
 {
 	constexpr u32 kMany = 32;
 	void *memory[kMany];
-	u64 charged = 0;
 	u32 freed = 0;
 
 	while (DmaRange *dma = dmas.pop_front()) {
-		const DmaRange *next = dmas.front();
-
-		charged += dma->forget_charge_to(0);
-		if (!next || &next->owner() != &dma->owner())
-			dma->owner().uncharge(vfio::exchange(charged, u64{0}));
 		dma->~DmaRange();
 		memory[freed++] = dma;
-		if (freed == kMany || !next)
+		if (freed == kMany || dmas.empty())
 			shim_free_many(vfio::exchange(freed, 0u), memory);
 	}
 }

@@ -151,7 +151,7 @@ public:
 	}
 
 	// Takes busy mappings, which are neither mapped nor pinned any more, out
-	// of the tree and frees them; their owners are no longer charged. Returns
+	// of the tree and frees them; before that, uncharges their owners. Returns
 	// their size in bytes.
 	u64 remove(List<DmaRange> &dmas) __must_not_hold(lock);
 
@@ -200,6 +200,7 @@ private:
 	Result<void> wait(IovaRange range, bool held_too) __must_hold(lock);
 	void wake_waiting() __must_not_hold(lock);
 	void uncount(const DmaRange &dma) __must_hold(lock);
+	static void uncharge_all(const List<DmaRange> &dmas);
 	static void free_all(List<DmaRange> &dmas);
 
 	RangeTree<DmaRange> tree_ __guarded_by(lock);

@@ -341,6 +341,19 @@ std::vector<Scenario> model::scenarios()
 						   "both failed");
 				 };
 			 }),
+		scenario("unmap | map at the same addresses, at the limit of locked memory",
+			 [](W &w) {
+				 w.process.task.rlimit_pages = 2;
+				 w.attach(0);
+				 w.map(0, 2);
+				 w.thread([&w] { w.result[0] = w.unmap(0, 2); });
+				 w.thread([&w] { w.result[1] = w.map(8, 2, 0); });
+				 w.at_end = [&w] {
+					 W::expect(w.result[0] == 2, "unmap failed");
+					 W::expect(w.result[1] == 0 || w.result[1] == -EEXIST,
+						   "charged together with what it replaces");
+				 };
+			 }),
 		scenario("map | unmap | attach of another IOMMU",
 			 [](W &w) {
 				 w.attach(0);

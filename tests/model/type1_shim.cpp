@@ -26,6 +26,7 @@ WRAP(void, shim_unpin, (u64 pfn, u64 npages, bool dirty), (pfn, npages, dirty))
 WRAP(void, shim_unpin_page, (u64 pfn, bool dirty), (pfn, dirty))
 WRAP(int, shim_mm_account, (mm_struct * mm, task_struct *task, u64 npages, bool ipc_lock),
      (mm, task, npages, ipc_lock))
+WRAP(void, shim_mm_unaccount, (mm_struct * mm, task_struct *task, u64 npages), (mm, task, npages))
 WRAP(int, shim_domain_map, (iommu_domain * domain, u64 iova, u64 phys, u64 size, u32 prot),
      (domain, iova, phys, size, prot))
 WRAP(int, shim_domain_map_runs,
