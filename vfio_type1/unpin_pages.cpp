@@ -29,8 +29,12 @@ u64 Type1::unpin_some(Iova iova, u64 npages)
 		if (dirty_tracking_) [[unlikely]]
 			dma->mark_pinned_dirty(first, npages, pgshift());
 		done = dma->external.unpin(first, npages, gone);
-		if (!dma->iommu_mapped)
-			uncharge = dma->note_uncharge(counted - dma->external.counted());
+
+		// A mapping that is busy has none of these pages, and what it is
+		// charged for is not read here.
+		const u64 went = counted - dma->external.counted();
+		if (went && !dma->iommu_mapped)
+			uncharge = dma->note_uncharge(went);
 		if (uncharge)
 			owner = RefPtr<Owner>::share(dma->owner());
 		writable = dma->writable();

@@ -448,6 +448,18 @@ std::vector<Scenario> model::scenarios()
 				 w.thread([&w] { w.attach(0); });
 				 w.at_end = [&w] { W::expect(w.pins[0] != 0, "not pinned"); };
 			 }),
+		scenario("map | unpin there of what is not pinned",
+			 [](W &w) {
+				 w.add_device();
+				 w.attach(0);
+				 w.thread([&w] { w.result[0] = w.map(0, 2); });
+				 w.thread([&w] {
+					 // Then the mapping is there.
+					 if (mock::phys::pins(0x10'0000) != 0)
+						 type1_unpin_pages(w.container, W::kIova, 1);
+				 });
+				 w.at_end = [&w] { W::expect(w.result[0] == 0, "map failed"); };
+			 }),
 		scenario("pin | detach of the last IOMMU",
 			 [](W &w) {
 				 w.add_device();
