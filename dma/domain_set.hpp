@@ -89,7 +89,7 @@ public:
 
 	// Attaches a group, to a domain that is there if their IOMMUs can share,
 	// or to a new one, which gets all mappings. If it is the first, the
-	// mappings are also pinned, and their owners charged. Mappings are idle.
+	// mappings are also pinned, and their owners charged. No mapping is busy.
 	// Errors: EINVAL if mappings or the domains' page sizes conflict with it,
 	// EPERM if the policy forbids it, EIO without a domain, ENOMEM, errors of
 	// pinning and mapping; nothing has changed then.

@@ -23,68 +23,65 @@ struct Type1::PinRequest {
 	u64 *handles;
 };
 
-// Pins pages of a mapping that is held and charges its owner for those that
-// count, unless the mapping is pinned and charged for hardware domains (mapped).
-// Returns how many pages were charged. Errors: those of pinning and charging;
-// nothing is pinned then.
-Result<u64> Type1::pin_and_charge(iommu_group *group, const DmaRange &dma, bool mapped,
-				  ExternalPages &pages)
+// Records pages that have been pinned, and charges their owner for those that
+// count, unless the mapping is charged for hardware domains. Errors: EEXIST if
+// another caller has recorded some of them meanwhile; ENOMEM, which over_limit says
+// is because of RLIMIT_MEMLOCK; EINTR. Nothing is recorded or charged then.
+Result<void> Type1::record(DmaRange &dma, const ExternalPages &pages, bool &over_limit)
 {
-	Result<void> result = pin_external(dma, pages);
-	const bool pinned = result.ok();
-	const u64 charge = mapped ? 0 : pages.counted;
+	const u64 first = dma.page_index(pages.first);
+	const u64 charged = dma.charged();
+	const Result<void> charge = dma.charge(dma.iommu_mapped ? 0 : pages.counted);
 
-	if (pinned)
-		result = dma.owner().charge(charge);
-	if (result.ok())
+	if (!charge.ok()) {
+		// They may be charged already.
+		if (dma.external.absent_from(first, pages.npages) < pages.npages)
+			return Error(EEXIST);
+		over_limit = charge.error() == Error(ENOMEM);
 		return charge;
-	if (pinned)
-		ExternalPins::release(pages, dma.writable());
-	if (result.error() == Error(ENOMEM))
-		dma.owner().log_enomem(group, "pin", pages.npages, pinned);
-	return result.error();
+	}
+
+	const Result<void> added = dma.external.add(first, pages);
+	if (!added.ok())
+		dma.uncharge_to(charged);
+	return added;
 }
 
 // Pins the first npages pages of a request, which devices have not pinned and
-// which are in one mapping. Returns how many were pinned: all, or none if
-// something has changed while the lock was released and the caller must look again.
+// which are in one mapping. Returns how many were pinned: all, or none if another
+// caller has pinned some meanwhile and this one must look again.
+//
+// The owner is charged with the lock held again: hardware domains may have come or
+// gone meanwhile, and pages that another caller has pinned are charged already.
 [[gnu::noinline]] Result<u64> Type1::pin_new(const PinRequest &request, DmaRange &dma, u64 npages)
 {
-	const bool mapped = dma.iommu_mapped;
 	ExternalPages pages{request.iova, npages, request.handles};
-	Result<u64> charged = u64{0};
+	Result<void> result;
+	bool over_limit = false;
 	const Defer release([this, &dma]() __no_lock_analysis { dmas_.let_go(dma); });
 
 	DmaTree::hold(dma);
 	{
 		const Unguard unlocked(dmas_.lock);
 
-		charged = pin_and_charge(request.group, dma, mapped, pages);
+		result = pin_external(dma, pages);
 	}
-	if (!charged.ok())
-		return charged.error();
+	if (result.ok()) {
+		result = record(dma, pages, over_limit);
+		if (result.ok()) {
+			pages.to_handles();
+			return npages;
+		}
 
-	// A hardware domain may have come or gone, and another caller may have
-	// pinned some of the pages.
-	const Result<void> added = dma.iommu_mapped == mapped ?
-					   dma.external.add(dma.page_index(pages.first), pages) :
-					   Error(EEXIST);
-	if (added.ok()) {
-		dma.note_charge(charged.value());
-		pages.to_handles();
-		return npages;
-	}
-	{
 		const Unguard unlocked(dmas_.lock);
 
 		ExternalPins::release(pages, dma.writable());
-		dma.owner().uncharge(charged.value());
+		if (result.error() == Error(EEXIST))
+			return u64{0};
 	}
-	if (added.error() == Error(EEXIST))
-		return u64{0};
-	if (added.error() == Error(ENOMEM))
-		dma.owner().log_enomem(request.group, "pin", npages, false);
-	return added.error();
+	if (result.error() == Error(ENOMEM))
+		dma.owner().log_enomem(request.group, "pin", npages, over_limit);
+	return result.error();
 }
 
 // Pins pages of one mapping from the request's first on: those that are pinned

@@ -10,8 +10,8 @@
 // of groups without pinned_dirty_scope.
 //
 // Locks: devices_lock_ and groups_lock_ are taken before dmas_.lock, and the mmap lock
-// of a process inside all of them. groups_lock_ is shared by callers that map, unmap,
-// pin or report, and is held alone to attach and detach, which pins under both locks.
+// of a process inside all of them. groups_lock_ is shared by callers that map, unmap
+// or report, and is held alone to attach and detach, which pins under both locks.
 // A device's dma_unmap is called with devices_lock_ held and the others free, because
 // it unpins.
 #pragma once
@@ -163,8 +163,8 @@ private:
 
 	// pin_pages.cpp
 	struct PinRequest;
-	static Result<u64> pin_and_charge(iommu_group *group, const DmaRange &dma, bool mapped,
-					  ExternalPages &pages);
+	Result<void> record(DmaRange &dma, const ExternalPages &pages, bool &over_limit)
+		__must_hold(dmas_.lock);
 	Result<u64> pin_new(const PinRequest &request, DmaRange &dma, u64 npages)
 		__must_hold(dmas_.lock);
 	Result<u64> pin_some(const PinRequest &request) __must_hold(dmas_.lock);

@@ -182,7 +182,8 @@ u64 Type1::unmap(List<DmaRange> &dmas)
 	return dmas_.remove(dmas);
 }
 
-// The caller has groups_lock_ alone, so that no mapping is busy or held.
+// The caller has groups_lock_ alone, so that no mapping is busy. None is held: a
+// group without an open device is the last, or none is left.
 void Type1::unmap_everything()
 {
 	List<DmaRange> all;

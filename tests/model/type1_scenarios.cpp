@@ -448,6 +448,26 @@ std::vector<Scenario> model::scenarios()
 				 w.thread([&w] { w.attach(0); });
 				 w.at_end = [&w] { W::expect(w.pins[0] != 0, "not pinned"); };
 			 }),
+		scenario("pin | attach of the first IOMMU, at the limit of locked memory",
+			 [](W &w) {
+				 w.process.task.rlimit_pages = 2;
+				 w.add_device();
+				 w.map(0, 2);
+				 w.thread([&w] { w.result[0] = w.pin(0, 1); });
+				 w.thread([&w] { w.attach(0); });
+				 w.at_end = [&w] { W::expect(w.result[0] == 1, "pin failed"); };
+			 }),
+		scenario("pin | pin of the same page, at the limit of locked memory",
+			 [](W &w) {
+				 w.process.task.rlimit_pages = 1;
+				 w.add_device();
+				 w.map(0, 2);
+				 w.thread([&w] { w.raw_pin(0); });
+				 w.thread([&w] { w.raw_pin(0); });
+				 w.at_end = [&w] {
+					 W::expect(w.locked() == 1, "not charged once");
+				 };
+			 }),
 		scenario("map | unpin there of what is not pinned",
 			 [](W &w) {
 				 w.add_device();
