@@ -22,7 +22,7 @@ struct SlotPart {
 
 PinnedRun PinIndex::find(u64 offset) const
 {
-	const SlotRecord *record = map_.find(offset >> kPinSlotShift);
+	const SlotRecord *record = map_.find(offset >> kPinSlotShift).record;
 
 	return record ? forms_.at(*record, SlotPart(offset, 1).lo) : PinnedRun{};
 }
@@ -33,7 +33,7 @@ u64 PinIndex::length_from(u64 first, u64 npages, bool pinned) const
 
 	while (done < npages) {
 		const SlotPart part(first + done, npages - done);
-		const SlotRecord *record = map_.find(part.slot);
+		const SlotRecord *record = map_.find(part.slot).record;
 
 		if (!record) {
 			if (pinned)
@@ -62,20 +62,21 @@ u64 PinIndex::to_next_record(u64 first, u64 npages) const
 
 Result<void> PinIndex::insert_piece(u64 slot, const PinPiece &piece)
 {
-	SlotRecord *record = map_.find_and_note(slot);
+	const SlotMap::Spot spot = map_.find(slot);
+	SlotRecord *record = spot.record;
 
 	if (record) {
 		if (forms_.absent_from(*record, piece.lo, piece.n) < piece.n)
 			return Error(EEXIST);
 	} else {
-		record = TRY(map_.insert(slot));
+		record = TRY(map_.insert(spot, slot));
 	}
 
 	const Result<void> inserted = forms_.insert(*record, piece);
 	if (inserted.ok())
 		npages_ += piece.n;
 	else if (!record->value)
-		map_.erase(slot);
+		map_.erase(map_.find(slot));
 	return inserted;
 }
 
@@ -161,7 +162,8 @@ template <class Gone> u64 PinIndex::take(u64 first, u64 npages, Taken taken, Gon
 	gone.set_dma(forms_.with_dma());
 	while (done < npages) {
 		const SlotPart part(first + done, npages - done);
-		SlotRecord *record = map_.find_and_note(part.slot);
+		const SlotMap::Spot spot = map_.find(part.slot);
+		SlotRecord *record = spot.record;
 
 		if (!record) {
 			done += to_next_record(first + done, npages - done);
@@ -172,7 +174,7 @@ template <class Gone> u64 PinIndex::take(u64 first, u64 npages, Taken taken, Gon
 		const u32 handled = forms_.unpin(*record, part.lo, part.n, taken, gone);
 		npages_ -= gone.npages() - before;
 		if (!record->value)
-			map_.erase(part.slot);
+			map_.erase(spot);
 		done += handled;
 		if (handled < part.n)
 			break;

@@ -76,7 +76,7 @@ public:
 	{
 		const u32 place = static_cast<u32>(first) % kPinSlotPages;
 		const u32 n = static_cast<u32>(min(npages, u64{kPinSlotPages - place}));
-		SlotRecord *record = map_.find_and_note(first >> kPinSlotShift);
+		SlotRecord *record = map_.find(first >> kPinSlotShift).record;
 
 		return record ? forms_.again(*record, place, n, pages) : u64{0};
 	}

@@ -3,102 +3,69 @@
 
 namespace vfio {
 
-struct SlotMap::Path {
-	Node *node[kMaxHeight + 1];
-	u32 at[kMaxHeight + 1];
-};
-
-namespace {
-
-// The first of room entries, one less than a power of two, whose key is more
-// than most. A constant room makes that straight code.
-[[gnu::always_inline]] inline const SlotRecord *first_after(const SlotRecord *entries, u64 room,
-							    u64 most)
-{
-#pragma GCC unroll 8
-	for (u64 step = (room + 1) / 2; step; step /= 2) {
-		const SlotRecord *const next = entries + step;
-
-		entries = next[-1].key <= most ? next : entries;
-	}
-	return entries;
-}
-
-} // namespace
-
-// How many entries are of slot or earlier ones.
-inline u32 SlotMap::up_to(const Node &node, u64 slot)
+// The last entry whose key is of this slot or of an earlier one, or else the first. In
+// an inner node, that entry's child has the slot's record, if there is one.
+inline SlotRecord *SlotMap::entry_for(Node &node, u64 slot)
 {
 	const u64 most = slot << SlotRecord::kMetaBits | SlotRecord::kMetaMask;
-	const SlotRecord *const after = node.capacity == kFull ?
-						first_after(node.entries, kFull, most) :
-						first_after(node.entries, node.capacity, most);
+	SlotRecord *entry = node.entries;
 
-	// Nothing is after the last slot's, not even unused ones.
-	return min(static_cast<u32>(after - node.entries), u32{node.count});
+	for (u32 left = node.count; left > 1;) {
+		const u32 half = left / 2;
+
+		entry = entry[half].key <= most ? entry + half : entry;
+		left -= half;
+	}
+	return entry;
 }
 
-// How many are of earlier ones.
-u32 SlotMap::before(const Node &node, u64 slot)
+u32 SlotMap::index_for(Node &node, u64 slot)
 {
-	return slot ? up_to(node, slot - 1) : 0;
+	return static_cast<u32>(entry_for(node, slot) - node.entries);
 }
 
-// The child that has slot, or would.
-inline u32 SlotMap::child_for(const Node &node, u64 slot)
+// How many entries of a leaf are of earlier slots.
+u32 SlotMap::before(Node &leaf, u64 slot)
 {
-	const u32 at = up_to(node, slot);
+	const SlotRecord *entry = entry_for(leaf, slot);
 
-	return at ? at - 1 : 0;
+	return static_cast<u32>(entry - leaf.entries) + (leaf.count && entry->slot() < slot);
 }
 
-// The leaf that has slot, or would; there is a root.
-inline SlotMap::Node *SlotMap::leaf_of(u64 slot) const
+// The leaf that has the slot's record, if there is one. Requires a root.
+SlotMap::Node *SlotMap::leaf_for(u64 slot) const
 {
 	Node *node = root_;
 
 	for (u32 level = height_; level; level--)
-		node = child(node->entries[child_for(*node, slot)]);
+		node = child(*entry_for(*node, slot));
 	return node;
 }
 
-inline SlotRecord *SlotMap::search(Node &leaf, u64 slot)
+SlotMap::Spot SlotMap::search(Node &leaf, u64 slot)
 {
-	const u32 at = up_to(leaf, slot);
+	SlotRecord *record = entry_for(leaf, slot);
 
-	return at && leaf.entries[at - 1].slot() == slot ? &leaf.entries[at - 1] : nullptr;
-}
-
-SlotRecord *SlotMap::search(u64 slot) const
-{
-	return root_ ? search(*leaf_of(slot), slot) : nullptr;
-}
-
-[[gnu::noinline]] SlotRecord *SlotMap::search_and_note(u64 slot)
-{
-	Node *const leaf = root_ ? leaf_of(slot) : nullptr;
-
-	note(leaf, leaf ? search(*leaf, slot) : nullptr, slot);
-	return recent_;
+	return {record->slot() == slot ? record : nullptr, &leaf};
 }
 
 SlotRecord *SlotMap::first_from(u64 slot) const
 {
 	Node *node = root_;
-	// Where the next leaf is, if this one has nothing from slot on.
+	// The subtree after the leaf, for when the leaf has nothing from slot on.
 	Node *next = nullptr;
 	u32 next_level = 0;
 
 	if (!node)
 		return nullptr;
 	for (u32 level = height_; level; level--) {
-		const u32 at = child_for(*node, slot);
+		const SlotRecord *entry = entry_for(*node, slot);
 
-		if (at + 1u < node->count) {
-			next = child(node->entries[at + 1]);
+		if (entry + 1 < node->entries + node->count) {
+			next = child(entry[1]);
 			next_level = level - 1;
 		}
-		node = child(node->entries[at]);
+		node = child(*entry);
 	}
 
 	const u32 at = before(*node, slot);
@@ -119,15 +86,8 @@ SlotMap::Node *SlotMap::new_node(u32 size)
 		return nullptr;
 	node->count = 0;
 	node->capacity = static_cast<u16>(size / sizeof(SlotRecord) - 1);
-	clear_keys(*node, 0, node->capacity);
 	bytes_ += size;
 	return node;
-}
-
-void SlotMap::clear_keys(Node &node, u32 at, u32 count)
-{
-	for (u32 i = at; i < at + count; i++)
-		node.entries[i].key = kNoKey;
 }
 
 void SlotMap::free_node(Node *node)
@@ -136,6 +96,7 @@ void SlotMap::free_node(Node *node)
 	shim_free(node);
 }
 
+// Makes room for an entry, which the caller fills.
 SlotRecord *SlotMap::open_gap(Node &node, u32 at)
 {
 	SlotRecord *entry = node.entries + at;
@@ -151,10 +112,10 @@ void SlotMap::close_gap(Node &node, u32 at)
 
 	node.count--;
 	__builtin_memmove(entry, entry + 1, (node.count - at) * sizeof(*entry));
-	clear_keys(node, node.count, 1);
 }
 
-// Moves count entries of one node to their place in another.
+// Moves count entries, from entry at on, to another node, where they become entry
+// to_at and the following ones.
 void SlotMap::move_entries(Node &from, u32 at, Node &to, u32 to_at, u32 count)
 {
 	SlotRecord *source = from.entries + at;
@@ -165,10 +126,9 @@ void SlotMap::move_entries(Node &from, u32 at, Node &to, u32 to_at, u32 count)
 	to.count = static_cast<u16>(to.count + count);
 	from.count = static_cast<u16>(from.count - count);
 	__builtin_memmove(source, source + count, (from.count - at) * sizeof(*source));
-	clear_keys(from, from.count, count);
 }
 
-// A root that is a leaf doubles until it is a node as any other.
+// Makes the first root, or doubles a root that is a leaf and smaller than kNodeSize.
 Result<void> SlotMap::grow_root()
 {
 	Node *node = new_node(root_ ? 2 * size_of(*root_) : kSmallestNode);
@@ -184,7 +144,7 @@ Result<void> SlotMap::grow_root()
 	return {};
 }
 
-// Puts a root above the root, so that it can split.
+// Puts a new root above the root, which is full, so that it can be split.
 Result<void> SlotMap::raise_root()
 {
 	if (WARN_ONCE_IF(height_ == kMaxHeight, "pin index too deep"))
@@ -200,7 +160,7 @@ Result<void> SlotMap::raise_root()
 	return {};
 }
 
-// How many entries a full node keeps that splits for one more at at.
+// How many entries a full node keeps when it is split for a new entry at `at`.
 u32 SlotMap::split_point(const Node &node, u32 at)
 {
 	if (at >= node.count - 1u)
@@ -208,8 +168,8 @@ u32 SlotMap::split_point(const Node &node, u32 at)
 	return at == 0 ? 1 : node.count / 2;
 }
 
-// Moves what entry at's child has beyond keep into a new child. The parent has
-// room.
+// Splits the child of a parent's entry: all but the first keep entries move to a new
+// child after it. Requires room in the parent.
 Result<void> SlotMap::split(Node &parent, u32 at, u32 keep)
 {
 	Node *left = child(parent.entries[at]);
@@ -223,78 +183,76 @@ Result<void> SlotMap::split(Node &parent, u32 at, u32 keep)
 	return {};
 }
 
-// Evens entry at's leaf, which is full, out with one beside it, if that has
-// room for some.
-bool SlotMap::give_to_neighbour(Node &parent, u32 at)
+// Moves records between a parent's leaves at and at + 1 until both have equally many.
+// Returns false, having done nothing, unless one can take a few records.
+bool SlotMap::balance(Node &parent, u32 at)
 {
-	constexpr u32 enough = kFull - kFull / 8;
-	Node *node = child(parent.entries[at]);
+	Node *left = child(parent.entries[at]);
+	Node *right = child(parent.entries[at + 1]);
+	const u32 total = left->count + right->count;
+	const u32 keep = total / 2;
 
-	if (at + 1u < parent.count) {
-		Node *right = child(parent.entries[at + 1]);
-
-		if (right->count < enough) {
-			const u32 moved = (kFull - right->count) / 2;
-
-			move_entries(*node, kFull - moved, *right, 0, moved);
-			parent.entries[at + 1].key = right->entries[0].key & ~SlotRecord::kMetaMask;
-			return true;
-		}
-	}
-	if (at > 0) {
-		Node *left = child(parent.entries[at - 1]);
-
-		if (left->count < enough) {
-			const u32 moved = (kFull - left->count) / 2;
-
-			move_entries(*node, 0, *left, left->count, moved);
-			parent.entries[at].key = node->entries[0].key & ~SlotRecord::kMetaMask;
-			return true;
-		}
-	}
-	return false;
+	if (total >= 2 * kFull - kFull / 8)
+		return false;
+	if (left->count > keep)
+		move_entries(*left, keep, *right, 0, left->count - keep);
+	else
+		move_entries(*right, 0, *left, left->count, keep - left->count);
+	parent.entries[at + 1].key = right->entries[0].key & ~SlotRecord::kMetaMask;
+	return true;
 }
 
-Result<SlotRecord *> SlotMap::insert(u64 slot)
+Result<SlotRecord *> SlotMap::insert(const Spot &spot, u64 slot)
 {
-	forget_recent();
-	if (!root_ || (height_ == 0 && root_->count == root_->capacity && root_->capacity < kFull))
+	Node *leaf = spot.leaf;
+
+	if (!leaf || leaf->count == leaf->capacity)
+		leaf = TRY(leaf_with_room(slot));
+
+	SlotRecord *record = open_gap(*leaf, before(*leaf, slot));
+	*record = {slot << SlotRecord::kMetaBits, 0};
+	return record;
+}
+
+// Splits nodes, or grows the root, so that the leaf for the slot has room for one more
+// record. Errors: ENOMEM.
+Result<SlotMap::Node *> SlotMap::leaf_with_room(u64 slot)
+{
+	if (!root_ || (height_ == 0 && root_->capacity < kFull))
 		TRY(grow_root());
 	if (root_->count == kFull)
 		TRY(raise_root());
 
-	// Every inner node on the way gets room for one more child.
+	// On the way down, full nodes are split, so that each has room for one more child.
 	Node *node = root_;
 	for (u32 level = height_; level; level--) {
-		u32 at = child_for(*node, slot);
+		u32 at = index_for(*node, slot);
 		Node *below = child(node->entries[at]);
 
 		if (below->count == kFull) {
-			const u32 wanted =
-				level > 1 ? child_for(*below, slot) : before(*below, slot);
+			const bool leaf = level == 1;
+			const u32 wanted = leaf ? before(*below, slot) : index_for(*below, slot);
+			const bool balanced =
+				leaf && ((at + 1u < node->count && balance(*node, at)) ||
+					 (at > 0 && balance(*node, at - 1)));
+			const Result<void> result =
+				balanced ? Result<void>() :
+					   split(*node, at, split_point(*below, wanted));
 
-			if (level > 1 || !give_to_neighbour(*node, at)) {
-				const Result<void> result =
-					split(*node, at, split_point(*below, wanted));
-
-				if (!result.ok()) {
-					lower_root();
-					return result.error();
-				}
+			if (!result.ok()) {
+				lower_root();
+				return result.error();
 			}
-			at = child_for(*node, slot);
+			at = index_for(*node, slot);
 		}
 		node = child(node->entries[at]);
 	}
 
-	SlotRecord *record = open_gap(*node, before(*node, slot));
-	*record = {slot << SlotRecord::kMetaBits, 0};
-	note(node, record, slot);
-	return record;
+	return node;
 }
 
-// Makes one of entry at's child and the one after it, if there is, and they
-// fit well.
+// Merges the children of a parent's entries at and at + 1, if both exist and fill no
+// more than three quarters of a node. inner: whether they are inner nodes.
 bool SlotMap::merge(Node &parent, u32 at, bool inner)
 {
 	if (at + 1u >= parent.count)
@@ -305,7 +263,7 @@ bool SlotMap::merge(Node &parent, u32 at, bool inner)
 	if (left->count + right->count > kFull * 3 / 4)
 		return false;
 
-	// The first key of an inner node was never looked at; it is now.
+	// The first key of an inner node is not used, so it may be wrong.
 	if (inner)
 		right->entries[0].key = parent.entries[at + 1].key;
 	move_entries(*right, 0, *left, left->count, right->count);
@@ -314,44 +272,38 @@ bool SlotMap::merge(Node &parent, u32 at, bool inner)
 	return true;
 }
 
-void SlotMap::erase(u64 slot)
+void SlotMap::erase(const Spot &spot)
 {
-	const SlotRecord *const record = find_and_note(slot);
-	if (WARN_ONCE_IF(!record, "pin index has no such slot"))
-		return;
+	const u64 slot = spot.record->slot();
 
-	Node &leaf = *recent_leaf_;
-
-	forget_recent();
-	// Mostly enough are left.
-	if (leaf.count > (height_ ? kFewest + 1 : 1)) [[likely]]
-		close_gap(leaf, static_cast<u32>(record - leaf.entries));
-	else
-		erase_and_merge(slot);
+	close_gap(*spot.leaf, static_cast<u32>(spot.record - spot.leaf->entries));
+	if (spot.leaf->count <= (height_ ? kFewest : 0))
+		shrink(slot);
 }
 
-[[gnu::noinline]] void SlotMap::erase_and_merge(u64 slot)
+// Merges or frees nodes on the way to the leaf for the slot, from the leaf up, as long
+// as they have few entries.
+void SlotMap::shrink(u64 slot)
 {
-	Path path;
+	// The inner nodes on the way, by level, and the entry taken in each.
+	Node *parents[kMaxHeight + 1];
+	u32 taken[kMaxHeight + 1];
 	Node *node = root_;
 
 	for (u32 level = height_; level; level--) {
-		path.node[level] = node;
-		path.at[level] = child_for(*node, slot);
-		node = child(node->entries[path.at[level]]);
+		parents[level] = node;
+		taken[level] = index_for(*node, slot);
+		node = child(node->entries[taken[level]]);
 	}
-	close_gap(*node, before(*node, slot));
-
-	for (u32 level = 1; level <= height_; level++) {
-		Node &parent = *path.node[level];
-		const u32 at = path.at[level];
+	for (u32 level = 1; level <= height_ && node->count <= kFewest; level++) {
+		Node &parent = *parents[level];
+		const u32 at = taken[level];
 
 		if (node->count == 0) {
 			free_node(node);
 			close_gap(parent, at);
-		} else if (node->count > kFewest ||
-			   !(merge(parent, at, level > 1) ||
-			     (at > 0 && merge(parent, at - 1, level > 1)))) {
+		} else if (!merge(parent, at, level > 1) &&
+			   !(at > 0 && merge(parent, at - 1, level > 1))) {
 			break;
 		}
 		node = &parent;
@@ -359,7 +311,7 @@ void SlotMap::erase(u64 slot)
 	lower_root();
 }
 
-// A root with one child is none; without any the map is empty.
+// Removes roots with a single child, and a root without entries.
 void SlotMap::lower_root()
 {
 	while (height_ && root_->count == 1) {
@@ -376,7 +328,7 @@ void SlotMap::lower_root()
 	}
 }
 
-// The recursion is as deep as the tree is high.
+// Frees a node and all below it.
 void SlotMap::free_below(Node *node, u32 level) // NOLINT(misc-no-recursion)
 {
 	if (level)
@@ -390,20 +342,16 @@ void SlotMap::clear()
 	if (root_)
 		free_below(root_, height_);
 	root_ = nullptr;
-	forget_recent();
 	height_ = 0;
 }
 
-// That a node below holds slots of [least, most] only, in order.
+// For tests: whether a node and all below it hold slots of [least, most], in order.
 bool SlotMap::check(const Node &node, u32 level, u64 least, u64 most) // NOLINT(misc-no-recursion)
 {
 	if (node.count == 0 || node.count > node.capacity)
 		return false;
-	for (u32 i = node.count; i < node.capacity; i++)
-		if (node.entries[i].key != kNoKey)
-			return false;
 	for (u32 i = 0; i < node.count; i++) {
-		// The least that this entry may hold, and the most.
+		// The least and the greatest slot that this entry may hold.
 		const u64 first = level && i == 0 ? least : node.entries[i].slot();
 		const u64 last = i + 1u < node.count ? node.entries[i + 1].slot() - 1 : most;
 

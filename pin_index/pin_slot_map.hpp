@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// SlotMap: what a pin index keeps of each slot that has a pin in it, in the
-// order of slots: a B+ tree whose records are 16 bytes. A slot is 512 pages.
+// SlotMap: one record for each slot that has pinned pages, in a B+ tree in the order
+// of slots. A slot is 512 pages of a pin index; its record is 16 bytes.
 //
-// Nodes are 1 KiB, but a root without children grows from 32 bytes on. A full
-// leaf first gives to its neighbours and splits only if they are full too; at
-// the ends of a node the split is uneven, so that slots that come in order
-// leave full nodes behind. All leaves are equally deep. Find is O(log slots).
+// All leaves are at the same depth. Nodes are 1 KiB, except a root that is a leaf,
+// which starts at 32 bytes and doubles. A full leaf moves records to a neighbour and
+// splits only if the neighbours are full too. A node that is full when a record comes
+// at its end or its beginning is not split in the middle: slots that are inserted in
+// order leave full nodes behind.
 //
-// Inserting allocates before it changes anything that is seen; erasing never
-// allocates: it merges a node that has become small with a neighbour, and
-// frees one.
+// insert() allocates before it changes the map. erase() allocates nothing: it merges
+// nodes that have few records with a neighbour.
 #pragma once
 
 #include "vocab/memory.hpp"
@@ -45,16 +45,33 @@ struct SlotRecord {
 		key = (key & ~kMetaMask) | meta;
 	}
 
-	// The slot, above bits that are the user's.
+	// The slot number, and below it kMetaBits bits for the user of the map.
 	u64 key;
 	u64 value;
 };
 
 class SlotMap : Immovable {
+	struct Node {
+		u16 count;
+		u16 capacity;
+		u32 unused;
+		// In order. The value of an inner node's entry is a child, and its key
+		// the least that the child may hold; the key of the first is not used.
+		SlotRecord entries[];
+	};
+
 public:
+	// Where the record of a slot is, or would be.
+	struct Spot {
+		// Null if the slot has no record.
+		SlotRecord *record = nullptr;
+		// Null if the map is empty.
+		Node *leaf = nullptr;
+	};
+
 	static constexpr u64 kLastSlot = (u64{1} << (64 - SlotRecord::kMetaBits)) - 1;
 
-	// The user has cleared it.
+	// The owner has cleared the map.
 	~SlotMap()
 	{
 		WARN_ONCE_IF(root_, "pin index freed with pins in it");
@@ -65,63 +82,50 @@ public:
 		return !root_;
 	}
 
-	// All pointers to records hold until the next insert or erase.
-	SlotRecord *find(u64 slot) const
+	// Pointers to records, and spots, are valid until the next insert() or erase().
+	Spot find(u64 slot) const
 	{
-		return recent_slot_ == slot ? recent_ : search(slot);
+		Node *leaf = height_ ? leaf_for(slot) : root_;
+
+		if (!leaf)
+			return {};
+
+		// If there are pins in all slots before this one, this is the record.
+		const u64 guess = slot - leaf->entries[0].slot();
+		if (guess < leaf->count && leaf->entries[guess].slot() == slot)
+			return {&leaf->entries[guess], leaf};
+		return search(*leaf, slot);
 	}
 
-	// The same for who may also change the map: the next search for the
-	// same slot is short.
-	SlotRecord *find_and_note(u64 slot)
-	{
-		return recent_slot_ == slot ? recent_ : search_and_note(slot);
-	}
-
-	// The first record of slot or later.
+	// The first record at slot or after it, or null.
 	SlotRecord *first_from(u64 slot) const;
 
-	// A record without meta and value for a slot that has none.
-	// Errors: ENOMEM.
-	Result<SlotRecord *> insert(u64 slot);
+	// Adds a record with meta and value 0 for a slot that has none, at the spot
+	// that find() returned for it. Errors: ENOMEM.
+	Result<SlotRecord *> insert(const Spot &spot, u64 slot);
 
-	// Of a slot that has a record.
-	void erase(u64 slot);
+	// Removes the record at a spot.
+	void erase(const Spot &spot);
 
-	// Frees all nodes. What the values stand for is the caller's.
+	// Removes all records. The caller frees what their values point to.
 	void clear();
 
-	// What the nodes take.
+	// The memory of the nodes.
 	u64 bytes() const
 	{
 		return bytes_;
 	}
 
-	// For tests: order, depth and fill, or false.
+	// For tests: whether order, depth, sizes and counts are right.
 	bool invariants_hold() const;
 
 private:
-	struct Node {
-		u16 count;
-		u16 capacity;
-		u32 unused;
-		// In order; unused ones, behind, have kNoKey, so that a search
-		// goes by capacity. An inner node has its children as values,
-		// and as keys the least that each may hold; the first's counts
-		// as 0.
-		SlotRecord entries[];
-	};
-
-	// The way down to a leaf: at[level] is the entry taken there. Leaves
-	// are level 0.
-	struct Path;
-
-	static constexpr u64 kNoKey = ~u64{0};
 	static constexpr u32 kSmallestNode = 32;
 	static constexpr u32 kNodeSize = 1024;
-	// One record fewer than would fit without the node's counts.
+	// The counts of a node take the room of one record.
 	static constexpr u32 kFull = kNodeSize / sizeof(SlotRecord) - 1;
-	// With no more a leaf or a node below the root is merged, if it can be.
+	// Nodes with this many entries or fewer are merged with a neighbour, if both
+	// fit one node.
 	static constexpr u32 kFewest = kFull / 4;
 	static constexpr u32 kMaxHeight = 16;
 
@@ -135,50 +139,33 @@ private:
 		return reinterpret_cast<Node *>(entry.value);
 	}
 
-	static u32 up_to(const Node &node, u64 slot);
-	static u32 before(const Node &node, u64 slot);
-	static u32 child_for(const Node &node, u64 slot);
-	static void clear_keys(Node &node, u32 at, u32 count);
+	static SlotRecord *entry_for(Node &node, u64 slot);
+	static u32 index_for(Node &node, u64 slot);
+	static u32 before(Node &leaf, u64 slot);
 	static SlotRecord *open_gap(Node &node, u32 at);
 	static void close_gap(Node &node, u32 at);
 	static void move_entries(Node &from, u32 at, Node &to, u32 to_at, u32 count);
 	static u32 split_point(const Node &node, u32 at);
 	static bool check(const Node &node, u32 level, u64 least, u64 most);
 
-	void note(Node *leaf, SlotRecord *record, u64 slot)
-	{
-		recent_leaf_ = leaf;
-		recent_ = record;
-		recent_slot_ = slot;
-	}
+	static Spot search(Node &leaf, u64 slot);
 
-	void forget_recent()
-	{
-		note(nullptr, nullptr, ~u64{0});
-	}
-
-	Node *leaf_of(u64 slot) const;
-	static SlotRecord *search(Node &leaf, u64 slot);
-	SlotRecord *search(u64 slot) const;
-	SlotRecord *search_and_note(u64 slot);
-	void erase_and_merge(u64 slot);
+	Node *leaf_for(u64 slot) const;
+	Result<Node *> leaf_with_room(u64 slot);
+	void shrink(u64 slot);
 	Node *new_node(u32 size);
 	void free_node(Node *node);
 	void free_below(Node *node, u32 level);
 	Result<void> grow_root();
 	Result<void> raise_root();
 	Result<void> split(Node &parent, u32 at, u32 keep);
-	bool give_to_neighbour(Node &parent, u32 at);
+	static bool balance(Node &parent, u32 at);
 	bool merge(Node &parent, u32 at, bool inner);
 	void lower_root();
 
 	Node *root_ = nullptr;
-	// The record found last, or null, its leaf, and its slot; or no slot.
-	SlotRecord *recent_ = nullptr;
-	Node *recent_leaf_ = nullptr;
-	u64 recent_slot_ = ~u64{0};
 	u64 bytes_ = 0;
-	// Levels of inner nodes.
+	// How many levels of inner nodes there are. Leaves are level 0.
 	u32 height_ = 0;
 };
 

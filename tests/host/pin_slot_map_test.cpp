@@ -22,7 +22,7 @@ protected:
 
 	bool insert(u64 slot)
 	{
-		Result<SlotRecord *> record = map.insert(slot);
+		Result<SlotRecord *> record = map.insert(map.find(slot), slot);
 
 		if (!record.ok())
 			return false;
@@ -36,14 +36,14 @@ protected:
 
 	void erase(u64 slot)
 	{
-		map.erase(slot);
+		map.erase(map.find(slot));
 		slots.erase(slot);
 	}
 
 	void check(u64 slot) const
 	{
 		const auto at = slots.lower_bound(slot);
-		const SlotRecord *found = map.find(slot);
+		const SlotRecord *found = map.find(slot).record;
 		const SlotRecord *next = map.first_from(slot);
 
 		ASSERT_EQ(found != nullptr, at != slots.end() && at->first == slot);
