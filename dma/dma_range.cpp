@@ -3,10 +3,11 @@
 
 namespace vfio {
 
-void DmaRange::let_all_go()
+DmaRange::~DmaRange()
 {
 	external.release_all(writable());
-	uncharge_to(0);
+	if (charged_)
+		owner_->uncharge(charged_);
 }
 
 Result<void> DmaRange::change_owner(const RefPtr<Owner> &owner, UserVa uva)
@@ -29,9 +30,9 @@ Result<void> DmaRange::charge(u64 npages)
 
 void DmaRange::charge_external_alone()
 {
-	if (external.counted() <= charged_)
-		uncharge_to(external.counted());
-	else if (owner_->charge_over_limit(external.counted() - charged_))
+	uncharge_to(external.counted());
+	if (charged_ < external.counted() &&
+	    owner_->charge_over_limit(external.counted() - charged_))
 		charged_ = external.counted();
 }
 

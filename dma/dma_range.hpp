@@ -38,13 +38,8 @@ public:
 	{
 	}
 
-	// Devices unpin their pages before they are closed. Pages that a faulty driver
-	// has not unpinned are unpinned here.
-	~DmaRange()
-	{
-		if (!external.empty() || charged_) [[unlikely]]
-			let_all_go();
-	}
+	// Unpins what a faulty driver has not, and uncharges the owner.
+	~DmaRange();
 
 	IovaRange range() const
 	{
@@ -64,16 +59,6 @@ public:
 	bool readable() const
 	{
 		return prot_ & SHIM_IOMMU_READ;
-	}
-
-	bool leaving() const
-	{
-		return leaving_;
-	}
-
-	void set_leaving(bool leaving)
-	{
-		leaving_ = leaving;
 	}
 
 	Owner &owner() const
@@ -96,21 +81,13 @@ public:
 	// charge to it. Errors: those of charging; the old owner stays then.
 	Result<void> change_owner(const RefPtr<Owner> &owner, UserVa uva);
 
+	u64 charged() const
+	{
+		return charged_;
+	}
+
 	// Charges the owner for pages of this range. Errors: ENOMEM, EINTR.
 	Result<void> charge(u64 npages);
-
-	// Uncharges the owner for all but npages pages.
-	void uncharge_to(u64 npages)
-	{
-		owner_->uncharge(forget_charge_to(npages));
-	}
-
-	// The same, but the caller uncharges the owner, for as many pages as this
-	// returns.
-	u64 forget_charge_to(u64 npages)
-	{
-		return vfio::exchange(charged_, npages) - npages;
-	}
 
 	// For a caller that has charged the owner for npages itself.
 	void note_charge(u64 npages)
@@ -118,9 +95,8 @@ public:
 		charged_ += npages;
 	}
 
-	// For a caller that has unpinned external pages, of which npages count. It
-	// must uncharge the owner for as many as this returns, which are fewer if not
-	// all were charged.
+	// Returns for how many of npages pages the caller must uncharge the owner: for
+	// fewer if not all are charged.
 	u64 note_uncharge(u64 npages)
 	{
 		npages = min(npages, charged_);
@@ -128,15 +104,16 @@ public:
 		return npages;
 	}
 
+	// Uncharges the owner for all but npages pages.
+	void uncharge_to(u64 npages)
+	{
+		owner_->uncharge(note_uncharge(charged_ - min(npages, charged_)));
+	}
+
 	// Charges the owner for the external pages and no others. These may be more
 	// pages than before: one that did not count when all were pinned may have been
 	// replaced by one that does.
 	void charge_external_alone();
-
-	u64 charged() const
-	{
-		return charged_;
-	}
 
 	// A page's index in the mapping, from 0 on; iova_of() is the inverse.
 	u64 page_index(Iova iova) const
@@ -190,17 +167,16 @@ public:
 	u32 held = 0;
 	bool iommu_mapped = false;
 	bool vaddr_invalid = false;
+	bool leaving = false;
 	// Set under DmaTree's lock, cleared by the caller that has made it busy.
 	Atomic<bool> busy{false};
 
 private:
-	void let_all_go();
 	void clear_all_dirty(IovaRange part);
 
 	// Whether all pages of all_dirty_part_ are dirty, whatever the bits say. A
 	// report proceeds upwards, piece by piece, and each piece is cut off the part.
 	bool all_dirty_ = false;
-	bool leaving_ = false;
 	const IovaRange range_;
 	UserVa uva_;
 	RefPtr<Owner> owner_;

@@ -106,18 +106,6 @@ void DmaTree::uncount(const DmaRange &dma)
 	available_++;
 }
 
-void DmaTree::settle_all(List<DmaRange> &dmas)
-{
-	const Guard guard(lock);
-
-	while (DmaRange *dma = dmas.pop_front()) {
-		dma->set_leaving(false);
-		dma->busy.store(false);
-	}
-	if (waiting_.load())
-		settled_.wake_all();
-}
-
 Result<DmaRange *> DmaTree::list_idle(IovaRange range, List<DmaRange> &dmas)
 {
 	DmaRange *pinned = nullptr;
@@ -183,7 +171,7 @@ void DmaTree::uncharge_all(const List<DmaRange> &dmas)
 	for (DmaRange &dma : dmas) {
 		const DmaRange *next = dmas.next(dma);
 
-		charged += dma.forget_charge_to(0);
+		charged += dma.note_uncharge(dma.charged());
 		if (!next || &next->owner() != &dma.owner())
 			dma.owner().uncharge(vfio::exchange(charged, u64{0}));
 	}

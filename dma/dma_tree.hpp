@@ -107,10 +107,6 @@ public:
 			wake_waiting();
 	}
 
-	// The same for a list of mappings, which becomes empty. Devices may pin
-	// them again.
-	void settle_all(List<DmaRange> &dmas) __must_not_hold(lock);
-
 	// Returns the mapping that has the address, after waiting until it is not
 	// busy. Errors: EINVAL if there is none, EINTR.
 	Result<DmaRange *> find_settled(Iova iova) __must_hold(lock)

@@ -7,10 +7,7 @@ void ExternalPins::release(u64 word, u64 npages, bool dirty)
 {
 	if (kind_of(word) == PinKind::kBorrowed)
 		return;
-	if (npages == 1)
-		shim_unpin_page(word & kPinPfnMask, dirty);
-	else
-		shim_unpin(word & kPinPfnMask, npages, dirty);
+	shim_unpin(word & kPinPfnMask, npages, dirty);
 }
 
 void ExternalPins::release(const UnpinnedPages &gone, bool dirty)

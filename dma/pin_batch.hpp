@@ -11,17 +11,6 @@
 
 namespace vfio {
 
-// The run of npages pages whose first pfn shim_page_run() has returned, with the
-// marks of the pages.
-inline PinRun run_of(u64 pfn_and_marks, u64 npages)
-{
-	const Pfn pfn{pfn_and_marks & SHIM_PIN_PFN_MASK};
-
-	if (pfn_and_marks & SHIM_PIN_RESERVED)
-		return {pfn, npages, PinKind::kReserved};
-	return {pfn, npages, PinKind::kCounted};
-}
-
 // Pins up to npages pages from uva on, of the caller's address space or another
 // one. Returns how many pages it has pinned, or a negative errno. Protection keys
 // do not count, as they restrict only a thread's own loads and stores: where one
@@ -100,11 +89,11 @@ public:
 		if (borrowed_.npages()) [[unlikely]]
 			return vfio::exchange(borrowed_, PinRun());
 
-		u64 pfn = 0;
-		const u64 npages = shim_page_run(array_.pages() + taken_, count_ - taken_, &pfn);
+		u64 word = 0;
+		const u64 npages = shim_page_run(array_.pages() + taken_, count_ - taken_, &word);
 
 		taken_ += npages;
-		return run_of(pfn, npages);
+		return {word, npages};
 	}
 
 private:

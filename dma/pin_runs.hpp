@@ -10,18 +10,23 @@
 #pragma once
 
 #include "dma/shim/iommu.h"
+#include "dma/shim/pin.h"
 #include "vocab/units.hpp"
 
 namespace vfio {
 
+// What a page is to its owner. A word holds the pfn of a page and, from bit
+// kPinKindShift on, its kind, so that SHIM_PIN_RESERVED marks kReserved.
 enum class PinKind : u64 {
 	kCounted,  // pinned, and charged to the owner
+	kBorrowed, // without struct page, so that it cannot be pinned
 	kReserved, // pinned, but the kernel's own, and not charged
-	kBorrowed, // without struct pages, so that it cannot be pinned
 };
 
-// A word may hold a pfn and, from this bit on, its kind.
 constexpr unsigned int kPinKindShift = 62;
+
+static_assert(SHIM_PIN_RESERVED == static_cast<u64>(PinKind::kReserved) << kPinKindShift);
+static_assert(SHIM_PIN_PFN_MASK == (u64{1} << kPinKindShift) - 1);
 
 // npages contiguous pages of one kind, from first() on. The shims take it as a
 // shim_pin_run, whose pfn has the kind beside it.
@@ -31,14 +36,24 @@ public:
 	{
 	}
 
-	constexpr PinRun(Pfn first, u64 npages, PinKind kind)
-		: shim_pin_run{first.value | static_cast<u64>(kind) << kPinKindShift, npages}
+	// word is the first page's.
+	constexpr PinRun(u64 word, u64 npages) : shim_pin_run{word, npages}
 	{
+	}
+
+	constexpr PinRun(Pfn first, u64 npages, PinKind kind)
+		: PinRun(first.value | static_cast<u64>(kind) << kPinKindShift, npages)
+	{
+	}
+
+	constexpr u64 word() const
+	{
+		return pfn;
 	}
 
 	constexpr Pfn first() const
 	{
-		return {pfn & ((u64{1} << kPinKindShift) - 1)};
+		return {pfn & SHIM_PIN_PFN_MASK};
 	}
 
 	constexpr u64 npages() const
@@ -114,12 +129,6 @@ public:
 	bool empty() const
 	{
 		return first_.npages() == 0;
-	}
-
-	// The only run; nullptr if there are several or none.
-	const PinRun *single() const
-	{
-		return head_ || empty() ? nullptr : &first_;
 	}
 
 	// Calls visit(array of runs, count) in order, until it returns an

@@ -4,9 +4,7 @@
 // that a device asks for (external pages).
 #pragma once
 
-#include "dma/shim/pin.h"
 #include "dma_range.hpp"
-#include "range_pinner.hpp"
 
 namespace vfio {
 
@@ -20,18 +18,7 @@ namespace vfio {
 Result<void> pin_range(DmaRange &dma, iommu_group *group, u32 workers);
 
 // Undoes pin_range(), but for the charge: the owner stays charged.
-inline void unpin_range(DmaRange &dma)
-{
-	const PinRun *single = dma.pins.single();
-
-	// One page, as what is unmapped by itself is most often.
-	if (single && single->npages() == 1 && single->pinned()) [[likely]] {
-		shim_unpin_page(single->first().value, dma.writable());
-		dma.pins.clear();
-		return;
-	}
-	unpin_runs(dma.pins, dma.writable());
-}
+void unpin_range(DmaRange &dma);
 
 // Pins pages of a dma range that is held, for a device behind an emulated
 // IOMMU; all or none. The caller charges the owner.

@@ -6,9 +6,7 @@
 // A call goes through its range in stretches, with the mappings' lock held: pages
 // that devices have pinned already are only counted; for other pages the mapping is
 // held and the lock released.
-#include "dma/pin_batch.hpp"
 #include "dma/pinner.hpp"
-#include "dma/shim/pin.h"
 #include "entry.h"
 #include "type1.hpp"
 
@@ -91,7 +89,7 @@ Result<u64> Type1::pin_some(const PinRequest &request)
 {
 	DmaRange &dma = *TRY(dmas_.find_settled(request.iova));
 
-	if (dma.leaving())
+	if (dma.leaving)
 		return Error(EINVAL);
 	if ((dma.prot() & request.prot) != request.prot)
 		return Error(EPERM);

@@ -40,51 +40,21 @@ Type1::~Type1()
 	unmap_everything();
 }
 
-bool Type1::coherent()
+bool Type1::check_extension(u64 extension)
 {
 	const ReadGuard groups(groups_lock_);
 
-	return domains_.coherent();
-}
-
-bool Type1::can_nest()
-{
-	const ReadGuard groups(groups_lock_);
-
-	return domains_.can_nest();
-}
-
-bool Type1::can_update_vaddr()
-{
-	const ReadGuard groups(groups_lock_);
-
-	return emulated_groups_.empty();
-}
-
-namespace {
-
-// type1 is null before SET_IOMMU.
-long check_extension(Type1 *type1, u64 extension)
-{
 	switch (extension) {
-	case VFIO_TYPE1_IOMMU:
-	case VFIO_TYPE1v2_IOMMU:
-	case VFIO_UNMAP_ALL:
-		return 1;
 	case VFIO_TYPE1_NESTING_IOMMU:
-		// Without a container the answer is only that this driver knows
-		// the type; vfio.ko then tries it with the container's groups.
-		return !type1 || type1->can_nest();
+		return domains_.can_nest();
 	case VFIO_UPDATE_VADDR:
-		return type1 && type1->can_update_vaddr();
+		return emulated_groups_.empty();
 	case VFIO_DMA_CC_IOMMU:
-		return type1 && type1->coherent();
+		return domains_.coherent();
 	default:
-		return 0;
+		return false;
 	}
 }
-
-} // namespace
 
 long Type1::ioctl(u32 cmd, UserVa arg)
 {
@@ -123,7 +93,20 @@ CORE_ENTRY void type1_release(type1 *handle)
 
 CORE_ENTRY long type1_ioctl(type1 *handle, u32 cmd, u64 arg)
 {
-	if (cmd == VFIO_CHECK_EXTENSION)
-		return check_extension(handle ? &Type1::of(handle) : nullptr, arg);
-	return Type1::of(handle).ioctl(cmd, {arg});
+	if (cmd != VFIO_CHECK_EXTENSION)
+		return Type1::of(handle).ioctl(cmd, {arg});
+
+	// handle is null before SET_IOMMU.
+	switch (arg) {
+	case VFIO_TYPE1_IOMMU:
+	case VFIO_TYPE1v2_IOMMU:
+	case VFIO_UNMAP_ALL:
+		return 1;
+	case VFIO_TYPE1_NESTING_IOMMU:
+		// Without a container the answer is only that this driver knows
+		// the type; vfio.ko then tries it with the container's groups.
+		return !handle || Type1::of(handle).check_extension(arg);
+	default:
+		return handle && Type1::of(handle).check_extension(arg);
+	}
 }

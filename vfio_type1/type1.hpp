@@ -49,9 +49,7 @@ public:
 
 	// What CHECK_EXTENSION says of VFIO_DMA_CC_IOMMU,
 	// VFIO_TYPE1_NESTING_IOMMU and VFIO_UPDATE_VADDR.
-	bool coherent();
-	bool can_nest();
-	bool can_update_vaddr();
+	bool check_extension(u64 extension);
 
 	// An ioctl of the container that vfio.ko does not know, but for
 	// CHECK_EXTENSION. arg is the address of the request. Returns what the

@@ -69,7 +69,8 @@ Type1::try_unmap(const vfio_iommu_type1_dma_unmap &request, const vfio_bitmap *b
 			victims, range, {reinterpret_cast<u64>(bitmap->data)}, all_dirty);
 
 		if (!reported.ok()) {
-			dmas_.settle_all(victims);
+			while (DmaRange *dma = victims.pop_front())
+				dmas_.settle(*dma);
 			return reported.error();
 		}
 	}
@@ -104,7 +105,7 @@ Result<bool> Type1::take_victims(IovaRange range, bool *all_dirty, List<DmaRange
 	}
 	if (external) [[unlikely]] {
 		victims.clear();
-		external->set_leaving(true);
+		external->leaving = true;
 		*pinned = external->range();
 		return false;
 	}
@@ -171,7 +172,7 @@ void Type1::take_pins_again()
 	const Guard guard(dmas_.lock);
 
 	for (DmaRange &dma : dmas_.all())
-		dma.set_leaving(false);
+		dma.leaving = false;
 }
 
 // Ends busy mappings: takes them out of all domains, then unpins and frees them.

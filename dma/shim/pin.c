@@ -7,7 +7,7 @@
 
 static unsigned int flags_for(bool write)
 {
-	return FOLL_LONGTERM | (write ? FOLL_WRITE : 0);
+	return FOLL_LONGTERM | write * FOLL_WRITE;
 }
 
 static u64 marks_of(struct page *page)
@@ -75,7 +75,7 @@ u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn)
 
 u64 shim_page_pfns(u64 *pages, u64 count)
 {
-	u64 all = 0;
+	u64 marked = 0;
 	u64 i;
 
 	for (i = 0; i < count; i++) {
@@ -83,9 +83,9 @@ u64 shim_page_pfns(u64 *pages, u64 count)
 		u64 marks = marks_of(page);
 
 		pages[i] = page_to_pfn(page) | marks;
-		all |= marks;
+		marked += marks != 0;
 	}
-	return all;
+	return marked;
 }
 
 static u64 marks_of_pfn(unsigned long pfn)
@@ -122,13 +122,12 @@ long shim_follow_pfns(struct mm_struct *mm, u64 uva, u64 npages, bool write,
 
 void shim_unpin(u64 pfn, u64 npages, bool dirty)
 {
-	unpin_user_page_range_dirty_lock(pfn_to_page(pfn), npages, dirty);
-}
-
-void shim_unpin_page(u64 pfn, bool dirty)
-{
 	struct page *page = pfn_to_page(pfn);
 
+	if (npages > 1) {
+		unpin_user_page_range_dirty_lock(page, npages, dirty);
+		return;
+	}
 	if (dirty && !PageDirty(page))
 		set_page_dirty_lock(page);
 	unpin_user_page(page);

@@ -69,7 +69,7 @@ u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn);
  * @count: how many
  *
  * Context: any.
- * Return: the marks of all of the pages, or-ed.
+ * Return: how many of the pages have a mark.
  */
 u64 shim_page_pfns(u64 *pages, u64 count);
 
@@ -101,15 +101,6 @@ long shim_follow_pfns(struct mm_struct *mm, u64 uva, u64 npages, bool write,
  * Context: may sleep.
  */
 void shim_unpin(u64 pfn, u64 npages, bool dirty);
-
-/**
- * shim_unpin_page() - let go of one pinned page
- * @pfn: which
- * @dirty: mark it dirty
- *
- * Context: may sleep.
- */
-void shim_unpin_page(u64 pfn, bool dirty);
 
 /**
  * shim_pfn_has_page() - whether a pfn is memory that has a struct page

@@ -141,12 +141,11 @@ u32 shim_caller_cpus(void)
 				  cpumask_of_node(numa_node_id()));
 }
 
-u32 shim_worker_cannot_take(void)
+bool shim_caller_is_special(void)
 {
-	return compat_has_mempolicy(current) * SHIM_CALLER_MEMPOLICY |
-	       task_is_realtime(current) * SHIM_CALLER_REALTIME |
-	       compat_has_hugetlb_group(current) * SHIM_CALLER_HUGETLB_GROUP |
-	       !!(current->flags & PF_MEMALLOC_NOIO) * SHIM_CALLER_NOIO;
+	return compat_has_mempolicy(current) | task_is_realtime(current) |
+	       compat_has_hugetlb_group(current) |
+	       !!(current->flags & PF_MEMALLOC_NOIO);
 }
 
 bool shim_killed(void)

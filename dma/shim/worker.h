@@ -21,8 +21,7 @@ SHIM_BEGIN
  * allows. Of the CPUs that the caller may run on, it runs on those of the node
  * where the caller is now. Its memory is charged to the control group of the
  * address space, its time to the caller's groups of cgroup v1; v2 has no way for
- * that. No signal reaches it. shim_worker_cannot_take() tells what the worker
- * would lack.
+ * that. No signal reaches it. See shim_caller_is_special() for what it lacks.
  *
  * Context: a process; may sleep.
  * Return: the worker, or NULL if there is no memory or no thread.
@@ -50,22 +49,14 @@ void shim_worker_join(struct shim_worker *worker);
 /** shim_caller_cpus() - how many CPUs a worker of the caller may run on */
 u32 shim_caller_cpus(void);
 
-/* The caller has a memory policy of its own, by set_mempolicy(). */
-#define SHIM_CALLER_MEMPOLICY 1
-/* The caller is scheduled by a real-time policy or a deadline. */
-#define SHIM_CALLER_REALTIME 2
-/* The caller's new hugetlb pages are charged to a group other than root. */
-#define SHIM_CALLER_HUGETLB_GROUP 4
-/* Memory for the caller must not wait for disks: PR_SET_IO_FLUSHER, say. */
-#define SHIM_CALLER_NOIO 8
-
 /**
- * shim_worker_cannot_take() - what the caller has and a worker would not
+ * shim_caller_is_special() - whether the caller has what a worker would lack
  *
- * Context: a process or a kthread.
- * Return: SHIM_CALLER_* bits.
+ * Return: true if the caller has a memory policy of its own (set_mempolicy()), is
+ * scheduled by a real-time policy or a deadline, charges hugetlb pages to a group
+ * other than root, or must not wait for disks (PR_SET_IO_FLUSHER, for example).
  */
-u32 shim_worker_cannot_take(void);
+bool shim_caller_is_special(void);
 
 /** shim_killed() - whether a fatal signal to the caller is pending */
 bool shim_killed(void);

@@ -211,7 +211,10 @@ TEST_F(DmaTreeTest, AMappingThatStaysIsHeldByWhoHasWaited)
 			DmaTree::hold(dma);
 			tree.let_go(dma);
 		},
-		[&] { tree.settle_all(dmas); });
+		[&] {
+			while (DmaRange *settled = dmas.pop_front())
+				tree.settle(*settled);
+		});
 }
 
 TEST_F(DmaTreeTest, AddressesBecomeInvalidAndValidAgain)

@@ -235,6 +235,8 @@ TEST_F(Type1Class, DmaRangeCharges)
 	process.task.rlimit_pages = 6;
 	EXPECT_EQ(dma.charge(2).error(), Error(ENOMEM));
 	EXPECT_EQ(dma.charged(), 5u);
+	dma.uncharge_to(6);
+	EXPECT_EQ(locked(), 5u) << "no more are charged";
 	dma.uncharge_to(2);
 	EXPECT_EQ(locked(), 2u);
 

@@ -138,17 +138,14 @@ TEST_F(Type1Workers, WithoutThreadsTheCallerDoesAll)
 
 TEST_F(Type1Workers, NoneForACallerWhoCannotBeStoodInFor)
 {
-	for (u32 has : {SHIM_CALLER_MEMPOLICY, SHIM_CALLER_REALTIME, SHIM_CALLER_HUGETLB_GROUP,
-			SHIM_CALLER_NOIO}) {
-		process.task.worker_cannot_take = has;
-		mock::plan.fail(mock::Fail::kWorker, 1);
-		EXPECT_EQ(map(), 0);
-		EXPECT_FALSE(mock::plan.fired()) << has;
-		mock::plan.reset();
-		EXPECT_EQ(locked(), kMany);
-		EXPECT_EQ(c.unmap_all(), static_cast<s64>(kMany * kPage));
-	}
-	process.task.worker_cannot_take = 0;
+	process.task.special = true;
+	mock::plan.fail(mock::Fail::kWorker, 1);
+	EXPECT_EQ(map(), 0);
+	EXPECT_FALSE(mock::plan.fired());
+	mock::plan.reset();
+	EXPECT_EQ(locked(), kMany);
+	EXPECT_EQ(c.unmap_all(), static_cast<s64>(kMany * kPage));
+	process.task.special = false;
 }
 
 TEST_F(Type1Workers, ProtectionKeysKeepNobodyOut)

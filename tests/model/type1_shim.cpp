@@ -23,7 +23,6 @@ WRAP(long, shim_pin_own, (u64 uva, u64 npages, bool write, u64 *pages), (uva, np
 WRAP(long, shim_pin_remote, (mm_struct * mm, u64 uva, u64 npages, bool write, u64 *pages),
      (mm, uva, npages, write, pages))
 WRAP(void, shim_unpin, (u64 pfn, u64 npages, bool dirty), (pfn, npages, dirty))
-WRAP(void, shim_unpin_page, (u64 pfn, bool dirty), (pfn, dirty))
 WRAP(int, shim_mm_account, (mm_struct * mm, task_struct *task, u64 npages, bool ipc_lock),
      (mm, task, npages, ipc_lock))
 WRAP(void, shim_mm_unaccount, (mm_struct * mm, task_struct *task, u64 npages), (mm, task, npages))

@@ -298,9 +298,9 @@ u32 shim_caller_cpus(void)
 	return 4;
 }
 
-u32 shim_worker_cannot_take(void)
+bool shim_caller_is_special(void)
 {
-	return current_process ? current_process->task.worker_cannot_take.load() : 0;
+	return current_process && current_process->task.special;
 }
 
 bool shim_killed(void)

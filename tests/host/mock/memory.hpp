@@ -102,8 +102,7 @@ struct task_struct {
 	std::atomic<bool> ipc_lock = false;
 	std::atomic<bool> sys_rawio = false;
 	std::atomic<bool> fatal_signal = false;
-	// SHIM_CALLER_* bits.
-	std::atomic<u32> worker_cannot_take = 0;
+	std::atomic<bool> special = false;
 };
 
 namespace mock {

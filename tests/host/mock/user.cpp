@@ -109,13 +109,13 @@ u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn)
 
 u64 shim_page_pfns(u64 *pages, u64 count)
 {
-	u64 all = 0;
+	u64 marked = 0;
 
 	for (u64 i = 0; i < count; i++) {
 		pages[i] = pfn_and_marks(pages[i]);
-		all |= pages[i] & ~SHIM_PIN_PFN_MASK;
+		marked += (pages[i] & ~SHIM_PIN_PFN_MASK) != 0;
 	}
-	return all;
+	return marked;
 }
 
 long shim_follow_pfns(mm_struct *mm, u64 uva, u64 npages, bool write, u64 *pfn)
@@ -152,11 +152,6 @@ void shim_unpin(u64 pfn, u64 npages, bool dirty)
 		violation("unpin of %#llx, which has no struct page", pfn);
 	for (u64 i = 0; i < npages; i++)
 		phys::unpin(pfn + i, dirty);
-}
-
-void shim_unpin_page(u64 pfn, bool dirty)
-{
-	shim_unpin(pfn, 1, dirty);
 }
 
 bool shim_pfn_has_page(u64 pfn)
