@@ -58,9 +58,10 @@ void PinBlocks::release_block(const SlotRecord &record)
 	}
 }
 
+// Frees spares that are too many. A few more than are wanted stay while there are runs,
+// so that a run that is made and unpinned again and again does not allocate each time.
 void PinBlocks::trim_spares()
 {
-	// A run that comes and goes takes no spare with it each time.
 	const u32 keep = runs_ ? spares_wanted() + 4 : 0;
 
 	while (spares_ > keep) {

@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// What pin indexes store, and the memory that they store it in.
+// The layout of a pin index in memory, and PinBlocks, which allocates it.
 //
-// A page is a word: its pfn in bits 0 to 39, how often it is pinned in bits 40
-// to 61, and two bits of the user's above, its mark. A word without a count is
-// a page as the user gives it. Beside it there may be a DMA address.
+// A word describes one pinned page: bits 0 to 39 are its pfn, bits 40 to 61 how often
+// it is pinned, and bits 62 and 63 its mark, which is the caller's. A page that callers
+// pass is a word whose count is 0.
 //
-// A record of the slot map is one slot's pages, in one of these forms:
-//   run      pages [lo, hi] of contiguous pfns, each pinned once, or a single
-//            page: the word is in the record, nothing is allocated
-//   planes   contiguous pfns of which not all are pinned, or some more than
-//            once: bit planes, one for each binary digit of the counts
-//   sparse   sorted arrays of few pages: 10 bytes a page
-//   dense    an array with a word for each page of the slot
-// With DMA addresses a run's word and address are in a block of their own, and
-// a page of a sparse or dense slot takes 8 bytes more.
+// A record of the slot map (pin_slot_map.hpp) describes the pinned pages of one slot in
+// one of four forms; record.value is a pointer to a block, except for a run:
+//   run      all pages of [lo, hi] are pinned once and have contiguous pfns, or there
+//            is a single page, pinned any number of times: value is the first page's
+//            word
+//   planes   the pinned pages have contiguous pfns, with holes or different counts:
+//            one bitmap of the slot for each binary digit of the counts
+//   sparse   few pages of any kind: sorted arrays, 10 bytes a page
+//   dense    pages of any kind: an array with a word for each page of the slot
+// In an index with DMA addresses, value of a run is a pointer to a PinRunBlock, and each
+// page of a sparse or dense slot takes 8 bytes more.
 //
-// Blocks have the sizes of kmalloc's classes, so that none is wasted.
+// Blocks have the sizes of kmalloc's caches.
 //
-// The spares: when a page in the middle of a run is unpinned, the run becomes
-// planes, and unpinning may not allocate. So one block of planes is kept for
-// each kRunsPerSpare runs. To keep one for each would take more than the runs
-// themselves, and any scheme that never allocates needs at least a bit for
-// each page that is pinned, 0.125 bytes: who has that many runs broken up at
-// once waits for memory instead. It is 96 bytes, which a kernel always has in
-// the end; nothing fails.
+// Spares: when a page in the middle of a run is unpinned, the run becomes planes, but
+// unpinning must not fail. PinBlocks therefore keeps one block of planes for each
+// kRunsPerSpare runs. If more runs than that are broken up, unpinning allocates a block
+// of 96 bytes, which may wait for memory but does not fail. Documentation/pin-index.md
+// says why there is not a spare for each run.
 #pragma once
 
 #include "pin_slot_map.hpp"
@@ -35,13 +35,10 @@ namespace vfio {
 constexpr u64 kPinPfnMask = (u64{1} << 40) - 1;
 constexpr u64 kPinMarkMask = u64{3} << 62;
 constexpr u64 kPinCountMask = ~(kPinPfnMask | kPinMarkMask);
+// The highest bit of a word's count, and a count of 1.
 constexpr u64 kPinCountTop = kPinCountMask & ~(kPinCountMask >> 1);
 constexpr u64 kPinOne = kPinPfnMask + 1;
 constexpr u64 kPinMostCount = kPinCountMask / kPinOne;
-
-// What no page is, its count being more than none.
-constexpr u64 kPinNone = ~u64{0};
-constexpr u64 kPinStill = ~u64{0} - 1;
 
 constexpr u64 pin_count_of(u64 word)
 {
@@ -55,7 +52,10 @@ constexpr u64 pin_page_of(u64 word)
 
 enum class PinForm : u64 { kRun, kPlanes, kSparse, kDense };
 
-// The user's bits of a record's key: the form, and 18 bits of what it needs.
+// The meta bits of a record: its form, and 18 bits that depend on the form:
+//   run      lo in bits 9 to 17, hi in bits 0 to 8
+//   sparse   the count of pages in bits 4 to 12, the size class in bits 0 to 3
+//   dense    the count of pages
 struct PinMeta {
 	static constexpr unsigned int kFormShift = 18;
 
@@ -75,15 +75,15 @@ struct PinMeta {
 	}
 };
 
-// A run's or a single page's, of an index with DMA addresses.
+// A run, or a single page, in an index with DMA addresses: those of its first page.
 struct PinRunBlock {
 	u64 word;
 	u64 dma;
 };
 
-// base and dma are those that page 0 of the slot has or would have, without
-// regard to overflow. Page i is pinned as often as bits i of the planes say,
-// the first plane's worth 1, the next one's 2, and so on.
+// base and dma are the page and the DMA address of page 0 of the slot, computed from
+// those of the pinned pages; the subtraction may wrap if page 0 is not pinned. Bit i of
+// plane k is bit k of the count of page i. live is how many pages are pinned.
 struct PinPlanesBlock {
 	static constexpr u32 kWords = kPinSlotPages / 64;
 
@@ -100,12 +100,13 @@ struct PinPlanesBlock {
 
 	static constexpr u32 kMostPlanes = 7;
 
-	// After 1, 2, 3 come 7 planes.
+	// The next larger number of planes, as blocks have: 1, 2, 3, 7.
 	static constexpr u32 more_than(u32 planes)
 	{
 		return planes < 3 ? planes + 1 : kMostPlanes;
 	}
 
+	// A bit for each page of 64 that is pinned.
 	u64 pinned(u32 word) const
 	{
 		u64 any = 0;
@@ -124,8 +125,8 @@ struct PinPlanesBlock {
 		return count;
 	}
 
-	// The bits of a word that stand for pages of [lo, hi], which it has
-	// some of.
+	// The bits of a word for pages of [lo, hi], at least one of which is in the
+	// word.
 	static u64 mask(u32 word, u32 lo, u32 hi)
 	{
 		u64 mask = ~u64{0};
@@ -147,12 +148,13 @@ static_assert(sizeof(PinPlanesBlock) + sizeof(u64[3][PinPlanesBlock::kWords]) <=
 static_assert(sizeof(PinPlanesBlock) + sizeof(u64[7][PinPlanesBlock::kWords]) <=
 	      PinPlanesBlock::size_for(7));
 
-// A sparse block: words, DMA addresses if there are, then the pages' places in
-// the slot.
+// A sparse block in its parts: the pages' words, their DMA addresses if the index has
+// them, and their places in the slot, in order.
 struct PinSparse {
 	static constexpr u32 kSizes[] = {32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096};
 	static constexpr unsigned int kClassBits = 4;
-	// So many are gone through one by one.
+	// before() halves the array down to this many pages, and then compares one by
+	// one.
 	static constexpr u32 kFew = 8;
 
 	u64 *words;
@@ -171,7 +173,7 @@ struct PinSparse {
 		return kSizes[size_class] / (with_dma ? 18 : 10);
 	}
 
-	// The most pages that take no more than half of what dense would.
+	// The most pages in a sparse block, which is half as large as a dense one.
 	static constexpr u32 most(bool with_dma)
 	{
 		return capacity_of(with_dma ? 9 : 8, with_dma);
@@ -191,13 +193,13 @@ struct PinSparse {
 		return kSizes[class_for(count, with_dma)];
 	}
 
-	// How many of the pages are before place.
+	// How many pages have smaller places.
 	u32 before(u32 place) const
 	{
 		const u16 *next = places;
 		u32 left = count;
 
-		// Often the next one in order.
+		// Pages are often pinned in order.
 		if (!count || places[count - 1] < place)
 			return count;
 		while (left > kFew) {
@@ -206,7 +208,7 @@ struct PinSparse {
 			next = next[half - 1] < place ? next + half : next;
 			left -= half;
 		}
-		// The last one at least is not.
+		// This ends: the last page's place is not smaller.
 		while (*next < place)
 			next++;
 		return static_cast<u32>(next - places);
@@ -221,7 +223,7 @@ public:
 	{
 	}
 
-	// The index has no records any more.
+	// Requires that no record is left.
 	~PinBlocks()
 	{
 		runs_ = 0;
@@ -238,7 +240,7 @@ public:
 		return bytes_;
 	}
 
-	// Null if there is no memory.
+	// Returns null if there is no memory.
 	void *allocate(u32 size)
 	{
 		void *block = shim_alloc_object(size);
@@ -318,8 +320,9 @@ public:
 		return PinMeta::low(record, 0, kPinSlotShift);
 	}
 
-	// Every run that could be broken up in its middle is noted. The spare
-	// that it may need comes first. Errors: ENOMEM.
+	// A run of three pages or more is breakable: a page in its middle may be
+	// unpinned. Before such a run is made, prepare_run() takes care that there are
+	// enough spares; then it is counted by note_run(). Errors: ENOMEM.
 	Result<void> prepare_run()
 	{
 		return u64{spares_} * kRunsPerSpare > runs_ ? Result<void>() : more_spares();
@@ -337,16 +340,15 @@ public:
 			trim_spares();
 	}
 
-	// A block for one plane, for a run that is broken up.
+	// Returns a block for one plane, for a run that is broken up. It is not
+	// initialized.
 	PinPlanesBlock *take_spare();
 
-	// Frees the block of planes; one that is wanted becomes a spare.
+	// Frees a block of planes, or keeps it as a spare if there are too few.
 	void release_planes(PinPlanesBlock *block);
 
+	// Frees what the record's value points to.
 	void release_block(const SlotRecord &record);
-
-	// What a pin in the future could need is let go with the last run.
-	void trim_spares();
 
 private:
 	struct Spare {
@@ -361,9 +363,11 @@ private:
 	}
 
 	Result<void> more_spares();
+	void trim_spares();
 
 	Spare *spare_ = nullptr;
 	u64 bytes_ = 0;
+	// How many breakable runs there are.
 	u64 runs_ = 0;
 	u32 spares_ = 0;
 	const bool with_dma_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// What is there: looking up, listing, and pinning it again.
+// PinForms: looking up pages, listing them, and pinning pinned pages again.
 #include "pin_forms.hpp"
 
 namespace vfio {
@@ -187,7 +187,7 @@ Result<u64> PinForms::again(SlotRecord &record, u32 lo, u32 n, u64 *pages)
 	return u64{found};
 }
 
-// If a page was pinned too often, takes back one pin of each of n pages.
+// Called after the counts of n words grew by one: if a count overflowed, undoes that.
 // Errors: EOVERFLOW.
 Result<void> PinForms::check_overflow(u64 *words, u32 n)
 {
@@ -218,7 +218,7 @@ SlotRecord PinForms::planes_record(const SlotRecord &record, PinPlanesBlock *blo
 	return planes;
 }
 
-// Makes a run a form in which pages may be pinned more often than once.
+// Gives a run a form in which pages have counts: planes, or sparse if that is smaller.
 Result<void> PinForms::break_up(SlotRecord &record)
 {
 	const u32 length = live(record);
@@ -233,7 +233,8 @@ Result<void> PinForms::break_up(SlotRecord &record)
 	return {};
 }
 
-// False, and nothing done, if a page is pinned too often for the planes.
+// Counts one more pin of n pages from lo on. Returns false, and changes nothing, if a
+// count does not fit the planes.
 bool PinForms::add_to_planes(PinPlanesBlock &block, u32 lo, u32 n)
 {
 	for (u32 word = lo / 64; word <= (lo + n - 1) / 64; word++) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// PinForms: what is done to the pages of one slot, whose record it changes
-// from form to form. Pages are named by their places in the slot, 0 to 511.
+// PinForms: inserting, counting and unpinning pages of one slot, in all of its forms
+// (pin_blocks.hpp). A change may give the record another form. Pages are named by their
+// places in the slot, 0 to 511.
 //
-// A record whose value is 0 has no pages. Errors leave the pages of a record
-// as they were.
+// A record whose value is 0 has no pages. A function that returns an error has not
+// changed which pages the record has, nor their counts.
 #pragma once
 
 #include "pin_blocks.hpp"
@@ -12,14 +13,15 @@
 
 namespace vfio {
 
-// Pages to be inserted, [lo, lo + n).
+// Pages to be inserted at the places [lo, lo + n) of a slot.
 struct PinPiece {
-	// From arrays; the pages may turn out to be contiguous. dma is null
-	// if there are no DMA addresses. Errors: EINVAL for what is no page.
+	// Takes pages from arrays, which the piece points to unless the pages are
+	// contiguous. dma is null if the index has no DMA addresses. Errors: EINVAL if
+	// a page has bits of a count.
 	static Result<PinPiece> of(u32 lo, u32 n, const u64 *pages, const u64 *dma);
 
-	// From the first page and its address; dma_unit is what addresses grow
-	// by, 0 if there are none.
+	// Contiguous pages, from the first page and its DMA address. dma_unit is the
+	// page size, or 0 if the index has no DMA addresses.
 	static PinPiece contiguous(u32 lo, u32 n, u64 page, u64 dma, u64 dma_unit)
 	{
 		return {lo, n, nullptr, nullptr, page - lo, dma - lo * dma_unit};
@@ -47,49 +49,49 @@ struct PinPiece {
 
 	u32 lo;
 	u32 n;
-	// Null if the pages are contiguous: then base is what page 0 of the
-	// slot has or would have, and dma_base its address.
+	// Null if the pages are contiguous. Then base and dma_base are the page and the
+	// DMA address that page 0 of the slot would have.
 	const u64 *pages;
 	const u64 *dma;
 	u64 base;
 	u64 dma_base;
 };
 
-// What unpinning takes of each page.
+// How many pins unpinning takes back from each page.
 enum class Taken { kOnePin, kAllPins };
 
 class PinForms : public PinBlocks {
 public:
 	using PinBlocks::PinBlocks;
 
-	// How many pages from lo on, of n, are pinned one after the other; or
-	// are not.
+	// How many of the n pages from lo on are pinned, up to the first that is not;
+	// and the reverse.
 	u32 pinned_from(const SlotRecord &record, u32 lo, u32 n) const;
 	u32 absent_from(const SlotRecord &record, u32 lo, u32 n) const;
 
-	// Of a page that is pinned.
+	// One page. Its npages is 0 if the page is not pinned.
 	PinnedRun at(const SlotRecord &record, u32 place) const;
 
-	// Tells of pages [lo, lo + n), as far as out has room; returns how many
-	// it went through.
+	// Appends what is pinned of [lo, lo + n) to out, until out is full. Returns how
+	// many of the n places it went through.
 	u32 list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) const;
 
-	// Pins once more what is pinned from lo on, of n; returns how many and
-	// writes what they are. Errors: EOVERFLOW, ENOMEM.
+	// Counts one more pin of each of the n pages from lo on, up to the first that
+	// is not pinned. Returns how many, and writes the pages. Errors: EOVERFLOW,
+	// ENOMEM.
 	Result<u64> again(SlotRecord &record, u32 lo, u32 n, u64 *pages);
 
-	// Pages that are not there yet. Errors: ENOMEM.
+	// Inserts pages of which none is pinned. Errors: ENOMEM.
 	Result<void> insert(SlotRecord &record, const PinPiece &piece);
 
-	// Unpins [lo, lo + n) once, and tells of the pages that are not pinned
-	// any more; as far as gone has room. Returns how many places it went
-	// through.
+	// Takes back pins of [lo, lo + n), and appends pages without any more pins to
+	// gone, until gone is full. Returns how many of the n places it went through.
 	template <class Gone> u32 unpin(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone);
 
-	// How many pages it has.
+	// How many pages are pinned.
 	u32 live(const SlotRecord &record) const;
 
-	// Lets go of the record's memory; nothing more may be asked of it.
+	// Frees the record's memory. The caller gives it another value, or erases it.
 	void drop(const SlotRecord &record);
 
 	// For tests.
@@ -98,7 +100,8 @@ public:
 private:
 	template <class F> void each(const SlotRecord &record, u32 begin, u32 end, F visit) const;
 
-	// Whether a dense record should be sparse; with hysteresis.
+	// Whether a dense record has so few pages that it should be sparse. A sparse one
+	// becomes dense only with four times as many.
 	bool few(u32 live) const
 	{
 		return live <= PinSparse::most(with_dma()) / 4;
@@ -141,7 +144,7 @@ private:
 		return with_dma() ? run_dma(run) - run_lo(run) * kPageSize : 0;
 	}
 
-	// A record with a new form takes the old one's place.
+	// Frees the record's memory and makes it a copy of another, of a new form.
 	void replace(SlotRecord &record, const SlotRecord &by);
 	static SlotRecord planes_record(const SlotRecord &record, PinPlanesBlock *block);
 
@@ -156,7 +159,6 @@ private:
 	Result<void> make_run(SlotRecord &record, u32 lo, u32 hi, u64 base, u64 dma_base);
 	Result<void> insert_at_run(SlotRecord &record, const PinPiece &piece);
 	Result<void> insert_in_planes(SlotRecord &record, const PinPiece &piece);
-	Result<void> grow_sparse(SlotRecord &record, u32 count);
 	Result<void> insert_in_sparse(SlotRecord &record, const PinPiece &piece);
 	Result<void> insert_in_dense(SlotRecord &record, const PinPiece &piece);
 	static void set_bits(PinPlanesBlock &block, u32 lo, u32 n);
@@ -178,7 +180,8 @@ private:
 	void clear(SlotRecord &record);
 };
 
-// Calls visit(place, word, dma) for the pages of [begin, end) in order.
+// Calls visit(place, word, dma) for the pinned pages of [begin, end), in order. dma is 0
+// if the index has no DMA addresses.
 template <class F> void PinForms::each(const SlotRecord &record, u32 begin, u32 end, F visit) const
 {
 	switch (PinMeta::form(record)) {

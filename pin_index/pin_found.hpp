@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// What a pin index tells its users about pages: PinnedRuns have all that is known
-// of pages that were found or unpinned, UnpinnedPages only which pages they are.
+// The results of a pin index: PinnedRuns, pages that were found or unpinned with all
+// that the index knows of them, and UnpinnedPages, which have only pfns and marks.
 #pragma once
 
 #include "vocab/units.hpp"
@@ -13,15 +13,17 @@ struct PinnedRun {
 	// The offset of the first page.
 	u64 first;
 	u64 npages;
-	// The first page: its pfn and its mark.
+	// The pfn and the mark of the first page; the pfns are contiguous, the marks
+	// equal.
 	u64 page;
-	// The first page's DMA address, if the index has them. They are contiguous.
+	// The DMA address of the first page; those of the others follow it. 0 if the
+	// index has no DMA addresses.
 	u64 dma;
-	// How often each page is pinned; 0 for pages that were unpinned.
+	// How many pins each page has; 0 for pages that were unpinned.
 	u64 count;
 };
 
-// A few runs. Pages that continue the last run become part of it.
+// Up to kRoom runs. Pages that continue the last run are added to it.
 class PinnedRuns : Immovable {
 public:
 	static constexpr u32 kRoom = 16;
@@ -63,7 +65,7 @@ public:
 		npages_ = 0;
 	}
 
-	// For the index: whether its pages have DMA addresses.
+	// Called by the index before it appends: whether its pages have DMA addresses.
 	void set_dma(bool with_dma)
 	{
 		dma_step_ = with_dma ? kPageSize : 0;
@@ -86,11 +88,11 @@ private:
 	u32 count_ = 0;
 };
 
-// A few pages that are not pinned any more. Unlike PinnedRuns they have neither
-// offsets nor DMA addresses, which makes it less work to unpin many single pages.
+// Up to kRoom single pages that were unpinned, and one run. Without offsets and DMA
+// addresses, unpinning many single pages is less work than with PinnedRuns.
 class UnpinnedPages : Immovable {
 public:
-	// Returns false if there is no room; nothing was appended then.
+	// As PinnedRuns::push(), with the same parameters.
 	bool push(u64, u64 npages, u64 page, u64, u64)
 	{
 		if (npages > kLongest)
@@ -102,7 +104,7 @@ public:
 		return true;
 	}
 
-	// Calls visit(page, npages) for contiguous pages: one run, or single pages.
+	// Calls visit(page, npages) for the run, if there is one, and each single page.
 	template <class F> void for_each(F visit) const
 	{
 		if (run_npages_)
@@ -122,7 +124,7 @@ public:
 
 private:
 	static constexpr u32 kRoom = 64;
-	// Longer pieces become part of the run.
+	// More contiguous pages than this are added to the run instead.
 	static constexpr u32 kLongest = 8;
 
 	bool push_long(u64 npages, u64 page)

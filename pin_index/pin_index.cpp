@@ -51,8 +51,7 @@ u64 PinIndex::length_from(u64 first, u64 npages, bool pinned) const
 	return done;
 }
 
-// How many pages there are from first on, at most npages, before the next slot
-// that has any.
+// How many of npages pages from first on are before the next slot that has pins.
 u64 PinIndex::to_next_record(u64 first, u64 npages) const
 {
 	const SlotRecord *record = map_.first_from(first >> kPinSlotShift);
@@ -80,7 +79,8 @@ Result<void> PinIndex::insert_piece(u64 slot, const PinPiece &piece)
 	return inserted;
 }
 
-// piece_at(done, lo, n) returns the piece that follows done pages.
+// Inserts pages slot by slot. piece_at(done, lo, n) returns the piece that follows the
+// first `done` pages.
 template <class F> Result<void> PinIndex::insert_slots(u64 first, u64 npages, F piece_at)
 {
 	for (u64 done = 0; done < npages;) {
@@ -185,7 +185,7 @@ template <class Gone> u64 PinIndex::take(u64 first, u64 npages, Taken taken, Gon
 template u64 PinIndex::take(u64 first, u64 npages, Taken taken, PinnedRuns &gone);
 template u64 PinIndex::take(u64 first, u64 npages, Taken taken, UnpinnedPages &gone);
 
-// Takes back one pin of each page.
+// Takes back one pin of each page, of a call that failed on the way.
 void PinIndex::undo(u64 first, u64 npages)
 {
 	while (npages) {

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// PinIndex: which pages of a dma range are pinned, what they are and how
-// often. It maps the offset of a page in the range to its pfn and a count, and
-// a DMA address if it was made for that.
+// PinIndex: which pages of a range are pinned, their pfns and how often each is pinned.
+// It maps a page's offset, the number of the page in the range, to its pfn, its count,
+// and its DMA address if the index is made with with_dma.
 //
-// A page is given as its pfn, below 2^40, and two bits of the caller's in bits
-// 62 and 63, its mark. Offsets are below 2^52. Counts reach kMostPins.
+// Callers pass a page as its pfn, below 2^40, with a mark of their own in bits 62 and
+// 63. Offsets are below 2^52. A page can be pinned up to kMostPins times.
 //
-// Each 512 pages are a slot that is kept in the form that is smallest for what
-// is there (pin_blocks.hpp), found in O(log slots) (pin_slot_map.hpp). What
-// pins takes memory and may fail, and then leaves all pages as they were. What
-// unpins does not fail, and takes memory only when more runs are broken up at
-// one time than there are spares for.
+// 512 pages are a slot. The pages of a slot are kept in the smallest of four forms
+// (pin_blocks.hpp), slots in a B+ tree (pin_slot_map.hpp). Functions that pin allocate
+// memory; if they return an error, no page has changed. Functions that unpin cannot
+// fail.
 //
-// Locking: the caller's. Const functions may run at one time under a shared
-// lock, all others alone. Indexes share nothing.
+// Locking: the caller's lock guards an index. Const functions need it shared, all others
+// exclusively. Indexes have no state in common.
 #pragma once
 
 #include "pin_forms.hpp"
@@ -47,31 +46,31 @@ public:
 		return npages_;
 	}
 
-	// Memory that it takes beside itself.
+	// The memory that the index has allocated.
 	u64 bytes() const
 	{
 		return map_.bytes() + forms_.bytes();
 	}
 
-	// One page; npages is 0 if it is not pinned.
+	// Returns one page. Its npages is 0 if the page is not pinned.
 	PinnedRun find(u64 offset) const;
 
-	// How many pages from first on, of npages, are pinned one after the
-	// other; or are not.
+	// How many of npages pages from first on are pinned, up to the first that is not.
 	u64 pinned_from(u64 first, u64 npages) const
 	{
 		return length_from(first, npages, true);
 	}
 
+	// How many of npages pages from first on are not pinned, up to the first that is.
 	u64 absent_from(u64 first, u64 npages) const
 	{
 		return length_from(first, npages, false);
 	}
 
-	// Pins once more what is pinned from first on, up to npages, the first page
-	// that is not pinned, or the end of the slot. Returns how many pages, and
-	// writes what they are to pages. Errors: EOVERFLOW if one is pinned too
-	// often, ENOMEM; nothing is pinned then.
+	// Counts one more pin of each of npages pages from first on, up to the first
+	// that is not pinned or the end of the slot. Returns how many pages that were,
+	// and writes them to pages. Errors: EOVERFLOW if a page has kMostPins pins
+	// already, ENOMEM; no count has changed then.
 	Result<u64> pin_again(u64 first, u64 npages, u64 *pages)
 	{
 		const u32 place = static_cast<u32>(first) % kPinSlotPages;
@@ -81,24 +80,23 @@ public:
 		return record ? forms_.again(*record, place, n, pages) : u64{0};
 	}
 
-	// Inserts pages that are not pinned yet, pinned once; all or none.
-	// dma has their addresses, if the index has them.
-	// Errors: EINVAL for pages and offsets that are out of range, EEXIST,
-	// ENOMEM.
+	// Inserts pages, each pinned once. dma has their DMA addresses if the index has
+	// those, and is null otherwise. Errors: EINVAL if pages or offsets are out of
+	// range, EEXIST if a page is pinned already, ENOMEM; none is inserted then.
 	Result<void> insert(u64 first, u64 npages, const u64 *pages, const u64 *dma = nullptr);
 
-	// The same of contiguous pages.
+	// insert() for contiguous pages: page and dma are the first one's.
 	Result<void> insert_run(u64 first, u64 npages, u64 page, u64 dma = 0);
 
-	// Both: pins what is there once more, whatever it is, and inserts the
-	// rest; all or none. pages become what is pinned then.
-	// Errors: as both.
+	// Counts one more pin of each page that is pinned already, and inserts the
+	// others. Pages that were pinned are written to pages. Errors: those of
+	// pin_again() and insert(); nothing has changed then.
 	Result<void> pin(u64 first, u64 npages, u64 *pages, const u64 *dma = nullptr);
 
-	// Takes back one pin, or all pins, of each page of npages from first on that
-	// is pinned. Appends pages that are not pinned any more to gone, which is of
-	// PinnedRuns or UnpinnedPages, and stops when it is full. Returns how many
-	// pages it went through.
+	// Takes back one pin, or all pins, of each of npages pages from first on that is
+	// pinned. Appends pages without any more pins to gone, which is of the class
+	// PinnedRuns or UnpinnedPages, until gone is full. Returns how many of npages it
+	// went through.
 	template <class Gone> u64 take(u64 first, u64 npages, Taken taken, Gone &gone);
 
 	template <class Gone> u64 unpin(u64 first, u64 npages, Gone &gone)
@@ -106,13 +104,12 @@ public:
 		return take(first, npages, Taken::kOnePin, gone);
 	}
 
-	// Appends what is pinned in [first, last] to out. Stops when that has
-	// no more room; returns the offset where to go on, past last at the
-	// end.
+	// Appends what is pinned in [first, last] to out, until out is full. Returns the
+	// offset where the next call has to begin, which is past last at the end.
 	u64 list(u64 first, u64 last, PinnedRuns &out) const;
 
-	// Calls visit(run) for what is pinned in [first, last], in order. The
-	// index may not be changed meanwhile.
+	// Calls visit(run) for what is pinned in [first, last], in order. visit() must
+	// not change the index.
 	template <class F> void for_each(u64 first, u64 last, F visit) const
 	{
 		PinnedRuns found;
@@ -126,7 +123,7 @@ public:
 		}
 	}
 
-	// Forgets all pages.
+	// Removes all pages.
 	void clear();
 
 	// For tests.

@@ -1,34 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Inserting pages, and choosing a slot's form. What may fail, which is only
-// taking memory, comes first.
+// PinForms: inserting pages, and choosing the form of a slot. Only allocation can fail;
+// it precedes all changes of a record.
 #include "pin_forms.hpp"
 
 namespace vfio {
 
 namespace {
 
-// Whether values go on from the first in steps. The last one tells most that do
-// not; the rest is four at a time, as this is all that is done for each page of
-// a huge page.
-template <u64 step> bool in_steps(const u64 *values, u32 n)
+// Whether each value is the one before it plus step.
+bool in_steps(const u64 *values, u32 n, u64 step)
 {
-	const u64 *const end = values + n;
-	u64 next = values[0];
-
-	if (values[n - 1] != next + (n - 1) * step)
-		return false;
-	for (; end - values >= 4; values += 4, next += 4 * step)
-		if (values[0] != next || values[1] != next + step || values[2] != next + 2 * step ||
-		    values[3] != next + 3 * step)
-			return false;
-	for (; values < end; values++, next += step)
-		if (*values != next)
+	for (u32 i = 1; i < n; i++)
+		if (values[i] != values[0] + i * step)
 			return false;
 	return true;
 }
 
-// Into the words of a whole slot.
+// Writes a piece to the words of a dense slot.
 void write_words(u64 *words, const PinPiece &piece)
 {
 	if (piece.is_contiguous()) {
@@ -52,7 +41,7 @@ Result<PinPiece> PinPiece::of(u32 lo, u32 n, const u64 *pages, const u64 *dma)
 	const u64 dma_base = dma ? dma[0] - lo * kPageSize : 0;
 	u64 bits = pages[0] | pages[n - 1];
 
-	if (in_steps<1>(pages, n) && (!dma || in_steps<kPageSize>(dma, n))) {
+	if (in_steps(pages, n, 1) && (!dma || in_steps(dma, n, kPageSize))) {
 		if (bits & kPinCountMask)
 			return Error(EINVAL);
 		return contiguous(lo, n, pages[0], dma ? dma[0] : 0, dma ? kPageSize : 0);
@@ -78,6 +67,7 @@ void PinForms::drop(const SlotRecord &record)
 	release_block(record);
 }
 
+// Makes the record a run of [lo, hi]; base and dma_base are as in PinPiece.
 Result<void> PinForms::make_run(SlotRecord &record, u32 lo, u32 hi, u64 base, u64 dma_base)
 {
 	SlotRecord run{record.key, base + lo + kPinOne};
@@ -119,6 +109,7 @@ Result<void> PinForms::insert(SlotRecord &record, const PinPiece &piece)
 	return insert_in_dense(record, piece);
 }
 
+// Makes a run longer if the piece continues it, or gives it another form.
 Result<void> PinForms::insert_at_run(SlotRecord &record, const PinPiece &piece)
 {
 	const u32 lo = run_lo(record);
@@ -156,7 +147,7 @@ Result<void> PinForms::insert_at_run(SlotRecord &record, const PinPiece &piece)
 	return {};
 }
 
-// Without bits.
+// Allocates planes in which no page is pinned.
 Result<PinPlanesBlock *> PinForms::new_planes(u32 planes)
 {
 	const u32 size = PinPlanesBlock::size_for(planes);
@@ -169,6 +160,7 @@ Result<PinPlanesBlock *> PinForms::new_planes(u32 planes)
 	return block;
 }
 
+// Pins n pages from lo on, which are not pinned, once.
 void PinForms::set_bits(PinPlanesBlock &block, u32 lo, u32 n)
 {
 	for (u32 word = lo / 64; word <= (lo + n - 1) / 64; word++)
@@ -183,34 +175,11 @@ Result<void> PinForms::insert_in_planes(SlotRecord &record, const PinPiece &piec
 	if (!piece.is_contiguous() || piece.base != block.base || piece.dma_base != block.dma)
 		return rebuild(record, piece);
 
-	// If that fills the slot it is a run, if there is memory for what a
-	// run needs.
+	// A full slot becomes a run, unless there is no memory for its spare.
 	if (block.live + piece.n == kPinSlotPages && block.planes == 1 &&
 	    make_run(record, 0, kPinSlotPages - 1, block.base, block.dma).ok())
 		return {};
 	set_bits(block, piece.lo, piece.n);
-	return {};
-}
-
-// Gives a sparse record room for so many pages.
-Result<void> PinForms::grow_sparse(SlotRecord &record, u32 count)
-{
-	const PinSparse from = sparse(record);
-	const u32 size_class = PinSparse::class_for(count, with_dma());
-	void *block = allocate(PinSparse::kSizes[size_class]);
-
-	if (!block)
-		return Error(ENOMEM);
-
-	const PinSparse to = sparse_at(block, size_class, from.count);
-	__builtin_memcpy(to.words, from.words, from.count * sizeof(u64));
-	__builtin_memcpy(to.places, from.places, from.count * sizeof(u16));
-	if (with_dma())
-		__builtin_memcpy(to.dma, from.dma, from.count * sizeof(u64));
-
-	SlotRecord grown{record.key, reinterpret_cast<u64>(block)};
-	set_sparse(grown, to);
-	replace(record, grown);
 	return {};
 }
 
@@ -221,9 +190,7 @@ Result<void> PinForms::insert_in_sparse(SlotRecord &record, const PinPiece &piec
 	if (total > sparse(record).capacity(with_dma())) {
 		if (piece.is_contiguous() && TRY(rebuild_contiguous(record, piece)))
 			return {};
-		if (total > PinSparse::most(with_dma()))
-			return rebuild(record, piece);
-		TRY(grow_sparse(record, total));
+		return rebuild(record, piece);
 	}
 
 	PinSparse sparse = this->sparse(record);
@@ -245,7 +212,7 @@ Result<void> PinForms::insert_in_dense(SlotRecord &record, const PinPiece &piece
 {
 	const u32 total = dense_live(record) + piece.n;
 
-	// Few are left of many.
+	// Most pages have been unpinned since the record became dense.
 	if (few(total) && rebuild(record, piece).ok())
 		return {};
 
@@ -257,8 +224,9 @@ Result<void> PinForms::insert_in_dense(SlotRecord &record, const PinPiece &piece
 	return {};
 }
 
-// If all pages of a sparse record and the piece are contiguous pfns: makes it a
-// run or planes, if that is smaller than what else could hold it.
+// Inserts a contiguous piece in a sparse record by making that a run or planes. Returns
+// false, having done nothing, if the pfns of all pages are not contiguous, or if sparse
+// is smaller.
 Result<bool> PinForms::rebuild_contiguous(SlotRecord &record, const PinPiece &piece)
 {
 	u64 most = 1;
@@ -267,7 +235,7 @@ Result<bool> PinForms::rebuild_contiguous(SlotRecord &record, const PinPiece &pi
 	const u32 total = live(record) + piece.n;
 	bool fits = true;
 
-	// Mostly the first tells.
+	// In most cases the first page shows that they are not contiguous.
 	if (pin_page_of(sparse(record).words[0]) - sparse(record).places[0] != piece.base)
 		return false;
 	each(record, 0, kPinSlotPages, [&](u32 place, u64 word, u64 dma) {
@@ -305,8 +273,8 @@ Result<bool> PinForms::rebuild_contiguous(SlotRecord &record, const PinPiece &pi
 	return true;
 }
 
-// Gives the record a form that holds its pages and the piece, which may be of
-// no pages.
+// Inserts a piece, which may be empty, by making the record sparse or dense, whichever
+// its number of pages asks for.
 Result<void> PinForms::rebuild(SlotRecord &record, const PinPiece &piece)
 {
 	const u32 old = live(record);
@@ -360,7 +328,7 @@ Result<void> PinForms::rebuild(SlotRecord &record, const PinPiece &piece)
 	return {};
 }
 
-// Gives planes that are full the next size, or another form.
+// Makes room for higher counts: more planes, or another form.
 Result<void> PinForms::more_planes(SlotRecord &record)
 {
 	const PinPlanesBlock &old = planes(record);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Unpinning: changes forms in place, frees, and takes spares; it does not
-// fail.
+// PinForms: unpinning. Records change in place, or to a form whose block is a spare, so
+// that unpinning cannot fail.
 #include "pin_forms.hpp"
 
 namespace vfio {
 
+// Called when the last page of a record is unpinned.
 void PinForms::clear(SlotRecord &record)
 {
 	drop(record);
@@ -103,7 +104,7 @@ u32 PinForms::unpin_planes(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone 
 	return done;
 }
 
-// Moves the pages from at on, to make or to close a gap.
+// Moves the entries from at on, so that entry at becomes entry to.
 void PinForms::move_sparse(const PinSparse &sparse, u32 at, u32 to) const
 {
 	const u32 n = sparse.count - at;
