@@ -27,7 +27,8 @@ DirtyReport::DirtyReport(IovaRange range, unsigned int pgshift, UserVa bitmap)
 {
 }
 
-// Begins a piece. The first that may need more than few_ allocates a page.
+// Begins a piece. If few_ may be too small for it, a page is allocated, which later
+// pieces use too; without memory pieces are smaller.
 void DirtyReport::open(u64 first_bit)
 {
 	open_ = true;

@@ -83,9 +83,9 @@ private:
 	u64 *page_ = nullptr;
 	u64 *words_ = few_;
 	u64 capacity_ = kFewWords * kBits; // in bits
-	bool open_ = false;		   // whether there is a piece; of it:
-	u64 first_bit_ = 0;		   // where its first word is in the bitmap
-	u64 kept_ = 0;			   // how many bits of that stay as they are
+	bool open_ = false;		   // whether there is a piece
+	u64 first_bit_ = 0;		   // where the piece's first word is in the bitmap
+	u64 kept_ = 0;			   // how many bits of that word stay as they are
 	u64 cleared_ = 0;		   // for how many bits words_ is initialised
 };
 

@@ -147,14 +147,15 @@ u64 DmaTree::remove(List<DmaRange> &dmas)
 			for (DmaRange &dma : dmas)
 				tree_.erase(dma);
 
-		// An owner is not kept for a process that has gone, or has left the
-		// address space to others.
+		// Without mappings last_owner_ stays only if it is the calling process,
+		// so that a process that has gone is not referred to.
 		if (tree_.empty() && last_owner_ && last_owner_->mm() != shim_current_mm())
 			last_owner_.reset();
 		if (waiting_.load()) [[unlikely]]
 			settled_.wake_all();
 	}
-	// The array that freeing several together takes is not worth its while for one.
+	// Freeing several together takes an array, which costs more than it saves for
+	// one mapping.
 	if (dmas.singular())
 		destroy(dmas.pop_front());
 	else
@@ -162,8 +163,7 @@ u64 DmaTree::remove(List<DmaRange> &dmas)
 	return removed;
 }
 
-// Uncharges the owners of mappings, which are the caller's. What one owner was
-// charged for adjacent mappings is given back at once.
+// Uncharges the owners of busy mappings: once for successive mappings of one owner.
 void DmaTree::uncharge_all(const List<DmaRange> &dmas)
 {
 	u64 charged = 0;

@@ -4,12 +4,13 @@
 // how far each has come in its life.
 //
 // A mapping is
-// - busy while one caller makes or unmaps it. It is in the tree, but that
-//   caller's alone;
+// - busy while one caller makes or unmaps it. It is in the tree, but only that
+//   caller uses it;
+// - settled if it is not busy;
 // - held while callers use its memory without the lock;
 // - idle if it is neither busy nor held.
-// A caller who needs a mapping in another state waits, so that on the same
-// addresses callers see one after the other. The life of a mapping:
+// A caller that needs a mapping in another state waits, so that calls for the same
+// addresses take effect one after the other. The life of a mapping:
 //
 //   insert_busy()  busy: the caller pins and maps it
 //   settle()       idle: anybody may hold it, which keeps it from being unmapped
@@ -36,7 +37,7 @@ public:
 	// limit: how many mappings there may be.
 	explicit DmaTree(u32 limit);
 
-	// First, because it is what is used most.
+	// The first member, because it is used most.
 	Mutex lock{lock_class_};
 
 	// The mapping that has the address, or nullptr.
@@ -71,9 +72,8 @@ public:
 	// Whether all mappings are inside range.
 	bool all_inside(IovaRange range) const __must_hold(lock);
 
-	// Whether range begins or ends inside a mapping, and cuts it in two.
-	// Waits for a mapping that is busy, as it may yet fail, or go.
-	// Errors: EINTR.
+	// Whether the first or the last address of range cuts a mapping in two. Waits
+	// for a busy mapping, which may fail or be unmapped. Errors: EINTR.
 	Result<bool> bisects(IovaRange range) __must_hold(lock);
 
 	// Waits until no mapping in range is busy. Errors: EINTR.
@@ -89,7 +89,7 @@ public:
 	}
 
 	// Puts a new mapping into the tree, busy, and makes the calling process
-	// its owner. Waits first until what is at its addresses has settled.
+	// its owner. Waits first until no mapping at its addresses is busy.
 	// Errors: EEXIST if it overlaps another, ENOSPC at the limit, ENODEV in a
 	// kthread, ENOMEM, EINTR; it is not in the tree then.
 	Result<void> insert_busy(DmaRange &dma) __must_hold(lock);
@@ -97,7 +97,7 @@ public:
 	// Undoes insert_busy() if the lock has been held since.
 	void take_back(DmaRange &dma) __must_hold(lock);
 
-	// A busy mapping is ready to be used.
+	// Makes a busy mapping idle, and wakes callers that wait for that.
 	void settle(DmaRange &dma) __must_not_hold(lock)
 	{
 		// Callers in wait() have counted themselves before they look: either
@@ -139,7 +139,7 @@ public:
 	// first that devices have pinned pages of, or nullptr. Errors: EINTR.
 	Result<DmaRange *> list_idle(IovaRange range, List<DmaRange> &dmas) __must_hold(lock);
 
-	// Makes idle mappings the caller's, who unmaps them.
+	// Makes idle mappings busy, for the caller to unmap.
 	static void make_busy(const List<DmaRange> &dmas)
 	{
 		for (DmaRange &dma : dmas)
@@ -159,9 +159,9 @@ public:
 		vaddr_invalid_++;
 	}
 
-	// The memory of such a mapping is at uva in the calling process, which
-	// becomes the mapping's owner. If charging it fails, the log names a
-	// device of group. Errors: ENODEV, ENOMEM, EINTR; all stays then.
+	// Gives such a mapping the address uva in the calling process, which
+	// becomes its owner. If charging it fails, the log names a device of
+	// group. Errors: ENODEV, ENOMEM, EINTR; nothing has changed then.
 	Result<void> restore_vaddr(DmaRange &dma, UserVa uva, iommu_group *group) __must_hold(lock);
 
 	// How many mappings have no valid user address.
@@ -170,7 +170,7 @@ public:
 		return vaddr_invalid_;
 	}
 
-	// How many mappings may yet be made.
+	// How many more mappings may be made.
 	u32 available() const __must_hold(lock)
 	{
 		return available_;

@@ -46,8 +46,8 @@ IovaRange Domain::aperture() const
 namespace {
 
 // Returns the smallest block that contains a range. The size of a block is a
-// power of two, and it is aligned to its size. IOMMUs flush such blocks, and some
-// drivers flush the wrong one if they are asked for a range that is none.
+// power of two, and it is aligned to its size. IOMMUs flush such blocks; some
+// drivers flush the wrong block if they are asked for another range.
 constexpr IovaRange block_around(IovaRange range)
 {
 	const u64 differ = range.first.value ^ range.last.value;

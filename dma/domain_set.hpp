@@ -14,8 +14,8 @@
 // - space() is what every domain can translate less what a group has reserved;
 //   mappings lie inside it.
 //
-// Lock: the set has none. Its owner lets callers share it who map, unmap or look,
-// and has it alone while groups come and go.
+// Lock: the set has none. Its owner has a lock, which is held shared to map, unmap and
+// look, and exclusively to attach and detach groups.
 #pragma once
 
 #include "dma_tree.hpp"
@@ -24,7 +24,7 @@
 
 namespace vfio {
 
-// How memory is mapped. It is the user's to say, and may change between calls.
+// How memory is mapped. It may differ from call to call.
 struct MapPolicy {
 	// In the IOMMU's smallest pages only.
 	bool small_pages = false;
@@ -87,9 +87,9 @@ public:
 	// The domain that a group is attached to. Errors: ENODEV.
 	Result<iommu_domain *> domain_of(const iommu_group *group) const;
 
-	// Attaches a group, to a domain that is there if their IOMMUs can share,
-	// or to a new one, which gets all mappings. If it is the first, the
-	// mappings are also pinned, and their owners charged. No mapping is busy.
+	// Attaches a group to an existing domain, if their IOMMUs can share it, or
+	// else to a new one, in which all mappings are mapped. For the first domain
+	// they are also pinned, and their owners charged. No mapping is busy.
 	// Errors: EINVAL if mappings or the domains' page sizes conflict with it,
 	// EPERM if the policy forbids it, EIO without a domain, ENOMEM, errors of
 	// pinning and mapping; nothing has changed then.
@@ -103,8 +103,8 @@ public:
 	// Whether a group is attached.
 	bool has_groups() const;
 
-	// Ends the domains that have no group. With the last group the caller has
-	// unmapped all mappings, or removed them, before.
+	// Frees the domains that have no group. If no group is left, the caller has
+	// unmapped all mappings before.
 	void drop_unused(DmaTree &dmas) __must_not_hold(dmas.lock);
 
 	// Pins a mapping, which is busy, charges its owner, and maps it in all

@@ -6,7 +6,7 @@
 // PinKind. Pages are named by their index in the mapping, from 0 on.
 //
 // The record pins and unpins nothing itself. A caller pins pages before it adds
-// them and unpins them after they have gone from the record, both without the
+// them and unpins them after they have left the record, both without the
 // container's lock, which guards all of this.
 #pragma once
 
@@ -19,7 +19,7 @@ namespace vfio {
 
 // Pages of a mapping that are being pinned for a device and are not recorded yet.
 struct ExternalPages {
-	// For the caller's driver: turns words back into handles.
+	// Turns the words in pages back into handles, which the device's driver gets.
 	void to_handles()
 	{
 		if (!run)
@@ -28,8 +28,8 @@ struct ExternalPages {
 
 	Iova first;
 	u64 npages;
-	// Room for npages: for the pages' handles (dma/shim/pin.h), and if the pages
-	// are not a run, for their words, which are pfns with their kinds.
+	// The pages' handles (dma/shim/pin.h) if they are a run; if not, their words,
+	// which are pfns with kinds.
 	u64 *pages;
 	// Whether the pages are contiguous and of one kind; then run_word is the
 	// word of the first.
@@ -80,7 +80,7 @@ public:
 
 	// Takes back one pin of each of npages pages that is recorded. Pages
 	// without any more pins leave the record and are appended to gone,
-	// which the caller gives empty. Returns how many of npages it went through:
+	// which is empty before. Returns how many of npages it went through:
 	// fewer if gone is full.
 	u64 unpin(u64 first, u64 npages, UnpinnedPages &gone);
 

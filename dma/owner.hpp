@@ -5,9 +5,9 @@
 // as long as the credentials of the process stay the same.
 //
 // An owner refers to the thread group leader, whose RLIMIT_MEMLOCK counts, and to
-// the process's address space. It does not keep the memory in that: a process may
-// exit while devices have its memory. A LiveMm keeps it, for as long as pinning or
-// copying takes.
+// the process's address space. It does not keep memory mapped there: the process may
+// exit while devices use pinned pages. A LiveMm keeps the memory mapped, as long as
+// pinning or copying takes.
 #pragma once
 
 #include "dma/shim/iommu.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // PinRuns: the record of all pages that are pinned for a dma range, in the order of
-// its addresses. A PinRun is contiguous physical memory of one kind. By the record
-// pages are mapped in a domain and unpinned; the IOMMU is never asked for them.
+// its addresses. A PinRun is contiguous physical memory of one kind. Pages are mapped
+// and unpinned by this record; the IOMMU is never asked which pages it has mapped.
 //
 // Runs are appended at the end and removed all at once. A run takes 16 bytes. The
 // first run is stored in the object, so that contiguous memory needs no other; more

@@ -44,8 +44,8 @@ Result<void> Type1::attach_group(iommu_group *group, bool emulated)
 	return {};
 }
 
-// The devices of the groups use the mappings: with the last group all mappings
-// go, with the last hardware group the pins that were made for those.
+// Without any group nobody uses the mappings: all are unmapped. Without hardware
+// groups they stay for emulated ones, but are not pinned as a whole any more.
 void Type1::detach_group(iommu_group *group)
 {
 	const WriteGuard groups(groups_lock_);
@@ -68,8 +68,8 @@ void Type1::detach_group(iommu_group *group)
 	if (pinned_dirty_scope)
 		return;
 
-	// From now on it may be known what devices dirty; what this group has
-	// written is not known.
+	// Other groups may dirty only what they pin. What this group has written is
+	// not known, so that everything counts as dirty once.
 	const Guard guard(dmas_.lock);
 
 	non_pinned_groups_--;
@@ -78,7 +78,7 @@ void Type1::detach_group(iommu_group *group)
 			dma.mark_all_dirty();
 }
 
-// Mappings stay for devices that pin page by page.
+// Unpins mappings, but for the pages that devices have pinned themselves.
 void Type1::keep_external_only()
 {
 	const Guard guard(dmas_.lock);

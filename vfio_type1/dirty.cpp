@@ -133,7 +133,7 @@ Result<bool> Type1::collect(DirtyReport &report, IovaRange &left, IovaRange *one
 			return true;
 		}
 
-		// Neighbours of which all is dirty are told as one.
+		// Adjacent mappings that are dirty as a whole are reported together.
 		const bool all = non_pinned_groups_ && dma->iommu_mapped;
 		if (all && !dma->dirty_recorded()) {
 			for (DmaRange *next = dmas_.next_in(*dma, left);

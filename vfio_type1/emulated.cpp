@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// What devices of emulated groups do: they reach memory through the CPU. Here they
-// copy, and register to hear of unmaps; pin_pages.cpp pins pages for them.
+// Devices of emulated groups, which reach memory through the CPU: copying for them, and
+// the list of those whose drivers have dma_unmap. pin_pages.cpp pins pages for them.
 #include "entry.h"
 #include "type1.hpp"
 

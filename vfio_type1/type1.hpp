@@ -10,8 +10,9 @@
 // of groups without pinned_dirty_scope.
 //
 // Locks: devices_lock_ and groups_lock_ are taken before dmas_.lock, and the mmap lock
-// of a process inside all of them. groups_lock_ is shared by callers that map, unmap
-// or report, and is held alone to attach and detach, which pins under both locks.
+// of a process inside all of them. groups_lock_ is held shared to map, unmap, report
+// and copy, and exclusively to attach and detach, which pins under both locks. Pinning
+// for a device needs dmas_.lock alone.
 // A device's dma_unmap is called with devices_lock_ held and the others free, because
 // it unpins.
 #pragma once
@@ -24,7 +25,7 @@
 
 struct page;
 
-// What C knows a Type1 by.
+// The handle by which C code refers to a Type1.
 struct type1 {};
 
 namespace vfio {
@@ -44,7 +45,7 @@ public:
 	}
 
 	Type1(bool v2, bool nesting);
-	// No group is attached any more, or none will be used.
+	// Unmaps all mappings and detaches groups that are still attached.
 	~Type1();
 
 	// What CHECK_EXTENSION says of VFIO_DMA_CC_IOMMU,
@@ -63,7 +64,7 @@ public:
 	// interrupt remapping, EIO without a domain, ENOMEM, errors of pinning.
 	Result<void> attach_group(iommu_group *group, bool emulated);
 
-	// Undoes attach_group(); with the last group all mappings go.
+	// Undoes attach_group(). Without any group all mappings are unmapped.
 	void detach_group(iommu_group *group);
 
 	// The domain that a group is attached to. Errors: ENODEV if it has none.
@@ -86,7 +87,8 @@ public:
 	// addresses are being updated.
 	Result<void> dma_rw(Iova iova, u8 *data, size_t size, bool write);
 
-	// A device was opened, which may ask to hear of unmaps; or is closed.
+	// Called when a device is opened and closed. In between its dma_unmap, if its
+	// driver has one, is called for mappings that it has to unpin.
 	void register_device(vfio_device *device);
 	void unregister_device(vfio_device *device);
 
@@ -190,7 +192,7 @@ private:
 	const bool v2_;
 	const bool nesting_;
 
-	// The devices that hear of unmaps, and how many they are. They change under
+	// The devices whose drivers have dma_unmap, and how many. They change under
 	// devices_lock_ and dmas_.lock together, and are read under either.
 	shim_device_list devices_;
 	u32 listeners_ = 0;

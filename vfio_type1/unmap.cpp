@@ -11,14 +11,14 @@ namespace vfio {
 
 namespace {
 
-// How often devices are asked to unpin one mapping before that they have not done
-// so is a bug of theirs.
+// How often devices are asked to unpin one mapping. If pages are still pinned then, a
+// driver is faulty.
 constexpr int kMaxAsked = 10;
 
 } // namespace
 
-// Copies in what a request for dirty bits has behind it, at arg: where the caller's
-// bitmap is. Errors: EINVAL, EFAULT.
+// Copies in the vfio_bitmap that follows a request for dirty bits, at arg.
+// Errors: EINVAL, EFAULT.
 [[gnu::noinline]] Result<void> Type1::copy_bitmap_in(const vfio_iommu_type1_dma_unmap &request,
 						     UserVa arg, vfio_bitmap *bitmap)
 {
@@ -166,7 +166,7 @@ Result<void> Type1::unmap_dma(UserVa arg)
 	return put_user(arg + __builtin_offsetof(vfio_iommu_type1_dma_unmap, size), request.size);
 }
 
-// An unmap has failed: devices may pin again what it would have unmapped.
+// Lets devices pin again, after an unmap that has asked them to unpin has failed.
 void Type1::take_pins_again()
 {
 	const Guard guard(dmas_.lock);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The IOMMU API. A domain is one I/O page table; the devices of a group reach
- * memory through the domain that the group is attached to.
+ * memory through the domain that the group is attached to. All functions may sleep.
  *
  * Values of protections and of reserved-region types are the kernel's, in
  * shim-sizes.h: SHIM_IOMMU_READ, _WRITE, _CACHE; SHIM_RESV_*.
@@ -56,7 +56,6 @@ SHIM_BEGIN
  * shim_domain_alloc() - make a domain for the devices of a group
  * @group: the group
  *
- * Context: may sleep.
  * Return: the domain, or NULL.
  */
 struct iommu_domain *shim_domain_alloc(struct iommu_group *group);
@@ -64,8 +63,6 @@ struct iommu_domain *shim_domain_alloc(struct iommu_group *group);
 /**
  * shim_domain_free() - end a domain that no group is attached to
  * @domain: the domain
- *
- * Context: may sleep.
  */
 void shim_domain_free(struct iommu_domain *domain);
 
@@ -88,7 +85,6 @@ bool shim_domain_can_nest(const struct iommu_domain *domain);
  * @domain: the domain
  * @group: the group, owned by VFIO
  *
- * Context: may sleep.
  * Return: 0 or a negative errno.
  */
 int shim_domain_attach(struct iommu_domain *domain, struct iommu_group *group);
@@ -97,8 +93,6 @@ int shim_domain_attach(struct iommu_domain *domain, struct iommu_group *group);
  * shim_domain_detach() - undo shim_domain_attach()
  * @domain: the domain
  * @group: the group; its devices reach nothing afterwards
- *
- * Context: may sleep.
  */
 void shim_domain_detach(struct iommu_domain *domain, struct iommu_group *group);
 
@@ -112,7 +106,6 @@ void shim_domain_detach(struct iommu_domain *domain, struct iommu_group *group);
  *
  * The IOMMU uses the largest pages that alignment allows.
  *
- * Context: may sleep.
  * Return: 0 or a negative errno; nothing is mapped then.
  */
 int shim_domain_map(struct iommu_domain *domain, u64 iova, u64 phys, u64 size,
@@ -127,7 +120,6 @@ int shim_domain_map(struct iommu_domain *domain, u64 iova, u64 phys, u64 size,
  * @prot: SHIM_IOMMU_READ and so on, or-ed
  * @scratch: a page to work in
  *
- * Context: may sleep.
  * Return: 0 or a negative errno; nothing is mapped then.
  */
 int shim_domain_map_runs(struct iommu_domain *domain, u64 iova,
@@ -150,7 +142,6 @@ void shim_gather_init(struct shim_gather *gather);
  *
  * Devices may go on reaching the memory until shim_domain_flush().
  *
- * Context: may sleep.
  * Return: bytes unmapped; more than @size if a mapping is taken out whole that
  * reaches over the end.
  */
@@ -167,8 +158,6 @@ u64 shim_domain_unmap(struct iommu_domain *domain, u64 iova, u64 size,
  * The size of the block is a power of two, SHIM_MAX_FLUSH at most, and the block
  * is aligned to its size. It is invalidated in the IOMMU's TLB and in devices'
  * own TLBs (ATS): when this returns, no device can reach what was mapped there.
- *
- * Context: may sleep.
  */
 void shim_domain_flush(struct iommu_domain *domain, struct shim_gather *gather,
 		       u64 first, u64 last);
@@ -219,7 +208,6 @@ int shim_domain_reserve_msi(struct iommu_domain *domain, u64 iova);
  * @visit: called for each; anything but 0 ends the walk
  * @arg: its argument
  *
- * Context: may sleep.
  * Return: 0, a negative errno, or what @visit returned.
  */
 int shim_group_reserved(struct iommu_group *group,
@@ -234,8 +222,6 @@ int shim_group_reserved(struct iommu_group *group,
  * shim_group_device_name() - the name of one of a group's devices
  * @group: the group
  * @name: where to put it, ended by a zero; empty if the group has no device
- *
- * Context: may sleep.
  */
 void shim_group_device_name(struct iommu_group *group,
 			    char name[SHIM_DEVICE_NAME]);

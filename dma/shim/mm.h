@@ -51,7 +51,7 @@ void shim_caller_get(struct shim_caller *caller);
 void shim_caller_put(const struct shim_caller *caller);
 
 /**
- * shim_caller_is() - whether the calling process, with its credentials, is it
+ * shim_caller_is() - whether @caller is the calling process with its credentials
  * @caller: what shim_caller_get() returned
  */
 bool shim_caller_is(const struct shim_caller *caller);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Threads of the kernel's that work for the calling process. */
+/* Kernel threads that work for the calling process. */
 #ifndef SHIM_WORKER_H
 #define SHIM_WORKER_H
 
