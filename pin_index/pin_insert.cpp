@@ -37,8 +37,6 @@ void write_words(u64 *words, const PinPiece &piece)
 
 Result<PinPiece> PinPiece::of(u32 lo, u32 n, const u64 *pages, const u64 *dma)
 {
-	const u64 base = pages[0] - lo;
-	const u64 dma_base = dma ? dma[0] - lo * kPageSize : 0;
 	u64 bits = pages[0] | pages[n - 1];
 
 	if (in_steps(pages, n, 1) && (!dma || in_steps(dma, n, kPageSize))) {
@@ -50,7 +48,7 @@ Result<PinPiece> PinPiece::of(u32 lo, u32 n, const u64 *pages, const u64 *dma)
 		bits |= pages[i];
 	if (bits & kPinCountMask)
 		return Error(EINVAL);
-	return PinPiece{lo, n, pages, dma, base, dma_base};
+	return PinPiece{lo, n, pages, dma, 0, 0};
 }
 
 void PinForms::replace(SlotRecord &record, const SlotRecord &by)

@@ -90,7 +90,8 @@ public:
 		if (!leaf)
 			return {};
 
-		// If there are pins in all slots before this one, this is the record.
+		// If no slot is missing between the leaf's first record and the slot,
+		// the slot's number tells the position of its record.
 		const u64 guess = slot - leaf->entries[0].slot();
 		if (guess < leaf->count && leaf->entries[guess].slot() == slot)
 			return {&leaf->entries[guess], leaf};
