@@ -3,23 +3,6 @@
 
 namespace vfio {
 
-namespace {
-
-// The part of [first, first + npages) that is in the slot of first.
-struct SlotPart {
-	SlotPart(u64 first, u64 npages)
-		: slot(first >> kPinSlotShift), lo(static_cast<u32>(first) % kPinSlotPages),
-		  n(static_cast<u32>(min(npages, u64{kPinSlotPages - lo})))
-	{
-	}
-
-	u64 slot;
-	u32 lo;
-	u32 n;
-};
-
-} // namespace
-
 PinnedRun PinIndex::find(u64 offset) const
 {
 	const SlotRecord *record = map_.find(offset >> kPinSlotShift).record;

@@ -73,11 +73,10 @@ public:
 	// already, ENOMEM; no count has changed then.
 	Result<u64> pin_again(u64 first, u64 npages, u64 *pages)
 	{
-		const u32 place = static_cast<u32>(first) % kPinSlotPages;
-		const u32 n = static_cast<u32>(min(npages, u64{kPinSlotPages - place}));
-		SlotRecord *record = map_.find(first >> kPinSlotShift).record;
+		const SlotPart part(first, npages);
+		SlotRecord *record = map_.find(part.slot).record;
 
-		return record ? forms_.again(*record, place, n, pages) : u64{0};
+		return record ? forms_.again(*record, part.lo, part.n, pages) : u64{0};
 	}
 
 	// Inserts pages, each pinned once. dma has their DMA addresses if the index has
@@ -130,6 +129,19 @@ public:
 	bool invariants_hold() const;
 
 private:
+	// The part of [first, first + npages) that is in the slot of first.
+	struct SlotPart {
+		SlotPart(u64 first, u64 npages)
+			: slot(first >> kPinSlotShift), lo(static_cast<u32>(first) % kPinSlotPages),
+			  n(static_cast<u32>(min(npages, u64{kPinSlotPages - lo})))
+		{
+		}
+
+		u64 slot;
+		u32 lo;
+		u32 n;
+	};
+
 	static bool in_range(u64 first, u64 npages)
 	{
 		return npages && first <= kLastOffset && npages - 1 <= kLastOffset - first;
