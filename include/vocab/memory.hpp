@@ -180,18 +180,24 @@ private:
 	u32 count_;
 };
 
-// A shared reference to a T that has a member `RefCount refs_` reachable as
-// refs(). The last reference destroys the object.
-template <class T> class RefPtr {
+template <class T> void put_reference(T *object)
+{
+	if (object->refs().put())
+		destroy(object);
+}
+
+// A shared reference to a T, whose refs() returns its RefCount. The last
+// reference destroys the object.
+template <class T> class RefPtr : public Owned<T *, put_reference<T>> {
+	using Base = Owned<T *, put_reference<T>>;
+
 public:
 	constexpr RefPtr() = default;
 
 	// Takes over the reference that the caller owns.
 	static RefPtr adopt(T *object)
 	{
-		RefPtr pointer;
-		pointer.object_ = object;
-		return pointer;
+		return RefPtr(object);
 	}
 
 	// Takes a reference of its own.
@@ -201,64 +207,24 @@ public:
 		return adopt(&object);
 	}
 
-	RefPtr(const RefPtr &other) : object_(other.object_)
+	RefPtr(const RefPtr &other) : Base(other.get())
 	{
-		if (object_)
-			object_->refs().get();
+		if (other)
+			other->refs().get();
 	}
 
-	RefPtr(RefPtr &&other) : object_(vfio::exchange(other.object_, nullptr))
-	{
-	}
+	RefPtr(RefPtr &&) = default;
 
 	RefPtr &operator=(RefPtr other)
 	{
-		T *mine = vfio::exchange(object_, vfio::exchange(other.object_, nullptr));
-		adopt(mine).reset();
+		Base::operator=(vfio::move(other));
 		return *this;
 	}
 
-	~RefPtr()
-	{
-		reset();
-	}
-
-	void reset()
-	{
-		T *object = vfio::exchange(object_, nullptr);
-
-		if (object && object->refs().put())
-			destroy(object);
-	}
-
-	// Hands the reference to the caller.
-	[[nodiscard]] T *release()
-	{
-		return vfio::exchange(object_, nullptr);
-	}
-
-	T *get() const
-	{
-		return object_;
-	}
-
-	T &operator*() const
-	{
-		return *object_;
-	}
-
-	T *operator->() const
-	{
-		return object_;
-	}
-
-	explicit operator bool() const
-	{
-		return object_ != nullptr;
-	}
-
 private:
-	T *object_ = nullptr;
+	explicit RefPtr(T *object) : Base(object)
+	{
+	}
 };
 
 // Runs a function at the end of the scope, unless dismissed.
