@@ -30,16 +30,6 @@ private:
 	friend class Unguard;
 	friend class WaitQueue;
 
-	void lock() __acquires_lock()
-	{
-		shim_mutex_lock(&mutex_);
-	}
-
-	void unlock() __releases_lock()
-	{
-		shim_mutex_unlock(&mutex_);
-	}
-
 	shim_mutex mutex_;
 };
 
@@ -62,25 +52,25 @@ class __scoped_guard Guard : Immovable {
 public:
 	explicit Guard(Mutex &mutex) __acquires_lock(mutex) : mutex_(mutex)
 	{
-		mutex_.lock();
+		shim_mutex_lock(&mutex_.mutex_);
 	}
 
 	~Guard() __releases_lock()
 	{
 		if (held_)
-			mutex_.unlock();
+			shim_mutex_unlock(&mutex_.mutex_);
 	}
 
 	// Lets go before the end of the scope, and takes the mutex again.
 	void unlock() __releases_lock()
 	{
 		held_ = false;
-		mutex_.unlock();
+		shim_mutex_unlock(&mutex_.mutex_);
 	}
 
 	void lock() __acquires_lock()
 	{
-		mutex_.lock();
+		shim_mutex_lock(&mutex_.mutex_);
 		held_ = true;
 	}
 
@@ -95,12 +85,12 @@ class __scoped_guard Unguard : Immovable {
 public:
 	explicit Unguard(Mutex &mutex) __releases_lock(mutex) : mutex_(mutex)
 	{
-		mutex_.unlock();
+		shim_mutex_unlock(&mutex_.mutex_);
 	}
 
 	~Unguard() __releases_lock()
 	{
-		mutex_.lock();
+		shim_mutex_lock(&mutex_.mutex_);
 	}
 
 private:
