@@ -13,7 +13,8 @@
 namespace vfio {
 
 template <class Tag> class RangeNode : Immovable {
-	template <class T, class A> friend class RangeTree;
+	template <class, class> friend class RangeTree;
+	template <class, class> friend struct RangeTreeCheck;
 
 	RangeNode *parent_ = nullptr;
 	RangeNode *child_[2] = {nullptr, nullptr};
@@ -185,13 +186,9 @@ public:
 		return {this, nullptr};
 	}
 
-	// For tests: order, links and balance, or false.
-	bool invariants_hold() const
-	{
-		return check(root_, nullptr) >= 0;
-	}
-
 private:
+	template <class, class> friend struct RangeTreeCheck;
+
 	static T *at(Node *node)
 	{
 		return static_cast<T *>(node);
@@ -328,30 +325,6 @@ private:
 		}
 		node.child_[kLeft] = nullptr;
 		set_child(node, kRight, next_right);
-	}
-
-	// The height below node, or -1 if an invariant is broken.
-	static int check(Node *node, Node *parent)
-	{
-		if (!node)
-			return 0;
-		if (node->parent_ != parent)
-			return -1;
-
-		const int left = check(node->child_[kLeft], node);
-		const int right = check(node->child_[kRight], node);
-
-		if (left < 0 || right < 0 || left > right + 1 || right > left + 1)
-			return -1;
-		if (node->height_ != 1 + max(left, right))
-			return -1;
-		if (node->child_[kLeft] &&
-		    at(node->child_[kLeft])->range().last >= at(node)->range().first)
-			return -1;
-		if (node->child_[kRight] &&
-		    at(node->child_[kRight])->range().first <= at(node)->range().last)
-			return -1;
-		return node->height_;
 	}
 
 	Node *root_ = nullptr;

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "host_test.hpp"
-#include "vocab/range_tree.hpp"
+#include "range_tree_check.hpp"
 
 using namespace vfio;
 
@@ -85,7 +85,7 @@ protected:
 				storage.remove_if([&](const Element &e) { return &e == there; });
 			}
 
-			ASSERT_TRUE(tree.invariants_hold()) << "step " << step;
+			ASSERT_TRUE(invariants_hold(tree)) << "step " << step;
 			const u64 probe = base + below(span);
 			Element *expected = from(oracle, probe);
 			ASSERT_EQ(tree.first_from({probe}), expected) << "step " << step;
@@ -152,7 +152,7 @@ TEST_F(RangeTreeTest, Edges)
 	EXPECT_EQ(tree.first_from({1}), &top);
 	EXPECT_EQ(tree.first_in({{1}, {kU64Max - 1}}), nullptr);
 	EXPECT_TRUE(tree.insert(middle));
-	EXPECT_TRUE(tree.invariants_hold());
+	EXPECT_TRUE(invariants_hold(tree));
 	EXPECT_EQ(tree.next(zero), &middle);
 	EXPECT_EQ(tree.next(top), nullptr);
 	EXPECT_EQ(tree.prev(zero), nullptr);
@@ -175,12 +175,12 @@ TEST_F(RangeTreeTest, InOrderAndBackwards)
 	}
 	for (u64 i = 5000; i-- > 0;)
 		ASSERT_EQ(tree.find({i * 10 + 5})->range_.first.value, i * 10);
-	EXPECT_TRUE(tree.invariants_hold());
+	EXPECT_TRUE(invariants_hold(tree));
 	while (Element *first = tree.first())
 		tree.erase(*first);
 	for (Element &element : storage)
 		ASSERT_TRUE(tree.insert(element));
-	EXPECT_TRUE(tree.invariants_hold());
+	EXPECT_TRUE(invariants_hold(tree));
 	for (auto at = storage.rbegin(); at != storage.rend(); ++at)
 		tree.erase(*at);
 	EXPECT_TRUE(tree.empty());
