@@ -47,7 +47,7 @@ extern struct bus_type mdev_bus_type;
 /* /sys/class/mdev_bus */
 extern struct class_compat *mdev_bus_class;
 
-/* The sysfs files of a type (parent_sysfs.c) and of a device (mdev_sysfs.c). */
+/* The sysfs files of a type and of a device: sysfs.c */
 extern const struct attribute_group *mdev_type_groups[];
 extern const struct attribute_group *mdev_device_groups[];
 extern struct device_attribute mdev_remove_attribute;

@@ -3,7 +3,6 @@
 
 #include "entry.h"
 #include "mdev.hpp"
-#include "vfio_mdev/shim/type.h"
 
 namespace vfio {
 
@@ -38,8 +37,8 @@ Result<void> MdevParent::register_parent(mdev_parent *handle, device *dev, mdev_
 	if (shim_mdev_parent_link(handle) < 0)
 		shim_mdev_parent_warn(handle, "no link to it in the class mdev_bus");
 	{
-		// Not earlier: had a device been created of one of the types, a
-		// failure of the next type could not be undone.
+		// Only now can devices be created: while there were devices of a
+		// type, a failure of the next type could not be undone.
 		Guard guard(parent.lock_);
 
 		parent.registered_ = true;
@@ -84,7 +83,7 @@ CORE_ENTRY void mdev_core_unregister_parent(mdev_core_parent *parent)
 	MdevParent::of(parent).unregister();
 }
 
-// The parent's directory has gone, and its reference with it.
+// Called when the parent's directory is released, whose reference this puts.
 CORE_ENTRY void mdev_core_put_parent(mdev_core_parent *parent)
 {
 	RefPtr<MdevParent>::adopt(&MdevParent::of(parent)).reset();
@@ -105,7 +104,7 @@ CORE_ENTRY u32 mdev_core_available(mdev_core_parent *parent, mdev_type *type)
 	return MdevParent::of(parent).available(type);
 }
 
-// The mode of the file `description`: 0 if there is no such file.
+// Returns the mode of the file `description`; 0 lets sysfs leave the file out.
 CORE_ENTRY u32 mdev_core_description_mode(const mdev_core_parent *parent, u32 mode)
 {
 	return MdevParent::of(parent).describes_types() ? mode : 0;
@@ -188,8 +187,8 @@ Result<ParentUse> MdevParent::enter_locked()
 
 void leave_parent(MdevParent *parent)
 {
-	// unregister() may return before the guard is gone; this reference keeps
-	// the lock until then.
+	// unregister() may return before the guard releases the lock; until then
+	// this reference keeps the object that has the lock.
 	const auto last = RefPtr<MdevParent>::adopt(parent);
 	Guard guard(parent->lock_);
 

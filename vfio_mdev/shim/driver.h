@@ -19,16 +19,12 @@ SHIM_BEGIN
 /**
  * shim_mdev_driver_ops() - what a driver has, as bits
  * @driver: the driver
- *
- * Context: any.
  */
 u32 shim_mdev_driver_ops(const struct mdev_driver *driver);
 
 /**
- * shim_mdev_driver_max_instances() - how many devices a parent of it may have
+ * shim_mdev_driver_max_instances() - how many devices each parent may have
  * @driver: the driver, without SHIM_MDEV_GET_AVAILABLE
- *
- * Context: any.
  */
 u32 shim_mdev_driver_max_instances(const struct mdev_driver *driver);
 

@@ -2,6 +2,8 @@
 /*
  * A mediated device on the mdev bus: the kernel's struct mdev_device, whose
  * references the kernel counts. It owns the core's object.
+ *
+ * All functions may sleep. Those that return an int return 0 or a negative errno.
  */
 #ifndef SHIM_MDEV_H
 #define SHIM_MDEV_H
@@ -24,7 +26,6 @@ SHIM_BEGIN
  * @uuid: 16 bytes in the order of a guid_t; their text is the device's name
  * @mdev: where to put the device; the caller owns a reference
  *
- * Context: may sleep.
  * Return: 0 or -ENOMEM.
  */
 int shim_mdev_create(struct mdev_core_device *core, struct mdev_parent *parent,
@@ -34,9 +35,6 @@ int shim_mdev_create(struct mdev_core_device *core, struct mdev_parent *parent,
 /**
  * shim_mdev_add() - add a device to the bus, with its file `remove`
  * @mdev: the device
- *
- * Context: may sleep.
- * Return: 0 or a negative errno.
  */
 int shim_mdev_add(struct mdev_device *mdev);
 
@@ -44,7 +42,7 @@ int shim_mdev_add(struct mdev_device *mdev);
  * shim_mdev_attach() - bind a device to its parent's driver
  * @mdev: the device, on the bus
  *
- * Context: may sleep; calls the driver.
+ * Calls the driver.
  * Return: 0 or a negative errno, mostly that of the driver's probe.
  */
 int shim_mdev_attach(struct mdev_device *mdev);
@@ -53,7 +51,6 @@ int shim_mdev_attach(struct mdev_device *mdev);
  * shim_mdev_link() - create the links in sysfs between a device and its type
  * @mdev: the device, on the bus
  *
- * Context: may sleep.
  * Return: 0; or a negative errno, and neither link exists.
  */
 int shim_mdev_link(struct mdev_device *mdev);
@@ -61,8 +58,6 @@ int shim_mdev_link(struct mdev_device *mdev);
 /**
  * shim_mdev_unlink() - undo shim_mdev_link()
  * @mdev: the device
- *
- * Context: may sleep.
  */
 void shim_mdev_unlink(struct mdev_device *mdev);
 
@@ -70,8 +65,6 @@ void shim_mdev_unlink(struct mdev_device *mdev);
  * shim_mdev_leave_remove_file() - remove the file `remove` while the caller is in
  * its store function
  * @mdev: the device; shim_mdev_del() will not wait for the caller
- *
- * Context: may sleep.
  */
 void shim_mdev_leave_remove_file(struct mdev_device *mdev);
 
@@ -81,16 +74,12 @@ void shim_mdev_leave_remove_file(struct mdev_device *mdev);
  *
  * Waits for threads that are in one of its files. The driver's remove() waits for
  * as long as the device is open.
- *
- * Context: may sleep; calls the driver.
  */
 void shim_mdev_del(struct mdev_device *mdev);
 
 /**
  * shim_mdev_put() - put a reference
  * @mdev: the device
- *
- * Context: may sleep.
  */
 void shim_mdev_put(struct mdev_device *mdev);
 

@@ -52,7 +52,7 @@ int shim_mdev_parent_create(struct mdev_parent *parent,
 	parent->mdev_types_kset = &made->kset;
 	parent->types = types;
 	parent->nr_types = ntypes;
-	/* For whoever looks; the core has its own. */
+	/* The core has its own; drivers may look at these two. */
 	init_rwsem(&parent->unreg_sem);
 	atomic_set(&parent->available_instances, driver->max_instances);
 	return 0;
@@ -88,4 +88,57 @@ void shim_mdev_parent_info(const struct mdev_parent *parent, const char *what)
 void shim_mdev_parent_warn(const struct mdev_parent *parent, const char *what)
 {
 	dev_warn(parent->dev, "mdev: %s\n", what);
+}
+
+/* A type's memory is its driver's. */
+static void type_release(struct kobject *kobj)
+{
+}
+
+static struct kobj_type type_ktype = {
+	.sysfs_ops = &kobj_sysfs_ops,
+	.release = type_release,
+	.default_groups = mdev_type_groups,
+};
+
+u32 shim_mdev_type_available(struct mdev_type *type)
+{
+	return type->parent->mdev_driver->get_available(type);
+}
+
+int shim_mdev_type_add(struct mdev_parent *parent, u32 index)
+{
+	struct mdev_type *type = parent->types[index];
+	int ret;
+
+	/* The driver may have registered the type before. */
+	memset(&type->kobj, 0, sizeof(type->kobj));
+	type->kobj.kset = parent->mdev_types_kset;
+	type->parent = parent;
+	ret = kobject_init_and_add(&type->kobj, &type_ktype, NULL, "%s-%s",
+				   dev_driver_string(parent->dev),
+				   type->sysfs_name);
+	if (ret)
+		goto err_put;
+	type->devices_kobj = kobject_create_and_add("devices", &type->kobj);
+	if (!type->devices_kobj) {
+		ret = -ENOMEM;
+		goto err_del;
+	}
+	return 0;
+
+err_del:
+	kobject_del(&type->kobj);
+err_put:
+	kobject_put(&type->kobj);
+	return ret;
+}
+
+void shim_mdev_type_remove(struct mdev_parent *parent, u32 index)
+{
+	struct mdev_type *type = parent->types[index];
+
+	kobject_put(type->devices_kobj);
+	kobject_del(&type->kobj);
+	kobject_put(&type->kobj);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Parents of mediated devices: the kernel's struct mdev_parent, which a driver
- * allocates. The core sees it as a handle. The core's own object for a parent
- * is reached through the parent's directory mdev_supported_types.
+ * Parents of mediated devices and their types: the kernel's structs mdev_parent
+ * and mdev_type, which a driver allocates, and their directories in sysfs. The
+ * parent's directory, mdev_supported_types, points to the core's own object.
+ *
+ * All functions may sleep. Those that return an int return 0 or a negative errno.
  */
 #ifndef SHIM_MDEV_PARENT_H
 #define SHIM_MDEV_PARENT_H
@@ -27,9 +29,6 @@ SHIM_BEGIN
  * @driver: the driver that its mediated devices are bound to
  * @types: its types
  * @ntypes: how many types
- *
- * Context: may sleep.
- * Return: 0 or a negative errno.
  */
 int shim_mdev_parent_create(struct mdev_parent *parent,
 			    struct mdev_core_parent *core, struct device *dev,
@@ -39,25 +38,18 @@ int shim_mdev_parent_create(struct mdev_parent *parent,
 /**
  * shim_mdev_parent_destroy() - remove the directory; @parent is not used afterwards
  * @parent: the struct, whose types have been removed
- *
- * Context: may sleep.
  */
 void shim_mdev_parent_destroy(struct mdev_parent *parent);
 
 /**
  * shim_mdev_parent_link() - create the link in /sys/class/mdev_bus
  * @parent: the parent
- *
- * Context: may sleep.
- * Return: 0 or a negative errno.
  */
 int shim_mdev_parent_link(struct mdev_parent *parent);
 
 /**
- * shim_mdev_parent_unlink() - remove that link if it exists
+ * shim_mdev_parent_unlink() - remove the link in /sys/class/mdev_bus if it exists
  * @parent: the parent
- *
- * Context: may sleep.
  */
 void shim_mdev_parent_unlink(struct mdev_parent *parent);
 
@@ -65,8 +57,6 @@ void shim_mdev_parent_unlink(struct mdev_parent *parent);
  * shim_mdev_parent_uevent() - tell userspace that a parent's device changed
  * @parent: the parent
  * @variable: a variable for the event's environment, NAME=VALUE
- *
- * Context: may sleep.
  */
 void shim_mdev_parent_uevent(struct mdev_parent *parent, const char *variable);
 
@@ -78,11 +68,37 @@ void shim_mdev_parent_uevent(struct mdev_parent *parent, const char *variable);
 void shim_mdev_parent_info(const struct mdev_parent *parent, const char *what);
 
 /**
- * shim_mdev_parent_warn() - print a line about it at warning level
+ * shim_mdev_parent_warn() - print a line about a parent's device at warning level
  * @parent: the parent
  * @what: the line
  */
 void shim_mdev_parent_warn(const struct mdev_parent *parent, const char *what);
+
+/**
+ * shim_mdev_type_available() - how many more devices of a type its driver allows
+ * @type: the type; its driver has SHIM_MDEV_GET_AVAILABLE
+ */
+u32 shim_mdev_type_available(struct mdev_type *type);
+
+/**
+ * shim_mdev_type_add() - create the directory of a type, with its files
+ * @parent: the parent
+ * @index: which type
+ *
+ * The directory's name is the driver's of the parent's device (the bus's, if no
+ * driver is bound), a dash, and the type's own. Its files can be used before this
+ * returns.
+ */
+int shim_mdev_type_add(struct mdev_parent *parent, u32 index);
+
+/**
+ * shim_mdev_type_remove() - remove the directory of a type
+ * @parent: the parent
+ * @index: which type
+ *
+ * Waits for threads that are in one of its files.
+ */
+void shim_mdev_type_remove(struct mdev_parent *parent, u32 index);
 
 SHIM_END
 

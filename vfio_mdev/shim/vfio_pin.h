@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Pinning pages of a device's user through VFIO, and mapping them for the DMA of
- * another device.
+ * another device. Those of VFIO may sleep, the others are for any context.
  */
 #ifndef SHIM_VFIO_PIN_H
 #define SHIM_VFIO_PIN_H
@@ -24,7 +24,7 @@ SHIM_BEGIN
  * @prot: SHIM_IOMMU_READ, SHIM_IOMMU_WRITE
  * @pages: room for @npages handles, for shim_pages_to_pfns() only
  *
- * Context: may sleep; may wait until another thread has mapped or unmapped memory.
+ * May wait until another thread has mapped or unmapped memory.
  * Return: @npages; or a negative errno, and nothing is pinned.
  */
 int shim_vfio_pin(struct vfio_device *vdev, u64 iova, u32 npages, u32 prot,
@@ -34,8 +34,6 @@ int shim_vfio_pin(struct vfio_device *vdev, u64 iova, u32 npages, u32 prot,
  * shim_pages_to_pfns() - replace page handles by their pfns
  * @pages: the handles, in whose place the pfns are written
  * @npages: how many
- *
- * Context: any.
  */
 void shim_pages_to_pfns(u64 *pages, u32 npages);
 
@@ -44,19 +42,16 @@ void shim_pages_to_pfns(u64 *pages, u32 npages);
  * @vdev: an open device
  * @iova: page aligned
  * @npages: how many, up to SHIM_VFIO_PIN_MOST
- *
- * Context: may sleep.
  */
 void shim_vfio_unpin(struct vfio_device *vdev, u64 iova, u32 npages);
 
 /**
  * shim_dma_map() - dma_map_page() of a whole page
- * @dev: the device that will reach it
+ * @dev: the device that will access the page
  * @pfn: a pfn that has a page
  * @direction: one of enum dma_data_direction but not DMA_NONE
  * @dma: where to put the address
  *
- * Context: any.
  * Return: 0, or a negative errno and nothing is mapped.
  */
 int shim_dma_map(struct device *dev, u64 pfn, u32 direction, u64 *dma);
@@ -66,8 +61,6 @@ int shim_dma_map(struct device *dev, u64 pfn, u32 direction, u64 *dma);
  * @dev: the device
  * @dma: the address
  * @direction: as it was mapped
- *
- * Context: any.
  */
 void shim_dma_unmap(struct device *dev, u64 dma, u32 direction);
 

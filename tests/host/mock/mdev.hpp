@@ -16,7 +16,6 @@
 #include "vfio_mdev/shim/driver.h"
 #include "vfio_mdev/shim/mdev.h"
 #include "vfio_mdev/shim/parent.h"
-#include "vfio_mdev/shim/type.h"
 
 struct device {
 	std::string name;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The files of a type, in PARENT/mdev_supported_types/TYPE. While a process reads
- * or writes one, sysfs keeps the type and its parent's directory.
+ * The files of a type, in PARENT/mdev_supported_types/TYPE, and the file `remove`
+ * of a mediated device. While a thread is in a file, sysfs keeps what it belongs to:
+ * the device, or the type and its parent's directory.
  */
 #include <linux/sysfs.h>
 
@@ -73,7 +74,7 @@ static const struct attribute_group type_group = {
 	.attrs = type_attributes,
 };
 
-/* The driver may have no description: then there is no such file. */
+/* The file exists only if the driver has show_description(). */
 static umode_t description_mode(struct kobject *kobj, struct attribute *attr,
 				int index)
 {
@@ -93,5 +94,29 @@ static const struct attribute_group description_group = {
 const struct attribute_group *mdev_type_groups[] = {
 	&type_group,
 	&description_group,
+	NULL,
+};
+
+/* Devices. */
+
+static ssize_t remove_store(struct device *dev, struct device_attribute *attr,
+			    const char *buf, size_t count)
+{
+	return mdev_core_remove(core_of_mdev(to_mdev_device(dev)), buf, count);
+}
+
+struct device_attribute mdev_remove_attribute = __ATTR_WO(remove);
+
+static struct attribute *device_attributes[] = {
+	&mdev_remove_attribute.attr,
+	NULL,
+};
+
+static const struct attribute_group device_group = {
+	.attrs = device_attributes,
+};
+
+const struct attribute_group *mdev_device_groups[] = {
+	&device_group,
 	NULL,
 };
