@@ -23,7 +23,7 @@ bool shim_copy_struct_from_user(void *to, u64 from, size_t size)
 
 bool shim_put_user(u64 to, u64 value)
 {
-	/* put_user() is no copy that a debug kernel can make fail. */
+	/* Unlike the copies, put_user() injects no faults in a debug kernel. */
 	return !should_fail_usercopy() &&
 	       put_user(value, (u64 __user *)u64_to_user_ptr(to)) == 0;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Memory for the core. All of it is charged to the memory cgroup of the calling
- * process.
+ * process. All functions may sleep, except shim_free() and shim_free_many(), which
+ * may be called in any context but NMI. Sizes are in bytes, and not zero.
+ * Without memory, NULL is returned.
  */
 #ifndef SHIM_ALLOC_H
 #define SHIM_ALLOC_H
@@ -12,30 +14,22 @@ SHIM_BEGIN
 
 /**
  * shim_alloc() - allocate zeroed, physically contiguous memory
- * @size: bytes, not zero
- *
- * Context: may sleep.
- * Return: the memory, or NULL.
+ * @size: how much
  */
 void *shim_alloc(size_t size);
 
 /**
  * shim_alloc_object() - allocate memory as shim_alloc() does, but not zeroed
- * @size: bytes, not zero
- *
- * Context: may sleep.
- * Return: the memory, or NULL.
+ * @size: how much
  */
 void *shim_alloc_object(size_t size);
 
 /**
  * shim_alloc_object_certainly() - shim_alloc_object() that never fails
- * @size: bytes, not zero and less than a page
+ * @size: less than a page
  *
- * For callers that cannot fail and cannot allocate beforehand.
- *
- * Context: may sleep until memory is free.
- * Return: the memory.
+ * For callers that cannot fail and cannot allocate beforehand. Sleeps until memory
+ * is free.
  */
 void *shim_alloc_object_certainly(size_t size);
 
@@ -43,40 +37,30 @@ void *shim_alloc_object_certainly(size_t size);
  * shim_free_many() - shim_free() for several pieces of memory
  * @count: how many pieces
  * @memory: the pieces; none is NULL
- *
- * Context: any but NMI.
  */
 void shim_free_many(size_t count, void **memory);
 
 /**
  * shim_free() - free what shim_alloc() or shim_alloc_object() returned
  * @memory: the memory, or NULL
- *
- * Context: any but NMI.
  */
 void shim_free(void *memory);
 
 /**
  * shim_valloc() - allocate zeroed memory, which need not be physically contiguous
- * @size: bytes, not zero
- *
- * Context: may sleep.
- * Return: the memory, or NULL.
+ * @size: how much
  */
 void *shim_valloc(size_t size);
 
 /**
  * shim_vfree() - free what shim_valloc() returned
  * @memory: the memory, or NULL
- *
- * Context: may sleep.
  */
 void shim_vfree(void *memory);
 
 /**
  * shim_alloc_page() - allocate a page of memory, not zeroed
  *
- * Context: may sleep.
  * Return: the page, or NULL.
  */
 void *shim_alloc_page(void);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What every header of the shim boundary stands on: fixed-width types that
- * mean the same in the kernel's C and in the core's C++, and the marks of a
- * boundary function.
+ * The base of all headers of the shim boundary: fixed-width types that are the
+ * same in the kernel's C and in the core's C++, and macros that mark boundary
+ * functions.
  *
  * The boundary has two directions. Functions named shim_*() are written in C
  * and called by the C++ core: each adapts one kernel service and decides
- * nothing. Functions named vfio_core_*(), type1_*() and mdev_core_*() are
- * written in C++ and called from C (file operations, exports, parameters).
+ * nothing. Functions named vfio_core_*(), type1_*() and mdev_core_*(), and the
+ * exported mdev_pins_*(), are written in C++ and called from C.
  *
  * Errors cross it as negative errno values in an int or a long.
  */

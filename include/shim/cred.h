@@ -7,10 +7,10 @@
 
 SHIM_BEGIN
 
-/** shim_capable_ipc_lock() - CAP_IPC_LOCK: RLIMIT_MEMLOCK does not bind */
+/** shim_capable_ipc_lock() - whether it has CAP_IPC_LOCK, which lifts RLIMIT_MEMLOCK */
 bool shim_capable_ipc_lock(void);
 
-/** shim_capable_sys_rawio() - CAP_SYS_RAWIO */
+/** shim_capable_sys_rawio() - whether it has CAP_SYS_RAWIO */
 bool shim_capable_sys_rawio(void);
 
 SHIM_END

@@ -2,7 +2,7 @@
 /*
  * Sleeping locks, and waiting. The core provides the storage of each lock, whose
  * size is in shim-sizes.h, and its lock class, by which lockdep tells the locks
- * apart.
+ * apart. Functions that lock or wait may sleep.
  */
 #ifndef SHIM_LOCK_H
 #define SHIM_LOCK_H
@@ -49,8 +49,6 @@ void shim_mutex_destroy(struct shim_mutex *mutex);
 /**
  * shim_mutex_lock() - take a mutex
  * @mutex: the mutex
- *
- * Context: may sleep.
  */
 void shim_mutex_lock(struct shim_mutex *mutex);
 
@@ -71,8 +69,6 @@ void shim_rwsem_init(struct shim_rwsem *sem,
 /**
  * shim_rwsem_read_lock() - take a semaphore shared
  * @sem: the semaphore
- *
- * Context: may sleep.
  */
 void shim_rwsem_read_lock(struct shim_rwsem *sem);
 
@@ -85,8 +81,6 @@ void shim_rwsem_read_unlock(struct shim_rwsem *sem);
 /**
  * shim_rwsem_write_lock() - take a semaphore exclusively
  * @sem: the semaphore
- *
- * Context: may sleep.
  */
 void shim_rwsem_write_lock(struct shim_rwsem *sem);
 
@@ -107,8 +101,6 @@ void shim_waitq_init(struct shim_waitq *waitq,
 /**
  * shim_waitq_wake_all() - wake all threads that wait
  * @waitq: the queue
- *
- * Context: any.
  */
 void shim_waitq_wake_all(struct shim_waitq *waitq);
 
@@ -119,10 +111,9 @@ void shim_waitq_wake_all(struct shim_waitq *waitq);
  *
  * The caller is on the queue before the mutex is released, so that it never misses
  * the wake-up of a thread that takes the mutex. A fatal signal and the stopping of
- * a kthread wake it too. Wake-ups may be spurious: the caller tests its condition
- * again.
+ * a kthread wake the caller too. Wake-ups may be spurious: the caller tests its
+ * condition again.
  *
- * Context: may sleep.
  * Return: 0, or -EINTR if a fatal signal is pending or the kthread must stop.
  */
 int shim_waitq_wait_unlocked(struct shim_waitq *waitq,
@@ -135,7 +126,8 @@ int shim_waitq_wait_unlocked(struct shim_waitq *waitq,
  * @arg: its argument
  * @seconds: how long to wait at most
  *
- * Context: may sleep. No signal ends the wait.
+ * No signal ends the wait.
+ *
  * Return: whether the condition holds.
  */
 bool shim_waitq_wait(struct shim_waitq *waitq, bool (*done)(const void *arg),
@@ -143,8 +135,6 @@ bool shim_waitq_wait(struct shim_waitq *waitq, bool (*done)(const void *arg),
 
 /**
  * shim_cond_resched() - let other threads run if the scheduler wants it
- *
- * Context: may sleep.
  */
 void shim_cond_resched(void);
 
