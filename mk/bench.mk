@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What it costs. bench counts instructions in QEMU, of the kernel's modules and of ours, and
-# writes Documentation/benchmarks.md; bench-host times the core's structures on this machine.
+# bench counts the instructions of the kernel's modules and of ours in QEMU, and writes
+# Documentation/benchmarks.md; bench-host times the core's data structures on this machine.
 
 .PHONY: bench bench-scale bench-host
 

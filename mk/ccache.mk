@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the tests build is built through ccache, if that is installed: its folder of compilers comes
-# first in PATH. What it keeps is in the cache, where the next clone finds it. Programs of the tests
-# are found whatever folder the clone is in (CCACHE_BASEDIR in their Makefiles), modules only if it is
-# the same, because their debug information names it.
+# Builds for tests go through ccache if it is installed: its folder of compilers comes first in PATH.
+# All clones share its directory. Another clone finds the objects of test programs there
+# (CCACHE_BASEDIR in their Makefiles), but not those of modules, whose debug information names the
+# folder of the clone.
 
 ifeq ($(choice),kdir)
 ifneq ($(wildcard /usr/lib/ccache/g++),)

@@ -6,10 +6,10 @@
 coverage:
 	@tools/coverage
 
-# Lines of the modules that KUnit and the mock IOMMUs' test reach, on the debug kernel.
+# Lines of the modules that KUnit and the test of the mock IOMMUs reach, on the debug kernel.
 coverage-kunit:
 	@kunit/coverage kunit
 
-# And with the whole-stack tests there; some 20 minutes.
+# Lines that these and the whole-stack tests reach there; some 20 minutes.
 coverage-modules:
 	@kunit/coverage modules

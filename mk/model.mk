@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# Every order in which a few threads can run, of the real cores: tests/model.
+# Runs a few threads through the real cores in every order: tests/model.
 
 .PHONY: model
 

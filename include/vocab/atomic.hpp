@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Atomic: a word that threads read and write without a lock. What was written
-// before a store is seen after a load of what it stored; all operations that
-// write are in one order with the loads that follow them.
+// Atomic: a word that threads read and write without a lock. All operations are
+// sequentially consistent.
 #pragma once
 
 #include "vocab/utility.hpp"
@@ -25,13 +24,13 @@ public:
 		__atomic_store_n(&value_, value, __ATOMIC_SEQ_CST);
 	}
 
-	// Returns the value before.
+	// Returns the previous value.
 	T exchange(T value)
 	{
 		return __atomic_exchange_n(&value_, value, __ATOMIC_SEQ_CST);
 	}
 
-	// These give the value after.
+	// add() and set_bits() return the new value.
 	T add(T value)
 	{
 		return __atomic_add_fetch(&value_, value, __ATOMIC_SEQ_CST);
@@ -42,7 +41,7 @@ public:
 		return __atomic_or_fetch(&value_, bits, __ATOMIC_SEQ_CST);
 	}
 
-	// Stores to if the value is from.
+	// Stores `to` if the value is `from`, and returns whether it was.
 	bool replace(T from, T to)
 	{
 		return __atomic_compare_exchange_n(&value_, &from, to, false, __ATOMIC_SEQ_CST,

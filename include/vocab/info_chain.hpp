@@ -4,10 +4,10 @@
 // they are built. Each begins with a vfio_info_cap_header, whose next is the
 // offset of the following capability, or 0 in the last. Offsets count from the
 // chain's first byte until shift() makes them count from the first byte of the
-// answer that the chain is put behind.
+// answer that the chain follows.
 //
-// The chain owns its buffer. vfio.ko takes it from a driver and hands it back
-// after each step (vfio_info_cap_add()). A driver may have put a capability at an
+// The chain owns its buffer; vfio_info_cap_add() takes the buffer from a driver and
+// returns it with one capability more. A driver may have put a capability at an
 // address that is not aligned, so headers are copied in and out.
 #pragma once
 
@@ -64,14 +64,14 @@ public:
 		return reinterpret_cast<Header *>(buffer + offset);
 	}
 
-	// Adds a capability of a type that begins with its header, and more bytes
-	// behind it. For chains of which each capability was added by add().
+	// Adds a capability of type T, which begins with the header, followed by
+	// more bytes. Aligned if add() has built the whole chain.
 	template <class T> Result<T *> add(u16 id, u16 version, size_t more = 0)
 	{
 		return reinterpret_cast<T *>(TRY(add(sizeof(T) + more, id, version)));
 	}
 
-	// The answer that the chain is put behind has offset bytes.
+	// Adds to all offsets the size of the answer that the chain follows.
 	void shift(size_t offset)
 	{
 		size_t at = 0;
@@ -125,7 +125,7 @@ private:
 		__builtin_memcpy(buffer_.get() + offset, &header, sizeof(header));
 	}
 
-	// Lets the last capability be followed by the one at offset.
+	// Links the capability at offset to the last one.
 	void append(u32 offset)
 	{
 		size_t at = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // An intrusive, circular, doubly linked list. An element is on at most one
-// list through a node and must leave it before it dies. Nothing allocates;
-// insert and remove are O(1).
+// list for each ListNode base, and must leave that list before it is destroyed.
+// Nothing allocates; insert and remove are O(1).
 #pragma once
 
 #include "vocab/utility.hpp"
@@ -172,7 +172,7 @@ private:
 
 	T *at(Node *node) const
 	{
-		// No node is null, which a cast of a pointer would look for.
+		// Cast as a reference, because a cast of a pointer tests for null.
 		return node == &head_ ? nullptr : &static_cast<T &>(*node);
 	}
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Locks over the shim's. Only guards lock. Each object that has a lock gives
-// it a static LockClass, by which lockdep knows it.
+// Mutex, RwSem and WaitQueue: the kernel's, through the shim. Only guards take and
+// release the locks. Each lock has a static LockClass, by which lockdep knows it.
 #pragma once
 
 #include "shim/lock.h"
@@ -61,7 +61,7 @@ public:
 			shim_mutex_unlock(&mutex_.mutex_);
 	}
 
-	// Lets go before the end of the scope, and takes the mutex again.
+	// Release the mutex before the end of the scope, and take it again.
 	void unlock() __releases_lock()
 	{
 		held_ = false;
@@ -141,8 +141,9 @@ public:
 		shim_waitq_wake_all(&waitq_);
 	}
 
-	// Sleeps without the mutex, has it again on return. False if a fatal
-	// signal or the end of a kthread asks the caller to give up.
+	// Releases the mutex, sleeps until woken, and takes the mutex again.
+	// Returns false if the caller should give up, because of a fatal signal
+	// or because its kthread must stop.
 	bool wait(Mutex &mutex) __must_hold(mutex)
 	{
 		return shim_waitq_wait_unlocked(&waitq_, &mutex.mutex_) == 0;

@@ -2,8 +2,8 @@
 //
 // Ownership. make<T>() is the only way to the heap: it takes memory through
 // the shim and returns an error if there is none. UniquePtr owns an object,
-// Owned anything else that must be given back, RefPtr shares an object that
-// counts its references itself, T & borrows.
+// Owned owns whatever else must be released, RefPtr shares an object that counts
+// its references itself, T & borrows.
 #pragma once
 
 #include <new>
@@ -29,8 +29,8 @@ inline void *operator new(size_t size, vfio::ShimHeap) noexcept
 namespace vfio {
 
 // Owns what a handle stands for: an object, a reference, a reservation. kRelease
-// is called with the handle when its owner goes or takes another; kNothing is
-// the handle of an owner that owns nothing, for which it is not called.
+// is called with the handle when the owner is destroyed or gets another handle.
+// An owner that owns nothing has the handle kNothing, which is not released.
 template <class Handle, auto kRelease, Handle kNothing = Handle{}> class Owned {
 public:
 	constexpr Owned() = default;
@@ -64,7 +64,7 @@ public:
 			kRelease(old);
 	}
 
-	// Hands what is owned to the caller.
+	// The caller owns the handle afterwards.
 	[[nodiscard]] constexpr Handle release()
 	{
 		return vfio::exchange(handle_, Handle{kNothing});
@@ -94,7 +94,7 @@ private:
 	Handle handle_ = kNothing;
 };
 
-// Ends an object that make() made; object may be null.
+// Destroys and frees an object that make() returned; object may be null.
 template <class T> void destroy(T *object)
 {
 	if (!object)
@@ -116,7 +116,7 @@ template <class T, class... Args> Result<UniquePtr<T>> make(Args &&...args)
 }
 
 // A count of references that starts at one, or at zero for an object that
-// comes to life by restart(). Getting from zero or past the top is a broken
+// cannot be used before restart(). Getting from zero or past the top is a broken
 // invariant: it warns, and the object is never freed.
 class RefCount : Immovable {
 public:
@@ -134,7 +134,7 @@ public:
 		}
 	}
 
-	// False if the count was zero: the object is going away.
+	// Returns false if the count was zero: the object is being destroyed.
 	bool try_get()
 	{
 		u32 count = __atomic_load_n(&count_, __ATOMIC_RELAXED);
@@ -149,7 +149,7 @@ public:
 		return true;
 	}
 
-	// True if that was the last reference.
+	// Returns true if that was the last reference.
 	bool put()
 	{
 		const u32 count = __atomic_fetch_sub(&count_, 1, __ATOMIC_ACQ_REL);

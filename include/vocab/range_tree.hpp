@@ -36,14 +36,14 @@ public:
 		return size_;
 	}
 
-	// Forgets all elements at once; they may only die, or be inserted anew.
+	// Removes all elements at once. They may only be destroyed or inserted again.
 	void clear()
 	{
 		root_ = nullptr;
 		size_ = 0;
 	}
 
-	// False, and nothing done, if element overlaps one that is there.
+	// Returns false and does nothing if element overlaps one that is in the tree.
 	bool insert(T &element)
 	{
 		const Range<A> range = element.range();
@@ -91,7 +91,7 @@ public:
 		node.height_ = 0;
 	}
 
-	// The element that holds address.
+	// Returns the element whose range contains address, or nullptr.
 	T *find(A address) const
 	{
 		for (Node *node = root_; node;) {
@@ -259,7 +259,7 @@ private:
 		return child;
 	}
 
-	// After node, the top of a balanced part, has become higher by one.
+	// Restores the balance after the subtree of node has become higher by one.
 	void rebalance_above(Node *node)
 	{
 		for (Node *parent; (parent = node->parent_) != nullptr; node = parent) {
@@ -269,7 +269,7 @@ private:
 			const Side deep = parent->child_[kLeft] == node ? kLeft : kRight;
 
 			if (height(parent->child_[other(deep)]) + 1 < node->height_) {
-				// The part is then as high as it was before.
+				// The subtree is then as high as it was before.
 				straighten(*parent, deep);
 				return;
 			}
@@ -277,8 +277,8 @@ private:
 		}
 	}
 
-	// Lifts what is too deep on one side of node; returns what stands in
-	// its place then.
+	// Rotates the side of node that is too deep; returns the node that takes
+	// the place of node.
 	Node *straighten(Node &node, Side deep)
 	{
 		Node *child = node.child_[deep];
@@ -288,6 +288,7 @@ private:
 		return rotate(node, deep);
 	}
 
+	// Restores heights and balance from node up, after an erase below it.
 	void rebalance(Node *node)
 	{
 		while (node) {
@@ -306,7 +307,7 @@ private:
 		}
 	}
 
-	// Lets node, which has two children, and its successor change places.
+	// Swaps node, which has two children, with its successor.
 	void swap_with_next(Node &node)
 	{
 		Node *next = outermost(node.child_[kRight], kLeft);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// The few words of <utility> that a freestanding compiler does not promise.
+// The few functions of <utility> that are needed; a freestanding <utility> may lack
+// them.
 #pragma once
 
 #include <type_traits>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// WARN_ONCE_IF(condition, what): true if a broken invariant was met, which it
-// reports the first time. The caller then takes its safe exit.
+// WARN_ONCE_IF(condition, what): tests for a broken invariant, returns whether the
+// condition is true, and reports it the first time. The caller takes a safe exit.
 #pragma once
 
 #include "shim/log.h"
