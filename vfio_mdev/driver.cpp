@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Drivers of mediated devices. The core keeps nothing of a driver itself; what
-// it needs of one it asks through the parent that the driver registers.
+// Drivers of mediated devices. The core has no object for a driver: each
+// MdevParent asks the driver that it was registered with.
 #include "vfio_mdev/shim/driver.h"
 
 #include "entry.h"

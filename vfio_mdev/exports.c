@@ -2,7 +2,7 @@
 /*
  * The functions that mdev.ko exports. Their names, types and kinds of export are
  * those of the kernel's mdev.ko, and so are the CRCs (tools/kernel-crc). Modules
- * built against that one therefore load on this one.
+ * built against the kernel's therefore load on this one.
  */
 #include <linux/mdev.h>
 #include <linux/module.h>
@@ -12,7 +12,7 @@
 
 /**
  * mdev_register_parent() - register a device as a parent of mediated devices
- * @parent: a part of the driver's own structure; this fills it in
+ * @parent: memory of the driver's, which this function fills in
  * @dev: the device; the caller keeps a reference to it until it has called
  *	 mdev_unregister_parent()
  * @mdev_driver: a registered driver, to which mediated devices are bound

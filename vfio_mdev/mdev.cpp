@@ -24,7 +24,7 @@ Result<void> Mdev::create(MdevParent &parent, mdev_type *type, const char *text,
 	TRY(Result<void>::from_negative(
 		shim_mdev_create(made.get(), parent.handle(), type, uuid.bytes, &made->handle_)));
 
-	// From here on the last put of the kernel's reference destroys it.
+	// From here on the last shim_mdev_put() destroys the Mdev.
 	Mdev &mdev = *made.release();
 	mdev_device *handle = mdev.handle_;
 	Defer put([handle] { shim_mdev_put(handle); });
@@ -60,7 +60,7 @@ Mdev::~Mdev()
 		parent_->put_instance();
 }
 
-// The last reference to the device has gone.
+// Called when the last reference to the kernel's struct device has been put.
 CORE_ENTRY void mdev_core_destroy(mdev_core_device *mdev)
 {
 	destroy(&Mdev::of(mdev));
@@ -75,13 +75,13 @@ Result<void> Mdev::remove()
 			return {};
 		return inside.error();
 	}
-	// shim_mdev_del() would wait for the caller, who is in this file.
+	// The caller is in the file `remove`: shim_mdev_del() would wait for it.
 	shim_mdev_leave_remove_file(handle_);
 	take_away();
 	return {};
 }
 
-// Writing 0 to the file removes nothing, and any other number the device.
+// Called when a number is written to `remove`: any but 0 removes the device.
 CORE_ENTRY long mdev_core_remove(mdev_core_device *mdev, const char *text, size_t size)
 {
 	unsigned long value = 0;

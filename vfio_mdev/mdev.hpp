@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // Mdev: a mediated device on the mdev bus. The kernel's struct device counts
-// the references to it. create() takes the first, and whoever removes the
-// device puts that one.
+// the references to it. create() takes the first, which the thread that removes
+// the device puts.
 //
 // A device is kCreating, then kActive, then kRemoved. If its creation fails it
 // goes away while it is kCreating. Its UUID and its instance are free again when
@@ -38,8 +38,8 @@ class Mdev : public mdev_core_device, public ListNode<InMdevList>, public ListNo
 public:
 	enum class Life { kCreating, kActive, kRemoved };
 
-	// Makes a device of the UUID that the text is, and binds it to the
-	// parent's driver. Errors: EINVAL if the text is no UUID, EEXIST if
+	// Creates a device, whose UUID the text is, and binds it to the parent's
+	// driver. Errors: EINVAL if the text is no UUID, EEXIST if
 	// there is a device of that UUID, EUSERS if no instance is left, ENODEV
 	// if the parent is not registered, ENOMEM, errors of the driver.
 	static Result<void> create(MdevParent &parent, mdev_type *type, const char *text,

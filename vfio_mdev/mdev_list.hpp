@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// MdevList: all mediated devices of all parents, no two of one UUID. A device
+// MdevList: all mediated devices of all parents. No two have the same UUID. A device
 // is on the list from its creation until the last reference to it has gone,
 // which may be after it was removed.
 //

@@ -8,8 +8,8 @@
 // A caller that creates or removes a mediated device enters the parent
 // (ParentUse). unregister() lets nobody enter any more, waits until all have
 // left, and then removes the remaining devices. A caller that comes too late
-// gets ENODEV at once. It may not wait, because it may be in a sysfs file whose
-// removal waits for it.
+// gets ENODEV at once: it may not wait for unregister(), because it may be in a
+// sysfs file, and the removal of that file waits until the caller has left it.
 //
 // Invariants, whenever lock_ is free:
 // - mdevs_ has the devices that are active: created, and not being removed. A
@@ -85,13 +85,13 @@ public:
 	// How many more devices of a type can be created.
 	u32 available(mdev_type *type);
 
-	// Whether the driver has something to say in the file `description`.
+	// Whether the types have a file `description`.
 	bool describes_types() const
 	{
 		return driver_has_ & SHIM_MDEV_DESCRIPTION;
 	}
 
-	// Errors: ENODEV if the parent is not registered, yet or any more.
+	// Errors: ENODEV if the parent is not yet registered, or not any more.
 	Result<ParentUse> enter();
 
 	// Enters the parent and takes an active device off mdevs_, so that the

@@ -29,17 +29,13 @@ mdev_pin_run to_driver(const PinnedRun &run)
 
 } // namespace
 
-Result<UniquePtr<Pins>> Pins::create(vfio_device *vdev, device *dma_dev, u32 direction)
-{
-	if (dma_dev && direction >= SHIM_DMA_NONE)
-		return Error(EINVAL);
-	return make<Pins>(vdev, dma_dev, direction);
-}
-
 CORE_ENTRY int mdev_core_pins_create(vfio_device *vdev, device *dma_dev, u32 direction,
 				     mdev_pins **pins)
 {
-	Result<UniquePtr<Pins>> made = Pins::create(vdev, dma_dev, direction);
+	if (dma_dev && direction >= SHIM_DMA_NONE)
+		return -EINVAL;
+
+	Result<UniquePtr<Pins>> made = make<Pins>(vdev, dma_dev, direction);
 
 	if (!made.ok())
 		return made.error().negative();
@@ -95,8 +91,8 @@ bool Pins::waits_locked(const Call &drop) const
 	return false;
 }
 
-// Waits until left_ is not what the caller has seen with the lock held. Returns
-// false if that took a second.
+// Waits until left_ is no longer `seen`, which the caller has read with the lock
+// held. Returns false if a second has passed.
 bool Pins::wait_until_one_leaves(u64 seen)
 {
 	const auto left = [this, seen] {

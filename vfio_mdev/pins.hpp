@@ -15,7 +15,7 @@
 // - drop() makes each overlapping pin() that is on calls_ fail. Such a pin()
 //   undoes what it has done, in the dropped range and outside;
 // - no pin() begins that overlaps a pin() that was made to fail. So what the
-//   latter undoes are its own counts, and not those of a later pin();
+//   failed one undoes are its own counts, and not those of a later pin();
 // - drop() waits until such pins, and all calls that came before it, have left.
 //   It gives up if none leaves for a second, because that call may be waiting
 //   for the unmap in which the driver calls drop(). The unmap calls it again.
@@ -43,9 +43,7 @@ struct InPins;
 // The public methods are those of include/vfio_cxx/mdev_pins.h.
 class Pins : public mdev_pins, Immovable {
 public:
-	// dma_dev may be null. Errors: EINVAL if direction is no direction, ENOMEM.
-	static Result<UniquePtr<Pins>> create(vfio_device *vdev, device *dma_dev, u32 direction);
-
+	// dma_dev may be null.
 	Pins(vfio_device *vdev, device *dma_dev, u32 direction)
 		: vdev_(vdev), dma_dev_(dma_dev), direction_(direction), index_(dma_dev != nullptr)
 	{
@@ -88,10 +86,10 @@ private:
 		const u64 last;
 		// Guarded by lock_: a drop() has made this pin() fail.
 		bool dropped = false;
-		// Counts up in the order in which calls came; 0 until this one has
-		// held lock_.
+		// Calls are numbered in the order in which they first hold lock_;
+		// 0 before that.
 		u64 number = 0;
-		// It is on calls_. Only the call's own thread uses this.
+		// Whether the call is on calls_. Only its own thread uses this.
 		bool inside = false;
 	};
 

@@ -55,7 +55,7 @@ struct Pins::PinCall : Call {
 	const u64 room;
 	// How many pages the index has counted for this call, from first on.
 	u64 done = 0;
-	// How many pages from at() on must be fetched; and how many were.
+	// How many pages from at() on must be fetched, and how many were fetched.
 	u32 missing = 0;
 	u32 fetched = 0;
 };
@@ -154,7 +154,8 @@ Result<void> Pins::count_locked(PinCall &call)
 		n++;
 	call.done += n;
 	if (n < counted) {
-		// These stay pinned, so that none of them goes anywhere.
+		// Undoes the counting of the others. They were pinned before, so
+		// that none of them becomes unpinned.
 		PinnedRuns none;
 
 		index_.unpin(call.at(), counted - n, none);
@@ -204,9 +205,10 @@ Result<void> Pins::map_pages(PinCall &call, u32 npages)
 	return {};
 }
 
-// Inserts fetched pages up to the first that is in the index; returns how many. If
-// that is the first of all, counts what is in the index instead: VFIO has just
-// allowed the access. The pages after those are fetched again in the next turn.
+// Inserts fetched pages up to the first that another call has inserted meanwhile;
+// returns how many. If that is the very first, counts those that are in the index
+// instead: VFIO has just allowed the access. The remaining pages are fetched again
+// in the next turn.
 Result<u32> Pins::store_locked(PinCall &call, u32 fetched)
 {
 	u64 *const pages = call.pages.pages();
