@@ -37,7 +37,6 @@ void mdev_core_unregister_parent(struct mdev_core_parent *parent);
 void mdev_core_put_parent(struct mdev_core_parent *parent);
 u32 mdev_core_available(struct mdev_core_parent *parent,
 			struct mdev_type *type);
-u32 mdev_core_description_mode(const struct mdev_core_parent *parent, u32 mode);
 
 /* Mdev, mdev.cpp: create and remove return size, or a negative errno */
 long mdev_core_create(struct mdev_core_parent *parent, struct mdev_type *type,

@@ -104,12 +104,6 @@ CORE_ENTRY u32 mdev_core_available(mdev_core_parent *parent, mdev_type *type)
 	return MdevParent::of(parent).available(type);
 }
 
-// Returns the mode of the file `description`; 0 lets sysfs leave the file out.
-CORE_ENTRY u32 mdev_core_description_mode(const mdev_core_parent *parent, u32 mode)
-{
-	return MdevParent::of(parent).describes_types() ? mode : 0;
-}
-
 Result<bool> MdevParent::get_instance()
 {
 	if (driver_has_ & SHIM_MDEV_GET_AVAILABLE)

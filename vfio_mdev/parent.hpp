@@ -62,11 +62,6 @@ public:
 		return *static_cast<MdevParent *>(handle);
 	}
 
-	static const MdevParent &of(const mdev_core_parent *handle)
-	{
-		return *static_cast<const MdevParent *>(handle);
-	}
-
 	RefCount &refs()
 	{
 		return refs_;
@@ -84,12 +79,6 @@ public:
 
 	// How many more devices of a type can be created.
 	u32 available(mdev_type *type);
-
-	// Whether the types have a file `description`.
-	bool describes_types() const
-	{
-		return driver_has_ & SHIM_MDEV_DESCRIPTION;
-	}
 
 	// Errors: ENODEV if the parent is not yet registered, or not any more.
 	Result<ParentUse> enter();

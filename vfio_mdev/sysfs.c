@@ -78,7 +78,9 @@ static const struct attribute_group type_group = {
 static umode_t description_mode(struct kobject *kobj, struct attribute *attr,
 				int index)
 {
-	return mdev_core_description_mode(parent_of(kobj), attr->mode);
+	const struct mdev_driver *driver = type_of(kobj)->parent->mdev_driver;
+
+	return driver->show_description ? attr->mode : 0;
 }
 
 static struct attribute *description_attributes[] = {

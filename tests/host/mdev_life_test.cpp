@@ -75,23 +75,12 @@ TEST_F(MdevParents, TypesAndTheirNames)
 	ASSERT_EQ(register_parent(), 0);
 	EXPECT_EQ(types[0].directory, "gpu-small");
 	EXPECT_EQ(types[1].directory, "gpu-big");
-	EXPECT_EQ(mock::type_files(types[0]),
-		  (Strings{"available_instances", "create", "device_api", "name"}));
 	EXPECT_TRUE(parent.linked);
 	EXPECT_EQ(mock::take_uevents(), Strings{"0000:00:02.0 MDEV_STATE=registered"});
 	unregister_parent();
 	EXPECT_EQ(mock::take_uevents(), Strings{"0000:00:02.0 MDEV_STATE=unregistered"});
 	EXPECT_FALSE(parent.linked);
-	EXPECT_TRUE(mock::type_files(types[0]).empty());
-}
-
-TEST_F(MdevParents, DescriptionOnlyIfTheDriverHasOne)
-{
-	driver.show_description = [](mdev_type *) { return "text"; };
-	ASSERT_EQ(register_parent(), 0);
-	EXPECT_EQ(mock::type_files(types[1]),
-		  (Strings{"available_instances", "create", "device_api", "description", "name"}));
-	unregister_parent();
+	EXPECT_TRUE(types[0].directory.empty());
 }
 
 TEST_F(MdevParents, LongNames)

@@ -5,8 +5,7 @@
 u32 shim_mdev_driver_ops(const struct mdev_driver *driver)
 {
 	return (driver->device_api ? SHIM_MDEV_DEVICE_API : 0) |
-	       (driver->get_available ? SHIM_MDEV_GET_AVAILABLE : 0) |
-	       (driver->show_description ? SHIM_MDEV_DESCRIPTION : 0);
+	       (driver->get_available ? SHIM_MDEV_GET_AVAILABLE : 0);
 }
 
 u32 shim_mdev_driver_max_instances(const struct mdev_driver *driver)

@@ -11,7 +11,6 @@ struct mdev_driver;
 enum {
 	SHIM_MDEV_DEVICE_API = 1 << 0,
 	SHIM_MDEV_GET_AVAILABLE = 1 << 1,
-	SHIM_MDEV_DESCRIPTION = 1 << 2,
 };
 
 SHIM_BEGIN

@@ -104,19 +104,6 @@ long write_remove(const std::string &name, const std::string &text)
 	return result;
 }
 
-std::vector<std::string> type_files(const mdev_type &type)
-{
-	const Lock lock(mutex);
-
-	if (type.directory.empty())
-		return {};
-	std::vector<std::string> files = {"available_instances", "create", "device_api"};
-	if (mdev_core_description_mode(type.parent->core, 0444))
-		files.push_back("description");
-	files.push_back("name");
-	return files;
-}
-
 std::vector<std::string> bus_devices()
 {
 	const Lock lock(mutex);
@@ -173,8 +160,7 @@ using namespace mock;
 u32 shim_mdev_driver_ops(const mdev_driver *driver)
 {
 	return (driver->device_api ? SHIM_MDEV_DEVICE_API : 0) |
-	       (driver->get_available ? SHIM_MDEV_GET_AVAILABLE : 0) |
-	       (driver->show_description ? SHIM_MDEV_DESCRIPTION : 0);
+	       (driver->get_available ? SHIM_MDEV_GET_AVAILABLE : 0);
 }
 
 u32 shim_mdev_driver_max_instances(const mdev_driver *driver)

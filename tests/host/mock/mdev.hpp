@@ -27,7 +27,6 @@ struct mdev_driver {
 	u32 max_instances = 0;
 	bool registered = false;
 	std::function<u32(mdev_type *type)> get_available;
-	std::function<std::string(mdev_type *type)> show_description;
 	std::function<int(mdev_device *mdev)> probe;
 	std::function<void(mdev_device *mdev)> remove;
 };
@@ -71,8 +70,6 @@ long write_create(mdev_type &type, const std::string &text);
 long write_remove(const std::string &name, const std::string &text = "1");
 // -ENODEV if there is no directory.
 long read_available(mdev_type &type);
-// The files of the directory, in order; empty if there is none.
-std::vector<std::string> type_files(const mdev_type &type);
 
 // Names of the devices on the bus, in order.
 std::vector<std::string> bus_devices();
