@@ -11,7 +11,7 @@ namespace vfio {
 // Errors: those of dma_rw(), EINTR.
 Result<size_t> Type1::dma_rw_part(Iova iova, u8 *data, size_t size, bool write)
 {
-	Guard guard(dmas_.lock);
+	const Guard guard(dmas_.lock);
 	DmaRange &dma = *TRY(dmas_.find_settled(iova));
 
 	DmaTree::hold(dma);
@@ -24,10 +24,12 @@ Result<size_t> Type1::dma_rw_part(Iova iova, u8 *data, size_t size, bool write)
 	if (size - 1 > last_offset)
 		size = last_offset + 1;
 
-	guard.unlock();
-	const Result<void> copied = copy_through(dma, iova, data, size, write);
-	guard.lock();
+	Result<void> copied;
+	{
+		const Unguard unlocked(dmas_.lock);
 
+		copied = copy_through(dma, iova, data, size, write);
+	}
 	if (copied.ok() && write && dirty_tracking_)
 		dma.mark_dirty({iova, iova + (size - 1)}, pgshift());
 	if (!copied.ok())

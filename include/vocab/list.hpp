@@ -123,40 +123,13 @@ public:
 			push_back(*element);
 	}
 
-	class Iterator {
-	public:
-		Iterator(const List *list, T *element) : list_(list), element_(element)
-		{
-		}
-
-		T &operator*() const
-		{
-			return *element_;
-		}
-
-		Iterator &operator++()
-		{
-			element_ = list_->next(*element_);
-			return *this;
-		}
-
-		bool operator!=(const Iterator &other) const
-		{
-			return element_ != other.element_;
-		}
-
-	private:
-		const List *list_;
-		T *element_;
-	};
-
 	// The element under the iterator must not leave the list.
-	Iterator begin() const
+	Iterator<List, T> begin() const
 	{
 		return {this, front()};
 	}
 
-	Iterator end() const
+	Iterator<List, T> end() const
 	{
 		return {this, nullptr};
 	}

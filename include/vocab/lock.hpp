@@ -57,26 +57,11 @@ public:
 
 	~Guard() __releases_lock()
 	{
-		if (held_)
-			shim_mutex_unlock(&mutex_.mutex_);
-	}
-
-	// Release the mutex before the end of the scope, and take it again.
-	void unlock() __releases_lock()
-	{
-		held_ = false;
 		shim_mutex_unlock(&mutex_.mutex_);
-	}
-
-	void lock() __acquires_lock()
-	{
-		shim_mutex_lock(&mutex_.mutex_);
-		held_ = true;
 	}
 
 private:
 	Mutex &mutex_;
-	bool held_ = true;
 };
 
 // Unlocks a mutex that the caller holds, and locks it again at the end of the

@@ -148,40 +148,13 @@ public:
 		return neighbour(element, kLeft);
 	}
 
-	class Iterator {
-	public:
-		Iterator(const RangeTree *tree, T *element) : tree_(tree), element_(element)
-		{
-		}
-
-		T &operator*() const
-		{
-			return *element_;
-		}
-
-		Iterator &operator++()
-		{
-			element_ = tree_->next(*element_);
-			return *this;
-		}
-
-		bool operator!=(const Iterator &other) const
-		{
-			return element_ != other.element_;
-		}
-
-	private:
-		const RangeTree *tree_;
-		T *element_;
-	};
-
 	// The element under the iterator must not leave the tree.
-	Iterator begin() const
+	Iterator<RangeTree, T> begin() const
 	{
 		return {this, first()};
 	}
 
-	Iterator end() const
+	Iterator<RangeTree, T> end() const
 	{
 		return {this, nullptr};
 	}

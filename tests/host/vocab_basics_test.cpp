@@ -358,16 +358,11 @@ TEST_F(Vocab, GuardsUnlockAndRelock) __no_lock_analysis
 {
 	Locked locked;
 	{
-		Guard guard(locked.mutex);
-		guard.unlock();
+		const Guard guard(locked.mutex);
 		{
+			const Unguard unlocked(locked.mutex);
 			const Guard inner(locked.mutex);
 		}
-		guard.lock();
-	}
-	{
-		Guard guard(locked.mutex);
-		guard.unlock();
 	}
 	{
 		const Guard guard(locked.mutex);
