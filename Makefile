@@ -21,7 +21,8 @@ last := $(shell cat $(built-for) 2>/dev/null)
 endif
 
 # KDIR is decided anew by each make and not exported unless a caller named it: demo and check
-# install the headers first. The shell does not see variables of make's command line by itself.
+# install the headers first. It is passed to the shell explicitly, because $(shell) does not see
+# the variables of make's command line.
 named := $(or $(KDIR),$(if $(wildcard $(last)/Module.symvers),$(last)))
 kernel-env = KDIR='$(named)' tools/kernel-env
 override KDIR := $(shell $(kernel-env) $(choice) 2>/dev/null)
@@ -83,7 +84,7 @@ samples: modules
 	$(MAKE) -C $(KDIR) M=$(CURDIR)/samples/mdev_copy \
 		KBUILD_EXTRA_SYMBOLS=$(CURDIR)/Module.symvers modules
 
-# What the tests run in QEMU: kernel modules that drive ours, and a program.
+# What the tests run in QEMU: modules that drive ours, and (stack_test) a program.
 testmods: samples | headers
 	$(MAKE) -C $(KDIR) M=$(CURDIR)/tests/kmod modules
 	tools/sample-drivers >/dev/null
@@ -104,7 +105,7 @@ compile_commands.json: modules
 hooks:
 	git config core.hooksPath tools/hooks
 
-# These install what they need, when it is missing; only then is there a kernel to choose.
+# These first install what is missing; before that there may be no kernel to choose.
 demo:
 	tools/setup demo
 	$(MAKE) -j$$(nproc) modules examples

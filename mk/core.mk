@@ -15,7 +15,7 @@
 #
 # The C++ objects get the kernel's own code generation and mitigation flags:
 # KBUILD_CFLAGS without what C++ does not know. core.o goes through objtool as C
-# objects do, and is held against core-symbols.
+# objects do, and its undefined symbols must be those of core-symbols.
 
 vfio-top ?= $(src)/..
 core-dir ?= $(src)
