@@ -93,8 +93,8 @@ long shim_pin_own(u64 uva, u64 npages, bool write, u64 *pages)
 
 	if (uva >= mm->closed_from)
 		return -EFAULT;
-	return shim_pin_remote(mm, uva, std::min(npages, (mm->closed_from - uva) / kPage), write,
-			       pages);
+	return shim_pin_remote(mm, uva, std::min(npages, (mm->closed_from - 1 - uva) / kPage + 1),
+			       write, pages);
 }
 
 u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn)
