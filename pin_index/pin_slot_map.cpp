@@ -263,7 +263,8 @@ bool SlotMap::merge(Node &parent, u32 at, bool inner)
 	if (left->count + right->count > kFull * 3 / 4)
 		return false;
 
-	// The first key of an inner node is not used, so it may be wrong.
+	// The first key of an inner node is not kept right, because no search uses it. This
+	// one becomes a key that searches use.
 	if (inner)
 		right->entries[0].key = parent.entries[at + 1].key;
 	move_entries(*right, 0, *left, left->count, right->count);
