@@ -54,7 +54,8 @@ CORE_ENTRY long mdev_core_create(mdev_core_parent *parent, mdev_type *type, cons
 
 Mdev::~Mdev()
 {
-	WARN_ONCE_IF(life_ == Life::kActive, "active mediated device went away");
+	WARN_ONCE_IF(static_cast<ListNode<InParent> &>(*this).linked(),
+		     "active mediated device went away");
 	mdev_list().remove(*this);
 	if (has_instance_)
 		parent_->put_instance();

@@ -4,11 +4,9 @@
 // the references to it. create() takes the first, which the thread that removes
 // the device puts.
 //
-// A device is kCreating, then kActive, then kRemoved. If its creation fails it
-// goes away while it is kCreating. Its UUID and its instance are free again when
+// A device is active while it is on its parent's list: from the end of its creation
+// until a thread begins to remove it. Its UUID and its instance are free again when
 // the last reference has gone.
-//
-// Locks: the lock of its MdevParent guards life_.
 #pragma once
 
 #include "mdev_list.hpp"
@@ -36,8 +34,6 @@ struct Uuid {
 
 class Mdev : public mdev_core_device, public ListNode<InMdevList>, public ListNode<InParent> {
 public:
-	enum class Life { kCreating, kActive, kRemoved };
-
 	// Creates a device, whose UUID the text is, and binds it to the parent's
 	// driver. Errors: EINVAL if the text is no UUID, EEXIST if
 	// there is a device of that UUID, EUSERS if no instance is left, ENODEV
@@ -73,23 +69,15 @@ public:
 	// device off its parent's list.
 	void take_away();
 
-	// For MdevParent, which holds its lock.
-	Life life_locked() const
-	{
-		return life_;
-	}
-
-	void set_life_locked(Life life)
-	{
-		life_ = life;
-	}
-
 private:
+	friend class MdevParent;
+
 	const RefPtr<MdevParent> parent_;
 	const Uuid uuid_;
 	mdev_device *handle_ = nullptr;
 	bool has_instance_ = false;
-	Life life_ = Life::kCreating;
+	// Whether the device was ever active; guarded by the lock of its parent.
+	bool created_ = false;
 };
 
 } // namespace vfio

@@ -128,33 +128,29 @@ void MdevParent::activate(Mdev &mdev)
 {
 	Guard guard(lock_);
 
-	mdev.set_life_locked(Mdev::Life::kActive);
+	mdev.created_ = true;
 	mdevs_.push_back(mdev);
 }
 
 Mdev *MdevParent::take_active()
 {
 	Guard guard(lock_);
-	Mdev *mdev = mdevs_.pop_front();
 
-	if (mdev)
-		mdev->set_life_locked(Mdev::Life::kRemoved);
-	return mdev;
+	return mdevs_.pop_front();
 }
 
 Result<ParentUse> MdevParent::begin_removal(Mdev &mdev)
 {
 	Guard guard(lock_);
 
-	if (mdev.life_locked() == Mdev::Life::kRemoved)
-		return Error(EALREADY);
-	if (mdev.life_locked() == Mdev::Life::kCreating)
+	if (!mdev.created_)
 		return Error(EAGAIN);
+	if (!static_cast<ListNode<InParent> &>(mdev).linked())
+		return Error(EALREADY);
 
 	ParentUse inside = TRY(enter_locked());
 
 	mdevs_.remove(mdev);
-	mdev.set_life_locked(Mdev::Life::kRemoved);
 	return inside;
 }
 
