@@ -12,15 +12,6 @@
 
 namespace vfio {
 
-// Pages that a device of group asks for and that are not pinned yet.
-struct Type1::PinRequest {
-	iommu_group *group;
-	Iova iova;
-	u64 npages;
-	u32 prot;
-	u64 *handles;
-};
-
 // Records pages that have been pinned, and charges their owner for those that
 // count, unless the mapping is charged for hardware domains. Errors: EEXIST if
 // another caller has recorded some of them meanwhile; ENOMEM, which over_limit says
@@ -45,15 +36,18 @@ Result<void> Type1::record(DmaRange &dma, const ExternalPages &pages, bool &over
 	return added;
 }
 
-// Pins the first npages pages of a request, which devices have not pinned and
-// which are in one mapping. Returns how many were pinned: all, or none if another
-// caller has pinned some meanwhile and this one must look again.
+// Pins pages of one mapping from iova on that devices have not pinned: the first and
+// those that follow, npages at most, up to one that is pinned. Returns how many were
+// pinned; none if another caller has pinned some meanwhile and this one must look again.
 //
 // The owner is charged with the lock held again: hardware domains may have come or
 // gone meanwhile, and pages that another caller has pinned are charged already.
-[[gnu::noinline]] Result<u64> Type1::pin_new(const PinRequest &request, DmaRange &dma, u64 npages)
+Result<u64> Type1::pin_new(iommu_group *group, DmaRange &dma, Iova iova, u64 npages, u64 *handles)
 {
-	ExternalPages pages{request.iova, npages, request.handles};
+	npages = min(npages, dma.npages_from(iova));
+	npages = 1 + dma.external.absent_from(dma.page_index(iova) + 1, npages - 1);
+
+	ExternalPages pages{iova, npages, handles};
 	Result<void> result;
 	bool over_limit = false;
 	const Defer release([this, &dma]() __no_lock_analysis { dmas_.let_go(dma); });
@@ -78,75 +72,75 @@ Result<void> Type1::record(DmaRange &dma, const ExternalPages &pages, bool &over
 			return u64{0};
 	}
 	if (result.error() == Error(ENOMEM))
-		dma.owner().log_enomem(request.group, "pin", npages, over_limit);
+		dma.owner().log_enomem(group, "pin", npages, over_limit);
 	return result.error();
 }
 
-// Pins pages of one mapping from the request's first on: those that are pinned
-// already, or if the first is not, those that are not. Returns how many; none if
-// the caller has to try again.
-Result<u64> Type1::pin_some(const PinRequest &request)
+// Pins pages of one mapping from iova on, npages at most: those that are pinned
+// already, or if the first is not, those that are not. Returns how many; none if the
+// caller has to try again.
+Result<u64> Type1::pin_some(iommu_group *group, Iova iova, u64 npages, u32 prot, u64 *handles)
 {
-	DmaRange &dma = *TRY(dmas_.find_settled(request.iova));
+	DmaRange &dma = *TRY(dmas_.find_settled(iova));
 
 	if (dma.leaving)
 		return Error(EINVAL);
-	if ((dma.prot() & request.prot) != request.prot)
+	if ((dma.prot() & prot) != prot)
 		return Error(EPERM);
 
-	const u64 first = dma.page_index(request.iova);
-	const u64 npages = min(request.npages, dma.npages_from(request.iova));
-	const u64 again = TRY(dma.external.pin_again(first, npages, request.handles));
-
-	if (again) {
-		shim_pages_of(request.handles, again);
-		return again;
-	}
-	return pin_new(request, dma, 1 + dma.external.absent_from(first + 1, npages - 1));
+	// No page behind the end of the mapping is recorded.
+	const u64 again = TRY(dma.external.pin_again(dma.page_index(iova), npages, handles));
+	if (!again)
+		return pin_new(group, dma, iova, npages, handles);
+	shim_pages_of(handles, again);
+	return again;
 }
 
-// Pins the pages of a request, which is left with those that were not pinned if
-// there is an error.
-Result<void> Type1::pin_all(PinRequest &request)
+// Errors: EBUSY while addresses are being updated, EINVAL if no device hears of
+// unmaps.
+Result<void> Type1::may_pin() const
 {
 	if (WARN_ONCE_IF(dmas_.vaddr_invalid(), "pages pinned while addresses are updated"))
 		return Error(EBUSY);
 	if (!listeners_)
 		return Error(EINVAL);
-	while (request.npages) {
-		const u64 done = TRY(pin_some(request));
-
-		request.iova = request.iova + done * kPageSize;
-		request.handles += done;
-		request.npages -= done;
-	}
 	return {};
 }
 
 Result<void> Type1::pin_pages(iommu_group *group, Iova iova, u64 npages, u32 prot, u64 *handles)
 {
-	PinRequest request{group, page_at(iova), npages, prot, handles};
-	Result<void> pinned;
+	const Iova first = page_at(iova);
+	u64 done = 0;
 	bool note = false;
+	Result<void> result;
 
 	if (!v2_)
 		return Error(EACCES);
-	(void)TRY(IovaRange::of_size(request.iova, npages * kPageSize));
+	(void)TRY(IovaRange::of_size(first, npages * kPageSize));
 	{
 		const Guard guard(dmas_.lock);
 
-		pinned = pin_all(request);
+		result = may_pin();
+		while (result.ok() && done < npages) {
+			Result<u64> more = pin_some(group, first + done * kPageSize, npages - done,
+						    prot, handles + done);
+
+			if (more.ok())
+				done += more.value();
+			else
+				result = more.error();
+		}
 		note = non_pinned_groups_;
 	}
-	if (!pinned.ok())
-		unpin_pages(iova, npages - request.npages);
-	else if (note)
+	if (!result.ok()) [[unlikely]]
+		unpin_pages(first, done);
+	else if (note) [[unlikely]]
 		note_pinned(group);
-	return pinned;
+	return result;
 }
 
 // From now on all that the group's devices write is memory that they have pinned.
-void Type1::note_pinned(iommu_group *group)
+[[gnu::cold]] void Type1::note_pinned(iommu_group *group)
 {
 	const ReadGuard groups(groups_lock_);
 	const Guard guard(dmas_.lock);

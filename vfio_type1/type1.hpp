@@ -162,13 +162,14 @@ private:
 	void keep_external_only() __must_hold(groups_lock_) __must_not_hold(dmas_.lock);
 
 	// pin_pages.cpp
-	struct PinRequest;
 	Result<void> record(DmaRange &dma, const ExternalPages &pages, bool &over_limit)
 		__must_hold(dmas_.lock);
-	Result<u64> pin_new(const PinRequest &request, DmaRange &dma, u64 npages)
+	// Not inlined into pin_some(), which mostly only counts.
+	[[gnu::noinline]] Result<u64> pin_new(iommu_group *group, DmaRange &dma, Iova iova,
+					      u64 npages, u64 *handles) __must_hold(dmas_.lock);
+	Result<u64> pin_some(iommu_group *group, Iova iova, u64 npages, u32 prot, u64 *handles)
 		__must_hold(dmas_.lock);
-	Result<u64> pin_some(const PinRequest &request) __must_hold(dmas_.lock);
-	Result<void> pin_all(PinRequest &request) __must_hold(dmas_.lock);
+	Result<void> may_pin() const __must_hold(dmas_.lock);
 	void note_pinned(iommu_group *group) __must_not_hold(groups_lock_, dmas_.lock);
 
 	// unpin_pages.cpp
