@@ -213,6 +213,17 @@ struct PinSparse {
 			next++;
 		return static_cast<u32>(next - places);
 	}
+
+	// How many pages there are from a place on without a gap, n at most. Page
+	// number `at` is the first that is not before the place.
+	u32 consecutive(u32 at, u32 place, u32 n) const
+	{
+		u32 found = 0;
+
+		while (found < n && at + found < count && places[at + found] == place + found)
+			found++;
+		return found;
+	}
 };
 
 class PinBlocks : Immovable {

@@ -43,11 +43,8 @@ u32 PinForms::pinned_from(const SlotRecord &record, u32 lo, u32 n) const
 		return n;
 	case PinForm::kSparse: {
 		const PinSparse sparse = this->sparse(record);
-		const u32 at = sparse.before(lo);
 
-		while (found < n && at + found < sparse.count &&
-		       sparse.places[at + found] == lo + found)
-			found++;
+		found = sparse.consecutive(sparse.before(lo), lo, n);
 		break;
 	}
 	case PinForm::kDense:
@@ -167,9 +164,10 @@ Result<u64> PinForms::again(SlotRecord &record, u32 lo, u32 n, u64 *pages)
 		return again_in_planes(record, lo, n, pages);
 	case PinForm::kSparse: {
 		const PinSparse sparse = this->sparse(record);
+		const u32 at = sparse.before(lo);
 
-		words = sparse.words + sparse.before(lo);
-		n = pinned_from(record, lo, n);
+		words = sparse.words + at;
+		n = sparse.consecutive(at, lo, n);
 		break;
 	}
 	case PinForm::kDense:
