@@ -48,7 +48,7 @@ public:
 	Result<void> reserve(u64 nbits);
 	void release();
 
-	// Bits from nbits on that reserve() has not been asked for are ignored.
+	// Bits that have not been reserved are ignored.
 	void set(u64 first, u64 nbits);
 	void clear(u64 first, u64 nbits);
 

@@ -57,8 +57,9 @@ public:
 	// Errors: EFAULT.
 	Result<void> write();
 
-	// Whether there is no piece and part begins with whole words, many enough to
-	// write them without one. Sets words to the addresses that they are for.
+	// Returns true if there is no piece and part begins with kFewWords whole words or
+	// more, so that write_ones() can write them if all their bits are set. Sets words
+	// to the addresses that these words stand for.
 	bool whole_words(IovaRange part, IovaRange *words) const;
 
 	// Writes whole words of which all bits are set. Errors: EFAULT.

@@ -261,7 +261,7 @@ void DomainSet::drop_unused(DmaTree &dmas)
 	(void)rebuild_space();
 }
 
-// Makes the space that the groups leave which are attached now. Errors: ENOMEM.
+// Makes space_ anew from the groups that are attached now. Errors: ENOMEM.
 Result<void> DomainSet::rebuild_space()
 {
 	IovaSpace space;
@@ -278,8 +278,8 @@ Result<void> DomainSet::rebuild_space()
 	return {};
 }
 
-// The page sizes that all domains have, and one more if it is not nullptr. Memory
-// is pinned in the CPU's pages: an IOMMU that has smaller ones can map those.
+// The page sizes that all domains of the set have, and one_more if it is not nullptr.
+// An IOMMU with pages smaller than the CPU's, in which memory is pinned, has those too.
 u64 DomainSet::common_page_sizes(const Domain *one_more) const
 {
 	const auto of_pages = [](const Domain &domain) {

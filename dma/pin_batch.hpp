@@ -13,8 +13,8 @@ namespace vfio {
 
 // Pins up to npages pages from uva on, of the caller's address space or another
 // one. Returns how many pages it has pinned, or a negative errno. Protection keys
-// do not count, as they restrict only a thread's own loads and stores: where one
-// makes shim_pin_own() fail, shim_pin_remote() pins, which looks at no keys.
+// are ignored, as they restrict only a thread's own loads and stores: where a key
+// makes shim_pin_own() fail, shim_pin_remote() pins, which checks no keys.
 inline long pin_in(mm_struct *mm, u64 uva, u64 npages, bool dirty, u64 *handles)
 {
 	if (mm == shim_current_mm()) [[likely]] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// VFIO_IOMMU_GET_INFO: page sizes, and behind the structure a chain of capabilities:
+// VFIO_IOMMU_GET_INFO: page sizes, and after the structure a chain of capabilities:
 // MIGRATION, DMA_AVAIL, and IOVA_RANGE if a hardware domain limits the IOVAs.
 #include "type1.hpp"
 #include "vocab/info_chain.hpp"

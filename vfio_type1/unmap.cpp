@@ -91,8 +91,8 @@ Result<bool> Type1::take_victims(IovaRange range, bool *all_dirty, List<DmaRange
 	const bool ends_inside = !victims.empty() && victims.back()->range().last > range.last;
 
 	// The v2 interface never splits a mapping: the range must cover what it
-	// touches. With v1 a mapping goes if its first address is in the range,
-	// and a range that begins inside one unmaps nothing.
+	// touches. With v1 a mapping is unmapped if its first address is in the
+	// range, and a range that begins inside one unmaps nothing.
 	if ((v2_ && (begins_inside || ends_inside)) || (all_dirty != nullptr && !dirty_tracking_)) {
 		victims.clear();
 		return Error(EINVAL);

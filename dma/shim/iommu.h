@@ -28,7 +28,7 @@ struct shim_reserved_region {
 
 /**
  * struct shim_pin_run - contiguous physical memory
- * @pfn: its first pfn; bits outside SHIM_PIN_PFN_MASK do not count
+ * @pfn: its first pfn; bits outside SHIM_PIN_PFN_MASK are ignored
  * @npages: pages
  */
 struct shim_pin_run {
@@ -61,7 +61,7 @@ SHIM_BEGIN
 struct iommu_domain *shim_domain_alloc(struct iommu_group *group);
 
 /**
- * shim_domain_free() - end a domain that no group is attached to
+ * shim_domain_free() - free a domain that no group is attached to
  * @domain: the domain
  */
 void shim_domain_free(struct iommu_domain *domain);
@@ -112,7 +112,7 @@ int shim_domain_map(struct iommu_domain *domain, u64 iova, u64 phys, u64 size,
 		    u32 prot);
 
 /**
- * shim_domain_map_runs() - map pieces of memory one behind the other
+ * shim_domain_map_runs() - map pieces of memory one after the other
  * @domain: the domain
  * @iova: first I/O address
  * @runs: the pieces, each less than 4 GiB
@@ -127,7 +127,7 @@ int shim_domain_map_runs(struct iommu_domain *domain, u64 iova,
 			 void *scratch);
 
 /**
- * shim_gather_init() - nothing is unmapped yet
+ * shim_gather_init() - prepare a gather for shim_domain_unmap()
  * @gather: storage
  */
 void shim_gather_init(struct shim_gather *gather);

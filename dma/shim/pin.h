@@ -2,11 +2,10 @@
 /*
  * Pinning: holding user pages in place while a device may reach them.
  *
- * Pinning gives page handles, which are what drivers know pages by: an array of
- * them is one of struct page pointers. shim_page_run() turns those of contiguous
- * memory into a run, that is, a first pfn and a count; shim_page_pfns() returns
- * the pfn of each. Upper bits of a pfn mark what is not ordinary memory; what to
- * do about it is the core's business.
+ * Pinning returns page handles, which are struct page pointers, as drivers use
+ * them. shim_page_run() turns the handles of contiguous memory into a run, that is,
+ * a first pfn and a count; shim_page_pfns() returns the pfn of each. Upper bits of
+ * a pfn mark what is not ordinary memory.
  */
 #ifndef SHIM_PIN_H
 #define SHIM_PIN_H
@@ -16,7 +15,7 @@
 struct mm_struct;
 struct page;
 
-/* The page has no memory of its own to account: reserved by the kernel. */
+/* The kernel has reserved the page: the zero page, for example. */
 #define SHIM_PIN_RESERVED (1ULL << 63)
 #define SHIM_PIN_PFN_MASK ((1ULL << 62) - 1)
 

@@ -49,7 +49,7 @@ void shim_device_list_dma_unmap(const struct shim_device_list *list, u64 iova,
 				u64 size);
 
 /**
- * shim_device_hears_unmap() - whether a device has a dma_unmap at all
+ * shim_device_hears_unmap() - whether a device's driver has dma_unmap
  * @device: the device
  */
 bool shim_device_hears_unmap(const struct vfio_device *device);
