@@ -51,8 +51,11 @@ bool Owner::charge_over_limit(u64 npages) const
 	return live && shim_mm_account(live.get(), process_.leader, npages, true) == 0;
 }
 
-void Owner::uncharge_other(u64 npages) const
+void Owner::uncharge(u64 npages) const
 {
+	if (npages == 0)
+		return;
+
 	const LiveMm live(process_.mm);
 
 	if (live)

@@ -20,8 +20,7 @@ namespace vfio {
 class Owner : Immovable {
 public:
 	// Sets known to the owner of the calling process, unless it is that owner
-	// already.
-	// Errors: ENODEV in a kthread, ENOMEM.
+	// already. Errors: ENODEV in a kthread, ENOMEM.
 	static Result<void> of_caller(RefPtr<Owner> &known)
 	{
 		if (known && shim_caller_is(&known->process_)) [[likely]]
@@ -59,16 +58,7 @@ public:
 	bool charge_over_limit(u64 npages) const;
 
 	// Undoes charge(). Does nothing if the process has gone.
-	void uncharge(u64 npages) const
-	{
-		if (npages == 0)
-			return;
-		// The calling process cannot exit during the call.
-		if (process_.mm == shim_current_mm()) [[likely]]
-			shim_mm_unaccount(process_.mm, process_.leader, npages);
-		else
-			uncharge_other(npages);
-	}
+	void uncharge(u64 npages) const;
 
 	// Logs that npages pages could not be pinned or charged, because the owner is
 	// over RLIMIT_MEMLOCK (over_limit) or there is no memory. doing is the verb of
@@ -77,7 +67,6 @@ public:
 
 private:
 	static Result<void> make_of_caller(RefPtr<Owner> &known);
-	void uncharge_other(u64 npages) const;
 
 	RefCount refs_;
 	const shim_caller process_;
