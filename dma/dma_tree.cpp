@@ -166,15 +166,19 @@ u64 DmaTree::remove(List<DmaRange> &dmas)
 // Uncharges the owners of busy mappings: once for successive mappings of one owner.
 void DmaTree::uncharge_all(const List<DmaRange> &dmas)
 {
+	const Owner *owner = nullptr;
 	u64 charged = 0;
 
 	for (DmaRange &dma : dmas) {
-		const DmaRange *next = dmas.next(dma);
-
+		if (owner != &dma.owner()) {
+			if (owner)
+				owner->uncharge(vfio::exchange(charged, u64{0}));
+			owner = &dma.owner();
+		}
 		charged += dma.note_uncharge(dma.charged());
-		if (!next || &next->owner() != &dma.owner())
-			dma.owner().uncharge(vfio::exchange(charged, u64{0}));
 	}
+	if (owner)
+		owner->uncharge(charged);
 }
 
 void DmaTree::free_all(List<DmaRange> &dmas)
