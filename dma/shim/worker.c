@@ -145,7 +145,7 @@ bool shim_caller_is_special(void)
 {
 	return compat_has_mempolicy(current) | task_is_realtime(current) |
 	       compat_has_hugetlb_group(current) |
-	       !!(current->flags & PF_MEMALLOC_NOIO);
+	       ((current->flags & PF_MEMALLOC_NOIO) != 0);
 }
 
 bool shim_killed(void)

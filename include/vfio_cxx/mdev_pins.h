@@ -17,7 +17,7 @@
 #ifdef __cplusplus /* the core of mdev.ko, which defines them */
 #include "shim/base.h"
 typedef u64 dma_addr_t;
-enum dma_data_direction : int;
+enum dma_data_direction : int; /* NOLINT(readability-identifier-naming): the kernel's */
 #else
 #include <linux/dma-direction.h>
 #include <linux/types.h>

@@ -189,7 +189,7 @@ class BusFuzz : public fuzz::Input<MdevTest> {
 				EXPECT_EQ(mock::read_available(parent.types[0]),
 					  kInstances - parent.taken);
 			for (const mdev_type &type : parent.types)
-				EXPECT_EQ(mock::type_files(type).empty(), !parent.registered);
+				EXPECT_EQ(type.directory.empty(), !parent.registered);
 		}
 	}
 

@@ -57,7 +57,7 @@ protected:
 	}
 
 	// The domain that a group is attached to has exactly these pages of kUva.
-	static void expect_ptes(const iommu_group &group, std::set<u64> expected)
+	static void expect_ptes(const iommu_group &group, const std::set<u64> &expected)
 	{
 		std::set<u64> found;
 
