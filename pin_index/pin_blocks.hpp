@@ -331,6 +331,11 @@ public:
 		return PinMeta::low(record, 0, kPinSlotShift);
 	}
 
+	static u32 run_length(const SlotRecord &record)
+	{
+		return run_hi(record) - run_lo(record) + 1;
+	}
+
 	// A run of three pages or more is breakable: a page in its middle may be
 	// unpinned. Before such a run is made, prepare_run() takes care that there are
 	// enough spares; then it is counted by note_run(). Errors: ENOMEM.

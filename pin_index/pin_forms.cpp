@@ -11,7 +11,7 @@ u32 PinForms::live(const SlotRecord &record) const
 		return 0;
 	switch (PinMeta::form(record)) {
 	case PinForm::kRun:
-		return run_hi(record) - run_lo(record) + 1;
+		return run_length(record);
 	case PinForm::kPlanes:
 		return planes(record).live;
 	case PinForm::kSparse:
@@ -144,10 +144,11 @@ Result<u64> PinForms::again_in_planes(SlotRecord &record, u32 lo, u32 n, u64 *pa
 		}
 		TRY(more_planes(record));
 	}
-	return again(record, lo, found, pages);
+	return again_in_words(record, lo, found, pages);
 }
 
-Result<u64> PinForms::again(SlotRecord &record, u32 lo, u32 n, u64 *pages)
+// Pins pages of a record again that has a word for each: a single page, sparse or dense.
+Result<u64> PinForms::again_in_words(SlotRecord &record, u32 lo, u32 n, u64 *pages)
 {
 	u64 *words = nullptr;
 	u64 any = 0;
@@ -155,13 +156,9 @@ Result<u64> PinForms::again(SlotRecord &record, u32 lo, u32 n, u64 *pages)
 
 	switch (PinMeta::form(record)) {
 	case PinForm::kRun:
-		if (run_lo(record) != run_hi(record))
-			return again_in_planes(record, lo, n, pages);
 		words = &run_word(record);
 		n = run_lo(record) == lo;
 		break;
-	case PinForm::kPlanes:
-		return again_in_planes(record, lo, n, pages);
 	case PinForm::kSparse: {
 		const PinSparse sparse = this->sparse(record);
 		const u32 at = sparse.before(lo);
@@ -173,6 +170,8 @@ Result<u64> PinForms::again(SlotRecord &record, u32 lo, u32 n, u64 *pages)
 	case PinForm::kDense:
 		words = dense_words(record) + lo;
 		break;
+	case PinForm::kPlanes:
+		return u64{0};
 	}
 	for (; found < n && words[found]; found++) {
 		any |= words[found];
@@ -183,6 +182,15 @@ Result<u64> PinForms::again(SlotRecord &record, u32 lo, u32 n, u64 *pages)
 	if (any & kPinCountTop) [[unlikely]]
 		TRY(check_overflow(words, found));
 	return u64{found};
+}
+
+Result<u64> PinForms::again(SlotRecord &record, u32 lo, u32 n, u64 *pages)
+{
+	const PinForm form = PinMeta::form(record);
+	const bool run = form == PinForm::kRun && run_lo(record) != run_hi(record);
+
+	return run || form == PinForm::kPlanes ? again_in_planes(record, lo, n, pages) :
+						 again_in_words(record, lo, n, pages);
 }
 
 // Called after the counts of n words grew by one: if a count overflowed, undoes that.
@@ -205,7 +213,7 @@ void PinForms::fill_planes(PinPlanesBlock &block, const SlotRecord &run) const
 	block.base = base_of(run);
 	block.dma = dma_base_of(run);
 	block.live = 0;
-	set_bits(block, run_lo(run), live(run));
+	set_bits(block, run_lo(run), run_length(run));
 }
 
 SlotRecord PinForms::planes_record(const SlotRecord &record, PinPlanesBlock *block)
@@ -219,7 +227,7 @@ SlotRecord PinForms::planes_record(const SlotRecord &record, PinPlanesBlock *blo
 // Gives a run a form in which pages have counts: planes, or sparse if that is smaller.
 Result<void> PinForms::break_up(SlotRecord &record)
 {
-	const u32 length = live(record);
+	const u32 length = run_length(record);
 
 	if (length <= PinSparse::most(with_dma()) &&
 	    PinSparse::size_for(length, with_dma()) < PinPlanesBlock::size_for(2))

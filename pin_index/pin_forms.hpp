@@ -151,6 +151,7 @@ private:
 	// pin_forms.cpp
 	static Result<void> check_overflow(u64 *words, u32 n);
 	Result<u64> again_in_planes(SlotRecord &record, u32 lo, u32 n, u64 *pages);
+	Result<u64> again_in_words(SlotRecord &record, u32 lo, u32 n, u64 *pages);
 	Result<void> break_up(SlotRecord &record);
 	static bool add_to_planes(PinPlanesBlock &block, u32 lo, u32 n);
 	void fill_planes(PinPlanesBlock &block, const SlotRecord &run) const;
