@@ -11,8 +11,6 @@ namespace vfio {
 u64 Type1::unpin_some(Iova iova, u64 npages)
 {
 	__uninitialized UnpinnedPages gone;
-	RefPtr<Owner> owner;
-	u64 uncharge = 0;
 	u64 done = 0;
 	bool writable = false;
 	{
@@ -31,17 +29,14 @@ u64 Type1::unpin_some(Iova iova, u64 npages)
 		done = dma->external.unpin(first, npages, gone);
 
 		// A mapping that is busy has none of these pages, and what it is
-		// charged for is not read here.
+		// charged for is not read here. The owner is uncharged with the lock
+		// held: a caller that pins the same pages next is charged as much.
 		const u64 went = counted - dma->external.counted();
 		if (went && !dma->iommu_mapped)
-			uncharge = dma->note_uncharge(went);
-		if (uncharge)
-			owner = RefPtr<Owner>::share(dma->owner());
+			dma->owner().uncharge(dma->note_uncharge(went));
 		writable = dma->writable();
 	}
 	ExternalPins::release(gone, writable);
-	if (uncharge)
-		owner->uncharge(uncharge);
 	return done;
 }
 

@@ -468,6 +468,15 @@ std::vector<Scenario> model::scenarios()
 					 W::expect(w.locked() == 1, "not charged once");
 				 };
 			 }),
+		scenario("pin | unpin of the same page, at the limit of locked memory",
+			 [](W &w) {
+				 w.process.task.rlimit_pages = 1;
+				 w.add_device();
+				 w.map(0, 2);
+				 w.raw_pin(0);
+				 w.thread([&w] { w.raw_pin(0); });
+				 w.thread([&w] { w.raw_unpin(0); });
+			 }),
 		scenario("map | unpin there of what is not pinned",
 			 [](W &w) {
 				 w.add_device();
