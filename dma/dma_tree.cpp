@@ -95,15 +95,15 @@ Result<void> DmaTree::insert_busy(DmaRange &dma)
 void DmaTree::take_back(DmaRange &dma)
 {
 	uncount(dma);
+	available_++;
 	tree_.erase(dma);
 }
 
-// Takes a mapping out of the counts; the caller takes it out of the tree.
+// Takes a mapping out of the counts of its kind; the caller takes it out of the tree.
 void DmaTree::uncount(const DmaRange &dma)
 {
 	vaddr_invalid_ -= dma.vaddr_invalid;
 	oversized_ -= oversized(dma.range());
-	available_++;
 }
 
 Result<DmaRange *> DmaTree::list_idle(IovaRange range, List<DmaRange> &dmas)
@@ -141,6 +141,7 @@ u64 DmaTree::remove(List<DmaRange> &dmas)
 			uncount(dma);
 			count++;
 		}
+		available_ += count;
 		if (count == tree_.size())
 			tree_.clear();
 		else
