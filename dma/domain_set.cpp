@@ -58,20 +58,29 @@ bool DomainSet::can_nest() const
 	return false;
 }
 
+// Returns the domain that a group is attached to, or nullptr.
+Domain *DomainSet::domain_with(const iommu_group *group) const
+{
+	for (Domain &domain : domains_)
+		if (find_group(domain.groups, group))
+			return &domain;
+	return nullptr;
+}
+
 AttachedGroup *DomainSet::find(const iommu_group *group) const
 {
-	for (const Domain &domain : domains_)
-		if (AttachedGroup *attached = find_group(domain.groups, group))
-			return attached;
-	return nullptr;
+	const Domain *domain = domain_with(group);
+
+	return domain ? find_group(domain->groups, group) : nullptr;
 }
 
 Result<iommu_domain *> DomainSet::domain_of(const iommu_group *group) const
 {
-	for (const Domain &domain : domains_)
-		if (find_group(domain.groups, group))
-			return domain.get();
-	return Error(ENODEV);
+	const Domain *domain = domain_with(group);
+
+	if (!domain)
+		return Error(ENODEV);
+	return domain->get();
 }
 
 Result<void> DomainSet::attach(iommu_group *group, DmaTree &dmas, const AttachPolicy &policy)
@@ -215,14 +224,17 @@ Result<void> DomainSet::replay(Domain &domain, DmaTree &dmas, const MapPolicy &p
 
 bool DomainSet::detach(iommu_group *group)
 {
-	for (Domain &domain : domains_)
-		if (AttachedGroup *attached = find_group(domain.groups, group)) {
-			domain.detach(group);
-			domain.groups.remove(*attached);
-			destroy(attached);
-			return true;
-		}
-	return false;
+	Domain *domain = domain_with(group);
+
+	if (!domain)
+		return false;
+
+	AttachedGroup *attached = find_group(domain->groups, group);
+
+	domain->detach(group);
+	domain->groups.remove(*attached);
+	destroy(attached);
+	return true;
 }
 
 bool DomainSet::has_groups() const

@@ -120,6 +120,7 @@ public:
 private:
 	struct MsiWindow;
 
+	Domain *domain_with(const iommu_group *group) const;
 	Result<void> narrow(IovaSpace &space, const AttachedGroup &attached, const DmaTree &dmas,
 			    MsiWindow &msi) __must_hold(dmas.lock);
 	Result<bool> join_existing(Domain &from, AttachedGroup &attached);
