@@ -272,6 +272,26 @@ protected:
 	}
 };
 
+// Two drivers pin the same page: no lock of a driver orders them.
+void pin_twice(Type1World &w)
+{
+	w.add_device();
+	w.map(0, 2);
+	w.thread([&w] { w.raw_pin(0); });
+	w.thread([&w] { w.raw_pin(0); });
+	w.at_end = [&w] { Type1World::expect(w.locked() == 1, "not charged once"); };
+}
+
+// A driver pins a page that another one unpins.
+void pin_while_unpinned(Type1World &w)
+{
+	w.add_device();
+	w.map(0, 2);
+	w.raw_pin(0);
+	w.thread([&w] { w.raw_pin(0); });
+	w.thread([&w] { w.raw_unpin(0); });
+}
+
 } // namespace
 
 std::vector<Scenario> model::scenarios()
@@ -393,25 +413,8 @@ std::vector<Scenario> model::scenarios()
 				 w.thread([&w] { w.attach(1); });
 				 w.thread([&w] { w.detach(0); });
 			 }),
-		scenario("pin | pin of the same page",
-			 [](W &w) {
-				 w.add_device();
-				 w.map(0, 2);
-				 // Two drivers: no lock of a driver between them.
-				 w.thread([&w] { w.raw_pin(0); });
-				 w.thread([&w] { w.raw_pin(0); });
-				 w.at_end = [&w] {
-					 W::expect(w.locked() == 1, "not charged once");
-				 };
-			 }),
-		scenario("pin | unpin of the same page",
-			 [](W &w) {
-				 w.add_device();
-				 w.map(0, 2);
-				 w.raw_pin(0);
-				 w.thread([&w] { w.raw_pin(0); });
-				 w.thread([&w] { w.raw_unpin(0); });
-			 }),
+		scenario("pin | pin of the same page", pin_twice),
+		scenario("pin | unpin of the same page", pin_while_unpinned),
 		scenario("pin | unmap",
 			 [](W &w) {
 				 w.add_device();
@@ -460,22 +463,12 @@ std::vector<Scenario> model::scenarios()
 		scenario("pin | pin of the same page, at the limit of locked memory",
 			 [](W &w) {
 				 w.process.task.rlimit_pages = 1;
-				 w.add_device();
-				 w.map(0, 2);
-				 w.thread([&w] { w.raw_pin(0); });
-				 w.thread([&w] { w.raw_pin(0); });
-				 w.at_end = [&w] {
-					 W::expect(w.locked() == 1, "not charged once");
-				 };
+				 pin_twice(w);
 			 }),
 		scenario("pin | unpin of the same page, at the limit of locked memory",
 			 [](W &w) {
 				 w.process.task.rlimit_pages = 1;
-				 w.add_device();
-				 w.map(0, 2);
-				 w.raw_pin(0);
-				 w.thread([&w] { w.raw_pin(0); });
-				 w.thread([&w] { w.raw_unpin(0); });
+				 pin_while_unpinned(w);
 			 }),
 		scenario("map | unpin there of what is not pinned",
 			 [](W &w) {
