@@ -67,8 +67,8 @@ void DirtyBitmap::collect(u64 first, u64 nbits, u64 *words, u64 shift) const
 		return;
 
 	each_word(first, min(nbits, nbits_ - first), [&](u64 index, u64 bits) {
-		// The first of these bits, shifted to bit 0, and the bit in words
-		// that it is ored into.
+		// found has this word's bits from lowest on, lowest being its bit 0;
+		// to is the bit of words that lowest is ored into.
 		const u64 lowest = max(index * kBitsPerWord, first);
 		const u64 found = (words_[index] & bits) >> lowest % kBitsPerWord;
 		const u64 to = lowest - first + shift;

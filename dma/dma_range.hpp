@@ -89,7 +89,7 @@ public:
 	// Charges the owner for pages of this range. Errors: ENOMEM, EINTR.
 	Result<void> charge(u64 npages);
 
-	// For a caller that has charged the owner for npages itself.
+	// Notes that the caller has charged the owner for npages pages of this range.
 	void note_charge(u64 npages)
 	{
 		charged_ += npages;

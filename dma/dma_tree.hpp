@@ -60,7 +60,7 @@ public:
 		return next && next->range().first <= range.last ? next : nullptr;
 	}
 
-	// All mappings, to iterate over.
+	// Returns the tree, for loops over all mappings in the order of their IOVAs.
 	const RangeTree<DmaRange> &all() const __must_hold(lock)
 	{
 		return tree_;

@@ -74,7 +74,7 @@ public:
 		return index_ ? index_->absent_from(first, npages) : npages;
 	}
 
-	// Records pages, the first of which has the index first.
+	// Records pages; first is the index in the mapping of the first of them.
 	// Errors: EEXIST if one is recorded already, ENOMEM; none is added then.
 	Result<void> add(u64 first, const ExternalPages &pages);
 

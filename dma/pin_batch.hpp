@@ -62,7 +62,8 @@ public:
 	}
 
 	// Pins up to npages pages from uva on. Requires that the batch is empty. A
-	// run without struct pages may be longer than the array has room for.
+	// run of memory without struct pages takes no room in the array, and may be
+	// longer than it.
 	Result<void> fill(UserVa uva, u64 npages)
 	{
 		const long got =

@@ -11,8 +11,8 @@ namespace vfio {
 // Pins all of a dma range, which is busy or the caller's alone, into its pins, and
 // charges the owner for pages that count and are not charged yet. On error nothing
 // is pinned or charged. If there is no memory, the log names a device of group.
-// workers is how many threads may pin a large range together; 0 stands for as many
-// as the caller may use CPUs.
+// workers is how many threads may pin a large range together; 0 stands for one
+// for each CPU that the caller may use.
 // Errors: EFAULT for memory that is not there or may not be written, ENOMEM
 // (also over RLIMIT_MEMLOCK), ENODEV if the process has gone, EINTR.
 Result<void> pin_range(DmaRange &dma, iommu_group *group, u32 workers);

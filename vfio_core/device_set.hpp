@@ -50,7 +50,8 @@ public:
 		return kernel_set_.get();
 	}
 
-	// For exported functions whose callers must hold the lock.
+	// Makes lockdep warn if the caller does not hold the lock, which callers of
+	// some exported functions must.
 	void assert_locked() const __asserts_lock(this)
 	{
 		shim_device_set_assert_locked(kernel_set());
