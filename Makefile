@@ -40,7 +40,7 @@ endif
 KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)
 
 .PHONY: all modules modules_install install uninstall clean help demo check \
-	check-fresh check-fresh-all check-install examples samples testmods stack_test host-test
+	check-fresh check-fresh-all check-install examples samples testmods stack_test host-test host-s390x
 
 all: modules
 
@@ -94,6 +94,10 @@ stack_test:
 
 host-test:
 	$(MAKE) -C tests/host check
+
+# The same for a big-endian machine, in qemu-user and without sanitizers.
+host-s390x:
+	$(MAKE) -C tests/host check CXX=s390x-linux-gnu-g++
 
 # For clangd and other tools that read the tree as compilers do.
 .PHONY: compile_commands.json hooks
@@ -153,6 +157,7 @@ help:
 	@echo '  make uninstall    remove them again: modprobe takes the distribution'\''s'
 	@echo '  make modules_install INSTALL_MOD_PATH=DIR'
 	@echo '  make host-test    the C++ core on this machine, with sanitizers'
+	@echo '  make host-s390x   the same for s390x, which is big-endian, emulated'
 	@echo '  make lint         all lint; each lint-* runs alone:'
 	@echo '                    $(LINTS)'
 	@echo '  make fuzz SECONDS=60  libFuzzer over the core on this machine, each target so long'

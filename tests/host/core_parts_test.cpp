@@ -39,11 +39,13 @@ TEST_F(CoreParts, InfoChains)
 	EXPECT_EQ(added, chain.buffer);
 	ASSERT_EQ(vfio_core_info_cap_add(&chain.buffer, &chain.size, 24, 8, 2, &added), 0);
 	memset(added + 1, 0xaa, 16);
-	const u64 source[3] = {u64{9} | u64{3} << 16 | u64{0xdead} << 32, 0x1111, 0x2222};
-	ASSERT_EQ(vfio_core_info_cap_copy(&chain.buffer, &chain.size,
-					  reinterpret_cast<const vfio_info_cap_header *>(source),
-					  24),
-		  0);
+	const struct {
+		vfio_info_cap_header header;
+		u64 payload[2];
+	} source = {{.id = 9, .version = 3, .next = 0xdead}, {0x1111, 0x2222}};
+	ASSERT_EQ(
+		vfio_core_info_cap_copy(&chain.buffer, &chain.size, &source.header, sizeof(source)),
+		0);
 	EXPECT_EQ(chain.size, 64u);
 	EXPECT_EQ(chain.at(0)->id, 7u);
 	EXPECT_EQ(chain.at(0)->version, 1u);
@@ -54,7 +56,7 @@ TEST_F(CoreParts, InfoChains)
 	EXPECT_EQ(chain.at(40)->id, 9u);
 	EXPECT_EQ(chain.at(40)->version, 3u);
 	EXPECT_EQ(chain.at(40)->next, 0u) << "not the copy's";
-	EXPECT_EQ(memcmp(chain.at(48), &source[1], 16), 0);
+	EXPECT_EQ(memcmp(chain.at(48), source.payload, 16), 0);
 	vfio_core_info_cap_shift(chain.buffer, chain.size, 32);
 	EXPECT_EQ(chain.at(0)->next, 48u);
 	EXPECT_EQ(chain.at(16)->next, 72u);

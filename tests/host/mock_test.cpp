@@ -77,7 +77,8 @@ using MockDeathTest = Mock;
 
 TEST_F(MockDeathTest, LockMisuse)
 {
-	GTEST_FLAG_SET(death_test_style, "threadsafe");
+	// The other style executes the program again, which an emulated program cannot.
+	GTEST_FLAG_SET(death_test_style, "fast");
 	TestMutex a(class_a);
 
 	EXPECT_DEATH(shim_mutex_unlock(&a), "a unlocked by a stranger");
@@ -166,7 +167,10 @@ TEST_F(Mock, UserMemory)
 	EXPECT_TRUE(shim_copy_to_user(0x10ff8, &value, 8));
 	EXPECT_FALSE(shim_copy_to_user(0x10ffc, &value, 8)) << "read-only page";
 	EXPECT_TRUE(shim_copy_from_user(&back, 0x10ff4, 8));
-	EXPECT_EQ(back, 0x5566778800000000ull & ~0xffffffffull);
+	u32 halves[2];
+	memcpy(halves, &value, sizeof(value));
+	const u32 zero_and_first[] = {0, halves[0]};
+	EXPECT_EQ(memcmp(&back, zero_and_first, sizeof(back)), 0);
 	EXPECT_FALSE(shim_copy_from_user(&back, 0x11ffc, 8));
 	EXPECT_FALSE(shim_access_ok(~u64{0}, 2));
 	EXPECT_FALSE(shim_access_ok(u64{1} << 47, 0));

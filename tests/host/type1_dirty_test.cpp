@@ -308,7 +308,9 @@ TEST_F(Type1Dirty, LargestBitmap)
 		 kPage,	      kBytes,
 		 kAt};
 	EXPECT_EQ(c.ioctl(VFIO_IOMMU_DIRTY_PAGES, &get, sizeof(get)), 0);
-	EXPECT_EQ(mock::phys::contents(0x55)[0], 7);
+	u64 first = 0;
+	memcpy(&first, mock::phys::contents(0x55), sizeof(first));
+	EXPECT_EQ(first, 7u);
 }
 
 TEST_F(Type1Dirty, TooLargeForABitmap)
