@@ -9,14 +9,25 @@ ifneq ($(words $(CURDIR))$(findstring :,$(CURDIR)),1)
 $(error the kernel's build cannot work in a path with a space or a colon: move "$(CURDIR)")
 endif
 
-# The kernel to build for: KDIR, or what tools/kernel-env chooses. These targets are for the
-# kernel that people run; all others are for the one that the demo and the tests boot.
+# The kernel to build for: KDIR, or KERNEL, a name in tools/supported-kernels.txt, or what
+# tools/kernel-env chooses. Without a name these targets are for the kernel that people run; all
+# others are for the one that the demo and the tests boot.
 for-people := all modules modules_install install uninstall clean help
-choice := $(if $(filter-out $(for-people),$(MAKECMDGOALS)),kdir,target)
+choice := $(if $(KERNEL)$(filter-out $(for-people),$(MAKECMDGOALS)),kdir,target)
+ifneq ($(KERNEL),)
+ifneq ($(KDIR),)
+$(error KERNEL=$(KERNEL) and KDIR=$(KDIR) both name a kernel: give one of them)
+endif
+said := $(shell KERNEL='$(KERNEL)' tools/kernel-env name 2>&1)
+ifneq ($(said),$(KERNEL))
+$(error $(said))
+endif
+export KERNEL
+endif
 
 # Names the kernel of the last build for people; only install and uninstall read it.
 built-for := build/built-for
-ifeq ($(KDIR)$(filter-out modules_install install uninstall clean,$(or $(MAKECMDGOALS),all)),)
+ifeq ($(KDIR)$(KERNEL)$(filter-out modules_install install uninstall clean,$(or $(MAKECMDGOALS),all)),)
 last := $(shell cat $(built-for) 2>/dev/null)
 endif
 
@@ -24,7 +35,7 @@ endif
 # install the headers first. It is passed to the shell explicitly, because $(shell) does not see
 # the variables of make's command line.
 named := $(or $(KDIR),$(if $(wildcard $(last)/Module.symvers),$(last)))
-kernel-env = KDIR='$(named)' tools/kernel-env
+kernel-env = KDIR='$(named)' KERNEL='$(KERNEL)' tools/kernel-env
 override KDIR := $(shell $(kernel-env) $(choice) 2>/dev/null)
 ifneq ($(named),)
 export KDIR
@@ -37,16 +48,16 @@ ifeq ($(XDG_CACHE_HOME)$(shell test -w "$$HOME" && echo home),)
 export XDG_CACHE_HOME := $(CURDIR)/.cache
 endif
 
-KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)
+# The kernel's own build. The + before it is for make -j, which does not see that it is a make.
+KBUILD = KDIR='$(if $(KERNEL),,$(KDIR))' tools/kernel-make
 
 .PHONY: all modules modules_install install uninstall clean help demo check \
 	check-fresh check-fresh-all check-install examples samples testmods stack_test host-test host-s390x
 
 all: modules
 
-# The + is for make -j, which does not see that KBUILD is a make.
 modules: | headers $(if $(filter install,$(MAKECMDGOALS)),may-install)
-	+$(KBUILD) modules
+	+$(KBUILD) . modules
 ifeq ($(choice),target)
 	@mkdir -p build && echo '$(KDIR)' >$(built-for)
 endif
@@ -55,9 +66,10 @@ endif
 # the running one, and which modules are left out.
 .PHONY: headers
 headers:
+	@$(if $(KERNEL),tools/kernel-env kdir >/dev/null 2>&1 || tools/fetch-headers $(KERNEL) >/dev/null)
 	@$(kernel-env) $(choice) >/dev/null
 	@test -w . || { echo "cannot write to $(CURDIR), where the modules are built" >&2; exit 1; }
-	@KDIR='$(KDIR)' tools/kernel-env modules | sed -n 's/^without \(.*\)/This kernel has no \1, so ours is left out./p'
+	@KDIR='$(if $(KERNEL),,$(KDIR))' tools/kernel-env modules | sed -n 's/^without \(.*\)/This kernel has no \1, so ours is left out./p'
 
 # Into updates/ of the kernel in KDIR, beside the distribution's modules; depmod prefers it.
 modules_install: modules
@@ -81,12 +93,11 @@ examples:
 
 # A mediated device of ours: a driver to read, and the tests drive it.
 samples: modules
-	$(MAKE) -C $(KDIR) M=$(CURDIR)/samples/mdev_copy \
-		KBUILD_EXTRA_SYMBOLS=$(CURDIR)/Module.symvers modules
+	+$(KBUILD) samples/mdev_copy KBUILD_EXTRA_SYMBOLS=$$(tools/kernel-env out)/Module.symvers modules
 
 # What the tests run in QEMU: modules that drive ours, and (stack_test) a program.
 testmods: samples | headers
-	$(MAKE) -C $(KDIR) M=$(CURDIR)/tests/kmod modules
+	+$(KBUILD) tests/kmod modules
 	tools/sample-drivers >/dev/null
 
 stack_test:
@@ -134,9 +145,9 @@ check-install:
 	tools/check-install
 
 clean:
-	-test -z "$(KDIR)" || $(KBUILD) clean
-	-test -z "$(KDIR)" || $(MAKE) -C $(KDIR) M=$(CURDIR)/tests/kmod clean
-	-test -z "$(KDIR)" || $(MAKE) -C $(KDIR) M=$(CURDIR)/samples/mdev_copy clean
+	-test -z "$(KDIR)" || $(KBUILD) . clean
+	-test -z "$(KDIR)" || $(KBUILD) tests/kmod clean
+	-test -z "$(KDIR)" || $(KBUILD) samples/mdev_copy clean
 	$(MAKE) -C examples/nvme clean
 	$(MAKE) -C examples/mdev_copy clean
 	$(MAKE) -C tests/stack clean

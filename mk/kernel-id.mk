@@ -5,7 +5,7 @@
 # command lines, which are the same for two flavours of one package: it would link the objects of
 # one flavour for the other.
 
-kernel-id := $(abspath $(objtree)) $(shell cat Module.symvers include/config/auto.conf | cksum)
+kernel-id := $(abspath $(objtree)) $(shell cd $(objtree) && cat Module.symvers include/config/auto.conf | cksum)
 
 # No rule of ours can name NAME.mod.o, which Kbuild compiles later: it is removed.
 quiet_cmd_kernel_id =

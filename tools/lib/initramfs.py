@@ -12,9 +12,9 @@ import shutil
 import stat
 import subprocess
 
-# What every guest has: the modules below and beside ours that stock vfio-pci needs.
-STOCK_MODULES = ["vfio", "vfio_iommu_type1", "vfio_virqfd", "irqbypass", "vfio-pci-core",
-                 "vfio-pci", "mdev"]
+# What every guest has: the modules below and beside ours that stock vfio-pci needs, and what that
+# depends on.
+STOCK_MODULES = ["vfio", "vfio_iommu_type1", "irqbypass", "vfio-pci-core", "vfio-pci", "mdev"]
 
 # Ours, by their place in the build tree.
 OUR_MODULES = ["vfio_core/vfio.ko", "vfio_type1/vfio_iommu_type1.ko", "vfio_mdev/mdev.ko"]

@@ -38,7 +38,7 @@ class Made(unittest.TestCase):
     def ask(self, *command, **env):
         """Returns (status, standard output, standard error)."""
         base = {name: value for name, value in os.environ.items()
-                if name not in ("KDIR", "HOME", "XDG_CACHE_HOME")}
+                if name not in ("KDIR", "KERNEL", "HOME", "XDG_CACHE_HOME")}
         done = subprocess.run(
             [KERNEL_ENV, *command], text=True, capture_output=True, check=False,
             env={**base, "PATH": f"{self.root}/bin:{os.environ['PATH']}",
@@ -51,6 +51,46 @@ class Made(unittest.TestCase):
         self.assertEqual(out, "")
         self.assertIn(says, err)
         self.assertEqual(len(err.splitlines()), 1, err)
+
+
+class Named(Made):
+    """By $KERNEL, a name in supported-kernels.txt."""
+    def fetched(self, name, release="6.12.9+deb12-amd64", version="6.12.9-1~deb12u1", **kwargs):
+        """Headers as tools/fetch-headers leaves them in the cache."""
+        where = f"cache/vfio-cxx/headers-{release}_{version}/usr/src/linux-headers-{release}"
+        made = self.headers(release, where=where, **kwargs)
+        os.symlink(f"headers-{release}_{version}", f"{self.root}/cache/vfio-cxx/now-{name}")
+        return made
+
+    def named(self, *command, **env):
+        return self.ask(*command, XDG_CACHE_HOME=f"{self.root}/cache", **env)
+
+    def test_one_in_the_cache(self):
+        made = self.fetched("6.12")
+        self.assertEqual(self.named("kdir", KERNEL="6.12"), (0, made, ""))
+        self.assertEqual(self.named("release", KERNEL="6.12"), (0, "6.12.9+deb12-amd64", ""))
+        self.assertEqual(self.named("version", KERNEL="6.12"), (0, "6.12.9-1~deb12u1", ""))
+        self.assertEqual(self.named("image", KERNEL="6.12")[1],
+                         f"{self.root}/cache/vfio-cxx/kernel-6.12.9+deb12-amd64_6.12.9-1~deb12u1")
+
+    def test_the_newest_of_the_first_name_is_of_its_series(self):
+        made = self.headers("6.1.0-56-amd64")
+        for name in ("", "6.1"):
+            self.assertEqual(self.named("kdir", KERNEL=name), (0, made, ""))
+            self.assertEqual(self.named("out", KERNEL=name), (0, ROOT, ""))
+
+    def test_modules_of_others_are_built_beside(self):
+        self.assertEqual(self.named("out", KERNEL="7.3"), (0, f"{ROOT}/build/kernel/7.3", ""))
+
+    def test_unknown_and_not_fetched(self):
+        self.refused("kdir", KERNEL="6.6", says="there is no KERNEL=6.6, but 6.1, 6.12, 7.3")
+        self.refused("kdir", KERNEL="7.3", XDG_CACHE_HOME=f"{self.root}/cache",
+                     says="run tools/fetch-headers 7.3")
+
+    def test_iommufd(self):
+        self.fetched("6.12", config=(*ALL, "IOMMUFD"))
+        says = "6.12.9+deb12-amd64 is configured with IOMMUFD, with which vfio-cxx does not work yet"
+        self.refused("kdir", KERNEL="6.12", XDG_CACHE_HOME=f"{self.root}/cache", says=says)
 
 
 class Choice(Made):
@@ -90,10 +130,16 @@ class Choice(Made):
         self.assertEqual(self.ask("target")[:2], (0, plain))
         self.assertEqual(self.ask("kdir"), (0, plain, ""))
 
+    def test_not_one_with_iommufd(self):
+        with_it = self.headers("6.1.0-56-amd64", config=(*ALL, "IOMMUFD"))
+        self.refused("target", says="no headers of a supported kernel")
+        for command in ("kdir", "target"):
+            self.refused(command, KDIR=with_it, says="6.1.0-56-amd64 is configured with IOMMUFD")
+
     def test_only_of_a_supported_series(self):
         for release in ("6.12.117+deb12-amd64", "6.10.0-1-amd64", "5.10.0-1-amd64", "16.1.0-1-amd64"):
             self.headers(release)
-        self.refused("target", says="no headers of a 6.1 kernel")
+        self.refused("target", says="no headers of a supported kernel")
 
     def test_a_named_one(self):
         self.headers("6.1.0-56-amd64")

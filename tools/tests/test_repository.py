@@ -28,8 +28,9 @@ def version():
 
 def series():
     """The kernel series that are supported, e.g. ["6.1"]."""
-    return [line for line in read("tools/supported-kernels.txt").splitlines()
+    rows = [line.split() for line in read("tools/supported-kernels.txt").splitlines()
             if not line.startswith("#")]
+    return list(dict.fromkeys(row[1] for row in rows if row[1] != "-"))
 
 
 class Version(unittest.TestCase):
