@@ -40,10 +40,15 @@ cxx-not-c++ := -std=% -Werror=strict-prototypes -Wstrict-prototypes \
 	-Wimplicit-function-declaration -Wnested-externs -Wno-main \
 	-Wenum-conversion -Wno-incompatible-pointer-types
 
-# UAPI headers only: no path by which C++ could see a <linux/*> of the kernel's
-# inside.
-cxx-includes := -I$(core-dir) -I$(vfio-top) -I$(vfio-top)/include -I$(obj) -I$(vfio-top)/include/uapi_stub \
-	$(filter -I%,$(USERINCLUDE))
+# The UAPI headers of the kernel that is built for, and no path by which C++ could see a <linux/*>
+# of the kernel's inside, or those of this machine: -nostdinc, then only the folders that the
+# compiler itself has for C++. The kernel exports LINUXINCLUDE alone. __EXPORTED_HEADERS__ says that
+# UAPI headers are meant to be read without the kernel's others; __user is the kernel's own mark.
+cxx-std-dirs := $(shell $(cxx-compiler) -E -x c++ -v /dev/null 2>&1 | \
+	sed -n '/^\#include </,/^End/s,^ \(.*/c++/.*\),\1,p') $(shell $(cxx-compiler) -print-file-name=include)
+cxx-includes := -nostdinc -I$(core-dir) -I$(vfio-top) -I$(vfio-top)/include -I$(obj) \
+	-I$(vfio-top)/include/uapi_stub $(filter %/uapi,$(filter -I%,$(LINUXINCLUDE))) \
+	$(addprefix -isystem ,$(cxx-std-dirs)) -D__EXPORTED_HEADERS__ -D__user=
 
 # What Kbuild adds object by object in a debug kernel: sanitizers and coverage.
 # GCOV=y asks for gcov's.
@@ -52,7 +57,7 @@ GCOV_PROFILE := $(GCOV)
 cxx-instrument = $(filter-out $(KBUILD_CPPFLAGS) $(KBUILD_CFLAGS) \
 	$(subdir-ccflags-y) $(ccflags-y) $(CFLAGS_$(basetarget).o), $(_c_flags))
 
-cxx-flags = -Wp,-MMD,$(depfile) $(cxx-includes) \
+cxx-flags = -Wp,-MD,$(depfile) $(cxx-includes) \
 	$(filter-out $(cxx-not-c++),$(KBUILD_CFLAGS)) \
 	$(cxx-instrument) \
 	-std=gnu++20 -ffreestanding -fno-exceptions -fno-rtti \

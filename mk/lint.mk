@@ -3,7 +3,7 @@
 # Each kind of lint is a target that runs alone; `lint` runs them all, one after the other, and
 # sums up. tools/check finds them by their name. What they need is in tools/setup.
 
-LINTS := lint-abi lint-boundary lint-docs lint-format lint-kernel-doc lint-shell \
+LINTS := lint-abi lint-boundary lint-docs lint-format lint-headers lint-kernel-doc lint-shell \
 	lint-sparse lint-symbols lint-thread-safety lint-tidy
 
 .PHONY: lint format $(LINTS)
@@ -23,6 +23,10 @@ lint-docs: ## tests and links that the documentation names are there
 
 lint-format: ## clang-format on C++ and C
 	@tools/lint/format
+
+lint-headers: ## no header of this machine's C library reaches a core
+	@tools/lint/build
+	@tools/lint/headers
 
 lint-kernel-doc: ## kernel-doc is there and without warnings
 	@tools/lint/kernel-doc
