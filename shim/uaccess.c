@@ -2,8 +2,8 @@
 #include <linux/err.h>
 #include <linux/fault-inject-usercopy.h>
 #include <linux/string.h>
-#include <linux/uaccess.h>
 
+#include "compat/uaccess.h"
 #include "shim/uaccess.h"
 
 bool shim_copy_from_user(void *to, u64 from, size_t size)
