@@ -14,8 +14,8 @@ constexpr uint64_t kIova = 0x600000;
 class Compat : public testing::Test {
  protected:
   void SetUp() override {
-    REQUIRE_EDUS(1);
-    edu = edus()[0];
+    REQUIRE_DEVICES(1);
+    edu = lone_devices()[0];
     low = Memory(4 * kPage, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT);
     ASSERT_TRUE(low.ok());

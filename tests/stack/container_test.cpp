@@ -104,16 +104,16 @@ TEST_P(ContainerExtension, BeforeGroup) {
 }
 
 TEST_P(ContainerExtension, WithGroupBeforeIommu) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]}, 0);
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]}, 0);
   ASSERT_TRUE(s.ok());
   EXPECT_EQ(call(s.container(), VFIO_CHECK_EXTENSION, GetParam().value),
             GetParam().unset);
 }
 
 TEST_P(ContainerExtension, AfterSetIommu) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]});
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]});
   ASSERT_TRUE(s.ok());
   long got = call(s.container(), VFIO_CHECK_EXTENSION, GetParam().value);
   observe_result(GetParam().name, got);
@@ -128,15 +128,15 @@ INSTANTIATE_TEST_SUITE_P(All, ContainerExtension,
 // What CHECK_EXTENSION says of a type is what SET_IOMMU then does with it, and
 // asking leaves the container as it was.
 TEST(ContainerExtension, NestingIsWhatSetIommuDoes) {
-  REQUIRE_EDUS(2);
-  Session s({edus()[0], edus()[1]}, 0);
+  REQUIRE_DEVICES(2);
+  Session s({lone_devices()[0], lone_devices()[1]}, 0);
   ASSERT_TRUE(s.ok());
   for (int i = 0; i < 3; i++)
     EXPECT_EQ(
         call(s.container(), VFIO_CHECK_EXTENSION, VFIO_TYPE1_NESTING_IOMMU), 0);
   EXPECT_LT(set_iommu(s.container(), VFIO_TYPE1_NESTING_IOMMU), 0);
   EXPECT_OK(set_iommu(s.container(), VFIO_TYPE1v2_IOMMU));
-  EXPECT_OK(get_device(s.group(1), edus()[1].bdf).get());
+  EXPECT_OK(get_device(s.group(1), lone_devices()[1].bdf).get());
 }
 
 // --- SET_IOMMU ------------------------------------------------------------
@@ -144,8 +144,8 @@ TEST(ContainerExtension, NestingIsWhatSetIommuDoes) {
 class SetIommuType : public testing::TestWithParam<unsigned long> {};
 
 TEST_P(SetIommuType, Works) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]}, 0);
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]}, 0);
   ASSERT_TRUE(s.ok());
   long result = set_iommu(s.container(), GetParam());
   observe_result("set_iommu", result);
@@ -154,8 +154,8 @@ TEST_P(SetIommuType, Works) {
   }
   if (result == 0) {
     Memory m(kPage);
-    EXPECT_OK(map_dma(s.container(), m.data(), 0, kPage));
-    EXPECT_EQ(unmap_dma(s.container(), 0, kPage).size, kPage);
+    EXPECT_OK(map_dma(s.container(), m.data(), kFirstIova, kPage));
+    EXPECT_EQ(unmap_dma(s.container(), kFirstIova, kPage).size, kPage);
     EXPECT_ERR(EINVAL, set_iommu(s.container(), GetParam()));
   }
 }
@@ -167,8 +167,8 @@ INSTANTIATE_TEST_SUITE_P(Types, SetIommuType,
 class SetIommuRefused : public testing::TestWithParam<unsigned long> {};
 
 TEST_P(SetIommuRefused, UnknownTypeThenAGoodOne) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]}, 0);
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]}, 0);
   ASSERT_TRUE(s.ok());
   long result = set_iommu(s.container(), GetParam());
   observe_result("set_iommu", result);
@@ -183,14 +183,14 @@ INSTANTIATE_TEST_SUITE_P(Types, SetIommuRefused,
                                          11ul, 0xfffffffful, ~0ul));
 
 TEST(SetIommu, UnknownTypeIsENODEV) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]}, 0);
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]}, 0);
   EXPECT_ERR(ENODEV, set_iommu(s.container(), 1234));
 }
 
 TEST(SetIommu, ExtensionThatIsNoTypeIsEINVAL) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]}, 0);
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]}, 0);
   EXPECT_ERR(EINVAL, set_iommu(s.container(), VFIO_UNMAP_ALL));
 }
 
@@ -201,12 +201,13 @@ TEST(SetIommu, WithoutGroupIsEINVAL) {
 }
 
 TEST(SetIommu, TwiceIsEINVAL) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]});
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]});
   EXPECT_ERR(EINVAL, set_iommu(s.container(), VFIO_TYPE1v2_IOMMU));
   EXPECT_ERR(EINVAL, set_iommu(s.container(), VFIO_TYPE1_IOMMU));
   Memory m(kPage);
-  EXPECT_OK(map_dma(s.container(), m.data(), 0, kPage)) << "still in service";
+  EXPECT_OK(map_dma(s.container(), m.data(), kFirstIova, kPage))
+      << "still in service";
 }
 
 // --- unknown and out of order ---------------------------------------------
@@ -218,15 +219,15 @@ TEST(ContainerIoctl, UnknownBeforeIommuIsEINVAL) {
 }
 
 TEST(ContainerIoctl, UnknownAfterIommuIsENOTTY) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]});
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]});
   EXPECT_ERR(ENOTTY, call(s.container(), kUnknown));
   EXPECT_ERR(ENOTTY, call(s.container(), _IO('?', 1)));
 }
 
 TEST(ContainerIoctl, GroupIoctlsOnContainer) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]});
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]});
   int fd = s.container();
   vfio_group_status status{sizeof status, 0};
   EXPECT_ERR(ENOTTY, call(fd, VFIO_GROUP_GET_STATUS, &status));
@@ -249,8 +250,8 @@ TEST_P(ContainerTooEarly, WithoutGroupIsEINVAL) {
 }
 
 TEST_P(ContainerTooEarly, WithGroupIsEINVAL) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]}, 0);
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]}, 0);
   uint8_t arg[256] = {64};
   EXPECT_ERR(EINVAL, call(s.container(), GetParam().request, arg));
 }

@@ -59,7 +59,7 @@ const IrqCase kIrqCases[] = {
      [](SetIrqs& s) { s->index = VFIO_PCI_MSIX_IRQ_INDEX; }},
 };
 
-class SetIrqsCheck : public OneEdu,
+class SetIrqsCheck : public OneDevice,
                      public testing::WithParamInterface<IrqCase> {};
 
 TEST_P(SetIrqsCheck, Verdict) {
@@ -81,7 +81,7 @@ INSTANTIATE_TEST_SUITE_P(All, SetIrqsCheck, testing::ValuesIn(kIrqCases),
                            return std::string(info.param.name);
                          });
 
-using DeviceIrq = OneEdu;
+using DeviceIrq = OneDevice;
 
 TEST_F(DeviceIrq, ActionsAreTheDrivers) {
   // Which combinations vfio-pci takes is its own affair; they reach it.
@@ -198,7 +198,7 @@ TEST_F(DeviceIrq, CloseWithInterruptsEnabled) {
 
 // --- features -------------------------------------------------------------
 
-using DeviceFeature = OneEdu;
+using DeviceFeature = OneDevice;
 
 long feature(int device, uint32_t flags, uint32_t argsz = 64) {
   alignas(8) uint8_t buffer[64] = {};

@@ -10,10 +10,10 @@
 namespace stack {
 namespace {
 
-class Device : public OneEdu {
+class Device : public OneDevice {
  protected:
   void SetUp() override {
-    OneEdu::SetUp();
+    OneDevice::SetUp();
     if (!HasFatalFailure()) d = s.device();
   }
   long offset(uint32_t index, uint64_t at = 0) {
@@ -110,8 +110,8 @@ INSTANTIATE_TEST_SUITE_P(Index, DeviceIrqInfo,
 TEST_F(Device, ConfigSpaceReads) {
   uint8_t config[256];
   ASSERT_EQ(pread(d, config, 256, offset(VFIO_PCI_CONFIG_REGION_INDEX)), 256);
-  EXPECT_EQ(config[0] | config[1] << 8, 0x1234);
-  EXPECT_EQ(config[2] | config[3] << 8, 0x11e8);
+  EXPECT_EQ(static_cast<unsigned>(config[0] | config[1] << 8), s.pci().vendor);
+  EXPECT_EQ(static_cast<unsigned>(config[2] | config[3] << 8), s.pci().device);
   for (size_t size : {1, 2, 4, 3, 7}) {
     uint8_t part[8] = {};
     EXPECT_EQ(pread(d, part, size, offset(VFIO_PCI_CONFIG_REGION_INDEX, 1)),
@@ -311,8 +311,8 @@ TEST_F(Nvme, HotResetWithTheGroup) {
 }
 
 TEST_F(Nvme, HotResetWithWrongFiles) {
-  REQUIRE_EDUS(1);
-  Fd other = open_group(edus()[0]);
+  REQUIRE_DEVICES(1);
+  Fd other = open_group(lone_devices()[0]);
   struct {
     const char* key;
     std::vector<int> fds;

@@ -11,7 +11,8 @@
 namespace stack {
 namespace {
 
-constexpr uint64_t kIova = 0x10000000, kQueue = 0x8000000;
+constexpr uint64_t kIova = kFirstIova + 0x10000000,
+                   kQueue = kFirstIova + 0x8000000;
 
 class DeviceTlb : public testing::Test {
  protected:
@@ -106,8 +107,8 @@ TEST_F(DeviceTlb, UnmapWithADirtyBitmap) {
 // Both TLBs are flushed alike while another group's device, without a TLB, is
 // behind the same IOMMU, and after it has left.
 TEST_F(DeviceTlb, UnmapBesideAnotherGroup) {
-  REQUIRE_EDUS(1);
-  const PciDevice edu = edus()[0];
+  REQUIRE_DEVICES(1);
+  const PciDevice edu = lone_devices()[0];
   Fd group = open_group(edu);
   ASSERT_OK(set_container(group, s.container()));
   map(0, 1, 0);

@@ -14,7 +14,7 @@
 namespace stack {
 namespace {
 
-constexpr uint64_t kIova = 0x10000000;
+constexpr uint64_t kIova = kFirstIova + 0x10000000;
 constexpr const char* kWhy = "it holds its lock over the copy to userspace";
 
 // Bits of a page of bitmap.
@@ -64,10 +64,10 @@ uint64_t word(const StoppingMemory& bits, uint64_t index) {
 
 constexpr uint64_t kCanaryWord = 0x5555555555555555;
 
-class DirtyRace : public OneEdu {
+class DirtyRace : public OneDevice {
  protected:
   void SetUp() override {
-    OneEdu::SetUp();
+    OneDevice::SetUp();
     if (HasFatalFailure()) return;
     m = Memory(2048 * kPage);
     ASSERT_OK(dirty_start(s.container()));

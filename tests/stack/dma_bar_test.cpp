@@ -9,14 +9,14 @@
 namespace stack {
 namespace {
 
-constexpr uint64_t kIova = 0x90000000;
+constexpr uint64_t kIova = kFirstIova + 0x90000000;
 constexpr uint32_t kLiveness = 4;  // reads as the complement of what it got
 
 class DmaBar : public testing::Test {
  protected:
   void SetUp() override {
-    REQUIRE_EDUS(2);
-    auto all = edus();
+    REQUIRE_DEVICES(2);
+    auto all = lone_devices();
     s = Session({all[0], all[1]});
     ASSERT_TRUE(s.ok());
     from = std::make_unique<Edu>(s.device(0));
@@ -138,11 +138,11 @@ TEST_F(DmaBar, DisabledBarIsEFAULT) {
 }
 
 TEST_F(DmaBar, LateGroupSeesIt) {
-  REQUIRE_EDUS(3);
+  REQUIRE_DEVICES(3);
   ASSERT_OK(map_dma(c, bar.data(), kIova, bar.size()));
-  Fd group = open_group(edus()[2]);
+  Fd group = open_group(lone_devices()[2]);
   ASSERT_OK(set_container(group, c));
-  Fd device = get_device(group, edus()[2].bdf);
+  Fd device = get_device(group, lone_devices()[2].bdf);
   Edu third(device);
   Memory m(kPage);
   uint32_t value = 0x2468ace0;

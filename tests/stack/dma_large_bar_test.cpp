@@ -9,17 +9,17 @@
 namespace stack {
 namespace {
 
-constexpr uint64_t kIova = 0x90000000;
+constexpr uint64_t kIova = kFirstIova + 0x90000000;
 constexpr uint32_t kRead = VFIO_DMA_MAP_FLAG_READ;
 const int kRw = PROT_READ | PROT_WRITE;
 
 class DmaLargeBar : public testing::Test {
  protected:
   void SetUp() override {
-    REQUIRE_EDUS(1);
+    REQUIRE_DEVICES(1);
     const auto large = pci_devices(0x1af4, 0x1110);
     ASSERT_EQ(large.size(), 1u);
-    s = Session({edus()[0], large[0]});
+    s = Session({lone_devices()[0], large[0]});
     ASSERT_TRUE(s.ok());
     info = region_info(s.device(1), VFIO_PCI_BAR2_REGION_INDEX);
     ASSERT_EQ(info.size, 64ull << 20);

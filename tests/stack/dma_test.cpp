@@ -10,14 +10,14 @@
 namespace stack {
 namespace {
 
-constexpr uint64_t kIova = 0x80000000;
+constexpr uint64_t kIova = kFirstIova + 0x80000000;
 constexpr uint32_t kRead = VFIO_DMA_MAP_FLAG_READ;
 constexpr uint32_t kWrite = VFIO_DMA_MAP_FLAG_WRITE;
 
-class Dma : public OneEdu {
+class Dma : public OneDevice {
  protected:
   void SetUp() override {
-    OneEdu::SetUp();
+    OneDevice::SetUp();
     if (HasFatalFailure()) return;
     edu = std::make_unique<Edu>(s.device());
     ASSERT_TRUE(edu->ok());
@@ -282,8 +282,8 @@ TEST_F(Dma, SuspendedProcessKeepsItsPages) {
 // --- v1 -------------------------------------------------------------------
 
 TEST(DmaV1, MapUnmap) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]}, VFIO_TYPE1_IOMMU);
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]}, VFIO_TYPE1_IOMMU);
   Edu edu(s.device());
   Memory m(2 * kPage);
   strcpy(reinterpret_cast<char*>(m.data()), "first version");

@@ -9,14 +9,14 @@ using namespace stack;
 
 namespace {
 
-constexpr uint64_t kIova = 0x10000000;
+constexpr uint64_t kIova = kFirstIova + 0x10000000;
 constexpr uint64_t kPages = 8;
 
 class EmulatedMixed : public testing::Test {
  protected:
   void SetUp() override {
-    REQUIRE_EDUS(1);
-    edu_ = edus()[0];
+    REQUIRE_DEVICES(1);
+    edu_ = lone_devices()[0];
     ASSERT_TRUE(dev.ok());
     s.emplace(std::vector<const Testdev*>{&dev}, 0);
     ASSERT_TRUE(s->ok());

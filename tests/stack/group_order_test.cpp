@@ -13,13 +13,13 @@
 namespace stack {
 namespace {
 
-constexpr uint64_t kIova = 0x100000;
+constexpr uint64_t kIova = kFirstIova + 0x100000;
 
 class CloseOrder : public testing::TestWithParam<const char*> {};
 
 TEST_P(CloseOrder, WithMappingsLive) {
-  REQUIRE_EDUS(1);
-  PciDevice edu = edus()[0];
+  REQUIRE_DEVICES(1);
+  PciDevice edu = lone_devices()[0];
   Memory m(8 * kPage);
   uint64_t before = locked_pages();
   {
@@ -59,8 +59,8 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) { return std::string(info.param); });
 
 TEST(CloseOrder, BarMappingKeepsEverythingAlive) {
-  REQUIRE_EDUS(1);
-  PciDevice edu = edus()[0];
+  REQUIRE_DEVICES(1);
+  PciDevice edu = lone_devices()[0];
   Memory m(kPage);
   uint64_t before = locked_pages();
   {
@@ -80,8 +80,8 @@ TEST(CloseOrder, BarMappingKeepsEverythingAlive) {
 }
 
 TEST(CloseOrder, ContainerClosedBeforeSetIommu) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]}, 0);
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]}, 0);
   s.container_fd().reset();
   EXPECT_EQ(group_flags(s.group()),
             VFIO_GROUP_FLAGS_VIABLE | VFIO_GROUP_FLAGS_CONTAINER_SET);
@@ -90,11 +90,11 @@ TEST(CloseOrder, ContainerClosedBeforeSetIommu) {
 }
 
 TEST(CloseOrder, ManyTimesOver) {
-  REQUIRE_EDUS(1);
+  REQUIRE_DEVICES(1);
   Memory m(4 * kPage);
   uint64_t before = locked_pages();
   for (int i = 0; i < 30; i++) {
-    Session s({edus()[0]});
+    Session s({lone_devices()[0]});
     ASSERT_TRUE(s.ok());
     ASSERT_OK(map_dma(s.container(), m.data(), kIova, m.size()));
   }
@@ -104,8 +104,8 @@ TEST(CloseOrder, ManyTimesOver) {
 // --- two groups -----------------------------------------------------------
 
 TEST(TwoGroups, ShareMappings) {
-  REQUIRE_EDUS(2);
-  auto all = edus();
+  REQUIRE_DEVICES(2);
+  auto all = lone_devices();
   Session s({all[0], all[1]});
   ASSERT_TRUE(s.ok());
   Memory m(2 * kPage);
@@ -123,8 +123,8 @@ TEST(TwoGroups, ShareMappings) {
 }
 
 TEST(TwoGroups, LateGroupSeesWhatIsMapped) {
-  REQUIRE_EDUS(2);
-  auto all = edus();
+  REQUIRE_DEVICES(2);
+  auto all = lone_devices();
   Session s({all[0]});
   Memory m(3 * kPage);
   uint64_t before = locked_pages();
@@ -141,8 +141,8 @@ TEST(TwoGroups, LateGroupSeesWhatIsMapped) {
 }
 
 TEST(TwoGroups, OneLeavesTheOtherKeepsMappings) {
-  REQUIRE_EDUS(2);
-  auto all = edus();
+  REQUIRE_DEVICES(2);
+  auto all = lone_devices();
   Session s({all[0], all[1]});
   Memory m(2 * kPage);
   uint64_t before = locked_pages();
@@ -164,8 +164,8 @@ TEST(TwoGroups, OneLeavesTheOtherKeepsMappings) {
 }
 
 TEST(TwoGroups, SeparateContainersAreSeparate) {
-  REQUIRE_EDUS(2);
-  auto all = edus();
+  REQUIRE_DEVICES(2);
+  auto all = lone_devices();
   Session s({all[0]}), t({all[1]});
   Memory m(kPage), n(kPage);
   strcpy(reinterpret_cast<char*>(m.data()), "first");
@@ -184,8 +184,8 @@ TEST(TwoGroups, SeparateContainersAreSeparate) {
 class Unprivileged : public testing::Test {
  protected:
   void SetUp() override {
-    REQUIRE_EDUS(1);
-    edu = edus()[0];
+    REQUIRE_DEVICES(1);
+    edu = lone_devices()[0];
     ASSERT_EQ(chown(edu.node().c_str(), kUser, kUser), 0);
   }
   void TearDown() override {

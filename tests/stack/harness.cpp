@@ -32,7 +32,9 @@ long call(int fd, unsigned long request, unsigned long arg) {
   return result < 0 ? -errno : result;
 }
 
-long compat_call(int fd, unsigned int request, uint32_t arg) {
+long compat_call([[maybe_unused]] int fd, [[maybe_unused]] unsigned int request,
+                 [[maybe_unused]] uint32_t arg) {
+#ifdef __x86_64__
   // int 0x80 enters the 32-bit table from a 64-bit program too; 54 is ioctl
   // there, and it returns a negative errno itself.
   long result;
@@ -43,6 +45,9 @@ long compat_call(int fd, unsigned int request, uint32_t arg) {
                  "d"(static_cast<unsigned long>(arg))
                : "memory", "r8", "r9", "r10", "r11");
   return static_cast<int>(result);
+#else
+  return -ENOSYS;
+#endif
 }
 
 testing::AssertionResult is_errno(const char* what, int want, long got) {

@@ -20,6 +20,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <bit>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -33,6 +34,8 @@ namespace stack {
 inline constexpr uint64_t kPage = 4096;
 inline constexpr uint64_t kHuge = 2ull << 20;
 inline constexpr uint64_t kGiB = 1ull << 30;
+// Where every machine's IOMMU translates from: s390x's begin at 4 GiB.
+inline constexpr uint64_t kFirstIova = 4 * kGiB;
 inline constexpr unsigned kUser = 1000;  // the unprivileged uid and gid
 
 // --- errors ---------------------------------------------------------------
@@ -44,6 +47,7 @@ std::string errno_name(long result);
 long call(int fd, unsigned long request, const void* arg);
 long call(int fd, unsigned long request, unsigned long arg = 0);
 // The same through the 32-bit system call entry; `arg` must lie below 4 GiB.
+// -ENOSYS but on x86, where alone a 64-bit program can take that entry.
 long compat_call(int fd, unsigned int request, uint32_t arg);
 
 testing::AssertionResult is_errno(const char* what, int want, long got);
@@ -163,8 +167,10 @@ struct PciDevice {
 // All PCI devices with these ids, by address, bound or not.
 std::vector<PciDevice> pci_devices(unsigned vendor, unsigned device);
 std::optional<PciDevice> pci_device(const std::string& bdf);
-// edu devices that vfio-pci holds, alone in their groups (the usual subject).
-std::vector<PciDevice> edus();
+// Devices that vfio-pci holds, alone in their groups, by address: the machine's
+// edu devices or, where it has none (s390x), its virtio-rngs. Tests in which
+// the device reads memory want an edu.
+std::vector<PciDevice> lone_devices();
 // The other devices of the group, by address.
 std::vector<std::string> group_members(int group);
 // Binds or unbinds through driver_override; result or -errno.
@@ -172,9 +178,9 @@ long bind_driver(const std::string& bdf, const std::string& driver);
 long unbind_driver(const std::string& bdf);
 
 // A run without them proves nothing, so their absence is a failure.
-#define REQUIRE_EDUS(count)                          \
-  ASSERT_GE(::stack::edus().size(), size_t{(count)}) \
-      << "edu devices bound to vfio-pci, alone in their groups"
+#define REQUIRE_DEVICES(count)                               \
+  ASSERT_GE(::stack::lone_devices().size(), size_t{(count)}) \
+      << "devices bound to vfio-pci, alone in their groups"
 // The two edu functions that share a group, by address; empty if there are
 // none such.
 std::vector<PciDevice> edu_pair();
@@ -239,8 +245,8 @@ class Session {
 // Status flags of a group, or -errno.
 long group_flags(int group);
 
-// One edu device in a container with type1 v2; the commonest fixture.
-class OneEdu : public testing::Test {
+// One device in a container with type1 v2; the commonest fixture.
+class OneDevice : public testing::Test {
  protected:
   void SetUp() override;
   Session s;
@@ -344,9 +350,24 @@ class Edu {
   size_t size_ = 0;
 };
 
+// A number in the byte order of PCI, or one of PCI's in the machine's.
+template <typename T>
+constexpr T little_endian(T value) {
+  if constexpr (std::endian::native == std::endian::little || sizeof(T) == 1)
+    return value;
+  else if constexpr (sizeof(T) == 2)
+    return __builtin_bswap16(value);
+  else if constexpr (sizeof(T) == 4)
+    return __builtin_bswap32(value);
+  else
+    return __builtin_bswap64(value);
+}
+
 // Region and interrupts, as the tests of devices need them.
 vfio_region_info region_info(int device, uint32_t index);
 uint16_t config_read16(int device, uint32_t offset);
+// Whether the device's vendor can be read from its configuration space.
+testing::AssertionResult answers(int device, const PciDevice& pci);
 void config_write16(int device, uint32_t offset, uint16_t value);
 // Signals `eventfd` on vector 0 of `index`; result or -errno.
 long set_irq_eventfd(int device, uint32_t index, int eventfd);

@@ -67,9 +67,10 @@ std::vector<std::string> group_members(int group) {
                  "/devices");
 }
 
-std::vector<PciDevice> edus() {
-  std::vector<PciDevice> found;
-  for (const PciDevice& d : pci_devices(0x1234, 0x11e8))
+std::vector<PciDevice> lone_devices() {
+  std::vector<PciDevice> devices = pci_devices(0x1234, 0x11e8), found;
+  if (devices.empty()) devices = pci_devices(0x1af4, 0x1044);
+  for (const PciDevice& d : devices)
     if (d.driver == "vfio-pci" && group_members(d.group).size() == 1)
       found.push_back(d);
   return found;
@@ -139,9 +140,9 @@ Session::~Session() {
   container_.reset();
 }
 
-void OneEdu::SetUp() {
-  REQUIRE_EDUS(1);
-  s = Session({edus()[0]});
+void OneDevice::SetUp() {
+  REQUIRE_DEVICES(1);
+  s = Session({lone_devices()[0]});
   ASSERT_TRUE(s.ok());
 }
 
@@ -161,11 +162,19 @@ uint16_t config_read16(int device, uint32_t offset) {
   if (pread(device, &value, sizeof value,
             static_cast<off_t>(info.offset + offset)) != sizeof value)
     ADD_FAILURE() << "config read at " << offset;
-  return value;
+  return little_endian(value);
+}
+
+testing::AssertionResult answers(int device, const PciDevice& pci) {
+  const uint16_t vendor = config_read16(device, 0);
+  if (vendor == pci.vendor) return testing::AssertionSuccess();
+  return testing::AssertionFailure()
+         << "its vendor reads as " << vendor << ", not " << pci.vendor;
 }
 
 void config_write16(int device, uint32_t offset, uint16_t value) {
   vfio_region_info info = region_info(device, VFIO_PCI_CONFIG_REGION_INDEX);
+  value = little_endian(value);
   if (pwrite(device, &value, sizeof value,
              static_cast<off_t>(info.offset + offset)) != sizeof value)
     ADD_FAILURE() << "config write at " << offset;

@@ -237,12 +237,12 @@ TEST_F(FileHelpers, KnowAGroupFromOtherFiles) {
 
 // The emulated VT-d of this machine does not enforce coherency by itself.
 TEST_F(FileHelpers, CoherencyIsTheContainers) {
-  REQUIRE_EDUS(1);
+  REQUIRE_DEVICES(1);
   Testdev dev;
   ASSERT_TRUE(dev.ok());
   TestdevSession s({&dev});
   ASSERT_TRUE(s.ok());
-  Fd group = open_group(edus()[0]);
+  Fd group = open_group(lone_devices()[0]);
   ASSERT_OK(group.get());
   EXPECT_EQ(ask(s.device(), group).enforced_coherent, 1u)
       << "a group without a container proves nothing";

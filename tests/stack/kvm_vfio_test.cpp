@@ -54,8 +54,8 @@ class KvmVfio : public testing::Test {
 };
 
 TEST_F(KvmVfio, TakesGroupsAndNothingElse) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]});
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]});
   ASSERT_TRUE(s.ok());
   EXPECT_EQ(attr(vfio, KVM_DEV_VFIO_GROUP_ADD, nullptr, KVM_HAS_DEVICE_ATTR),
             0);
@@ -82,8 +82,9 @@ TEST_F(KvmVfio, TakesGroupsAndNothingElse) {
 }
 
 TEST_F(KvmVfio, GroupWithoutAContainer) {
-  REQUIRE_EDUS(2);
-  Fd first = open_group(edus()[0]), second = open_group(edus()[1]);
+  REQUIRE_DEVICES(2);
+  Fd first = open_group(lone_devices()[0]),
+     second = open_group(lone_devices()[1]);
   ASSERT_TRUE(first.valid() && second.valid());
   EXPECT_OK(add(vfio, first));
   EXPECT_OK(add(vfio, second)) << "several groups a VM";
@@ -91,7 +92,7 @@ TEST_F(KvmVfio, GroupWithoutAContainer) {
   Fd container = open_container();
   EXPECT_OK(set_container(second, container));
   EXPECT_OK(set_iommu(container, VFIO_TYPE1v2_IOMMU));
-  EXPECT_OK(get_device(second, edus()[1].bdf).get());
+  EXPECT_OK(get_device(second, lone_devices()[1].bdf).get());
 }
 
 // Only a device that is opened after ADD learns of the VM.

@@ -51,17 +51,17 @@ TEST(LifecycleModule, VfioStaysWhileOthersUseIt) {
 }
 
 TEST(LifecycleModule, VfioPciStaysWhileADeviceIsOpen) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]});
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]});
   ASSERT_TRUE(s.ok());
   EXPECT_ERR(EWOULDBLOCK, delete_module("vfio_pci"));
-  EXPECT_EQ(config_read16(s.device(), 0), 0x1234) << "nothing was unbound";
+  EXPECT_TRUE(answers(s.device(), s.pci())) << "nothing was unbound";
 }
 
 TEST(LifecycleModule, Type1StaysWhileAContainerUsesIt) {
-  REQUIRE_EDUS(1);
+  REQUIRE_DEVICES(1);
   {
-    Session s({edus()[0]}, 0);
+    Session s({lone_devices()[0]}, 0);
     ASSERT_TRUE(s.ok());
     ASSERT_OK(set_iommu(s.container(), VFIO_TYPE1v2_IOMMU));
     EXPECT_ERR(EWOULDBLOCK, delete_module("vfio_iommu_type1"));
@@ -73,7 +73,7 @@ TEST(LifecycleModule, Type1StaysWhileAContainerUsesIt) {
   }
   // 6.1 has nothing that loads it again; ours does when it is needed.
   Fd container = open_container();
-  Fd group = open_group(edus()[0]);
+  Fd group = open_group(lone_devices()[0]);
   ASSERT_OK(group.get());
   ASSERT_OK(set_container(group, container));
   long result = set_iommu(container, VFIO_TYPE1v2_IOMMU);
@@ -120,7 +120,7 @@ bool open_and_close(const std::string& node, const std::string& name) {
   Fd device = get_device(group, name);
   if (!device.valid()) return false;
   Memory m(4 * kPage);
-  if (map_dma(container, m.data(), 0x100000, m.size()) < 0) return false;
+  if (map_dma(container, m.data(), kFirstIova, m.size()) < 0) return false;
   // Sometimes the group or the container goes first.
   static std::atomic<unsigned> turn;
   switch (turn++ % 3) {
@@ -137,8 +137,8 @@ bool open_and_close(const std::string& node, const std::string& name) {
 }
 
 TEST(LifecycleRace, OpenAgainstUnbind) {
-  REQUIRE_EDUS(1);
-  const PciDevice edu = edus()[0];
+  REQUIRE_DEVICES(1);
+  const PciDevice edu = lone_devices()[0];
   std::atomic<bool> stop = false;
   std::atomic<int> opened = 0;
   auto opener = [&] {
@@ -220,11 +220,11 @@ TEST(LifecycleRace, PinAgainstUnmap) {
         unpin(s.device(), iova, 4);  // or the unmap has done it
       }
   };
-  std::thread first(pinner, 0x100000), second(pinner, 0x100000 + 2 * kPage);
+  std::thread first(pinner, kFirstIova), second(pinner, kFirstIova + 2 * kPage);
   Rounds rounds;
   while (rounds.more() && !HasFailure()) {
-    EXPECT_OK(map_dma(s.container(), m.data(), 0x100000, m.size()));
-    Unmapped u = unmap_dma(s.container(), 0x100000, m.size());
+    EXPECT_OK(map_dma(s.container(), m.data(), kFirstIova, m.size()));
+    Unmapped u = unmap_dma(s.container(), kFirstIova, m.size());
     EXPECT_OK(u.result);
     EXPECT_EQ(u.size, m.size());
   }

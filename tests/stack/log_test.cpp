@@ -11,7 +11,7 @@
 namespace stack {
 namespace {
 
-constexpr uint64_t kIova = 0x300000;
+constexpr uint64_t kIova = kFirstIova + 0x300000;
 
 // The kernel log from now on. Whoever inherits it may read it.
 class KernelLog {
@@ -38,11 +38,11 @@ class KernelLog {
   Fd fd_;
 };
 
-class LogMemlock : public OneEdu {
+class LogMemlock : public OneDevice {
  protected:
   void SetUp() override {
     SKIP_ON_STOCK("its lines are its own");
-    OneEdu::SetUp();
+    OneDevice::SetUp();
   }
 
   static std::string line(const std::string& device, const std::string& what,

@@ -42,8 +42,8 @@ class MdevCopyParent : public CopyTest {
   void SetUp() override {
     ASSERT_NO_FATAL_FAILURE(CopyTest::SetUp());
     if (!driver_) return;
-    REQUIRE_EDUS(2);
-    bdf_ = edus()[1].bdf;
+    REQUIRE_DEVICES(2);
+    bdf_ = lone_devices()[1].bdf;
     log_.emplace();
     ASSERT_OK(unbind_driver(bdf_));
     ASSERT_OK(bind_driver(bdf_, "mdev_copy"));

@@ -77,9 +77,9 @@ Placement placement(const Memory& memory) {
 }
 
 // Tests run in children: what they ask for is a thread's own.
-struct Numa : OneEdu, testing::WithParamInterface<const char*> {
+struct Numa : OneDevice, testing::WithParamInterface<const char*> {
   void SetUp() override {
-    OneEdu::SetUp();
+    OneDevice::SetUp();
     ASSERT_TRUE(exists("/sys/devices/system/node/node1"))
         << "not the machine of vm-args.numa";
   }
@@ -190,10 +190,10 @@ std::vector<pid_t> workers_of(pid_t owner) {
   return found;
 }
 
-class NumaWorkers : public OneEdu {
+class NumaWorkers : public OneDevice {
  protected:
   void SetUp() override {
-    OneEdu::SetUp();
+    OneDevice::SetUp();
     SKIP_ON_STOCK("it has no threads that pin");
   }
 

@@ -35,8 +35,8 @@ constexpr uint64_t kLimit = 220;  // pages that may be locked
 // Where mappings lie: in slots of 64 pages, for dirty bitmaps; at any page of
 // an area; and at the edges of the valid IOVAs (x86's interrupt window, and the
 // end of the aperture of QEMU's VT-d).
-constexpr uint64_t kSlots = 0x10000000, kSlotCount = 6, kSlot = 64;
-constexpr uint64_t kDense = 0x20000000, kDensePages = 40;
+constexpr uint64_t kSlots = kFirstIova + 0x10000000, kSlotCount = 6, kSlot = 64;
+constexpr uint64_t kDense = kFirstIova + 0x20000000, kDensePages = 40;
 // None lies behind the aperture: 6.1 would let a group join, and fail later.
 constexpr uint64_t kEdges[] = {0, 0xfee00000 - 4 * kPage,
                                0xfef00000 - 2 * kPage,
@@ -476,11 +476,11 @@ void World::run() {
 class RandomCalls : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(RandomCalls, SameResults) {
-  REQUIRE_EDUS(2);
+  REQUIRE_DEVICES(2);
   const Seed seed{GetParam()};
   Testdev dev;
   ASSERT_TRUE(dev.ok());
-  Fd edu0 = open_group(edus()[0]), edu1 = open_group(edus()[1]);
+  Fd edu0 = open_group(lone_devices()[0]), edu1 = open_group(lone_devices()[1]);
   Fd emulated = open_path(dev.node());
   Fd container = open_container();
   ASSERT_OK(edu0.get());

@@ -34,8 +34,9 @@ for dev in /sys/bus/pci/devices/*; do
     esac
 done
 
-echo 24 >/proc/sys/vm/nr_hugepages
-echo always >/sys/kernel/mm/transparent_hugepage/enabled
+# The emulated s390x has no huge pages.
+[ ! -e /proc/sys/vm/nr_hugepages ] || echo 24 >/proc/sys/vm/nr_hugepages
+[ ! -e /sys/kernel/mm/transparent_hugepage ] || echo always >/sys/kernel/mm/transparent_hugepage/enabled
 mkdir -p /tmp
 chmod 1777 /tmp
 

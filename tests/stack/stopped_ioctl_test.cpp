@@ -12,11 +12,11 @@
 namespace stack {
 namespace {
 
-using StoppedIoctl = OneEdu;
+using StoppedIoctl = OneDevice;
 
 // A thread that never gets its argument's page holds nothing that others need.
 TEST_F(StoppedIoctl, OthersMapMeanwhile) {
-  constexpr uint64_t kIova = 0x20000000;
+  constexpr uint64_t kIova = kFirstIova + 0x20000000;
   StoppingMemory argument(1);
   ASSERT_TRUE(argument.ok());
   Memory m(kPage);
@@ -47,11 +47,11 @@ int type1_references() {
 }
 
 // The container's IOMMU goes with its last group, and comes anew.
-class StoppedReset : public OneEdu {
+class StoppedReset : public OneDevice {
  protected:
   void SetUp() override {
     SKIP_ON_STOCK("the ioctl goes on with an IOMMU that was freed");
-    OneEdu::SetUp();
+    OneDevice::SetUp();
     s.device_fd().reset();
   }
   long reset() {
@@ -79,12 +79,12 @@ TEST_F(StoppedReset, KeepsOneIommuAlone) {
   for (int i = 0; i < 50; i++) ASSERT_OK(reset());
   EXPECT_EQ(type1_references(), before + 1) << "its own, and the one in use";
   Memory m(kPage);
-  EXPECT_OK(map_dma(s.container(), m.data(), 0, kPage));
+  EXPECT_OK(map_dma(s.container(), m.data(), kFirstIova, kPage));
   EXPECT_OK(argument.let_go(0));
   stopped.join();
   EXPECT_ERR(EINVAL, result) << "the argument was all zeros";
   EXPECT_EQ(type1_references(), before);
-  EXPECT_EQ(unmap_dma(s.container(), 0, kPage).size, kPage);
+  EXPECT_EQ(unmap_dma(s.container(), kFirstIova, kPage).size, kPage);
 }
 
 // Each goes as soon as the last has left it, in whatever order they leave.

@@ -14,9 +14,9 @@
 namespace stack {
 namespace {
 
-constexpr uint64_t kIova = 0x20000000;
+constexpr uint64_t kIova = kFirstIova + 0x20000000;
 
-using Stress = OneEdu;
+using Stress = OneDevice;
 
 TEST_F(Stress, ThreadsMapAndUnmapDisjointRanges) {
   Memory m(64 * kPage);
@@ -81,8 +81,8 @@ TEST_F(Stress, ProcessesShareAContainer) {
 }
 
 TEST(StressGroup, OneOpenWinsARace) {
-  REQUIRE_EDUS(1);
-  PciDevice edu = edus()[0];
+  REQUIRE_DEVICES(1);
+  PciDevice edu = lone_devices()[0];
   for (int round = 0; round < 20; round++) {
     std::atomic<int> won{0}, busy{0};
     std::atomic<bool> go{false};
@@ -105,15 +105,15 @@ TEST(StressGroup, OneOpenWinsARace) {
 }
 
 TEST(StressGroup, AttachDetachStatusAtOnce) {
-  REQUIRE_EDUS(1);
-  Fd c = open_container(), g = open_group(edus()[0]);
+  REQUIRE_DEVICES(1);
+  Fd c = open_container(), g = open_group(lone_devices()[0]);
   std::atomic<bool> stop{false};
   std::atomic<int> odd{0};
   std::thread looks([&] {
     while (!stop) {
       if (group_flags(g) < 0) odd++;
       call(c, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU);
-      Fd d = get_device(g, edus()[0].bdf);
+      Fd d = get_device(g, lone_devices()[0].bdf);
     }
   });
   for (int i = 0; i < 60; i++) {
@@ -130,8 +130,8 @@ TEST(StressGroup, AttachDetachStatusAtOnce) {
 }
 
 TEST(StressKill, InTheMiddleOfMapping) {
-  REQUIRE_EDUS(1);
-  PciDevice edu = edus()[0];
+  REQUIRE_DEVICES(1);
+  PciDevice edu = lone_devices()[0];
   int64_t pins = outstanding_pins();
   std::minstd_rand random(20);  // the same delays in each run
   for (int round = 0; round < 12; round++) {
@@ -155,8 +155,8 @@ TEST(StressKill, InTheMiddleOfMapping) {
 }
 
 TEST(StressKill, InTheMiddleOfClosing) {
-  REQUIRE_EDUS(1);
-  PciDevice edu = edus()[0];
+  REQUIRE_DEVICES(1);
+  PciDevice edu = lone_devices()[0];
   int64_t pins = outstanding_pins();
   Child child([&](Child& self) {
     Memory m(3000 * kPage);

@@ -32,7 +32,7 @@ constexpr auto kTime = std::chrono::seconds(5);
 // Areas of IOVAs, each of kArea pages: one for each owner thread, then one in
 // which two threads replace each other's mappings. In the second half of each
 // area nothing is ever mapped.
-constexpr uint64_t kIova = 0x20000000;
+constexpr uint64_t kIova = kFirstIova + 0x20000000;
 constexpr int kOwners = 2;
 constexpr uint64_t kArea = 128, kUsed = kArea / 2;
 constexpr uint64_t kAreas = kOwners + 1;
@@ -64,17 +64,17 @@ class FilePages {
 class TwoCpus : public testing::Test {
  protected:
   void SetUp() override {
-    REQUIRE_EDUS(2);
+    REQUIRE_DEVICES(2);
     ASSERT_TRUE(dev.ok());
     s.emplace(std::vector<const Testdev*>{&dev}, 0);
     ASSERT_TRUE(s->ok());
-    edu_group = open_group(edus()[0]);
-    other_group = open_group(edus()[1]);
+    edu_group = open_group(lone_devices()[0]);
+    other_group = open_group(lone_devices()[1]);
     ASSERT_OK(edu_group.get());
     ASSERT_OK(other_group.get());
     ASSERT_OK(set_container(edu_group, s->container()));
     ASSERT_OK(set_iommu(s->container(), VFIO_TYPE1v2_IOMMU));
-    edu_device = get_device(edu_group, edus()[0].bdf);
+    edu_device = get_device(edu_group, lone_devices()[0].bdf);
     ASSERT_OK(edu_device.get());
     emulated = get_device(s->group(), dev.name());
     ASSERT_OK(emulated.get());

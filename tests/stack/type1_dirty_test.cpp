@@ -11,7 +11,7 @@
 namespace stack {
 namespace {
 
-constexpr uint64_t kIova = 0x10000000;
+constexpr uint64_t kIova = kFirstIova + 0x10000000;
 constexpr uint32_t kStart = VFIO_IOMMU_DIRTY_PAGES_FLAG_START;
 constexpr uint32_t kStop = VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP;
 constexpr uint32_t kGet = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP;
@@ -52,10 +52,10 @@ std::string hex(const std::vector<uint64_t>& words) {
   return text;
 }
 
-class Dirty : public OneEdu {
+class Dirty : public OneDevice {
  protected:
   void SetUp() override {
-    OneEdu::SetUp();
+    OneDevice::SetUp();
     if (HasFatalFailure()) return;
     c = s.container();
     m = Memory(256 * kPage);
@@ -135,8 +135,8 @@ TEST_F(Dirty, ArgszAndPointer) {
 }
 
 TEST(DirtyV1, IsEACCES) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]}, VFIO_TYPE1_IOMMU);
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]}, VFIO_TYPE1_IOMMU);
   for (uint32_t flags : {kStart, kStop, kGet, 0u, ~0u})
     EXPECT_ERR(EACCES, dirty(s.container(), flags)) << flags;
   EXPECT_ERR(EACCES, call(s.container(), VFIO_IOMMU_DIRTY_PAGES, 8ul));

@@ -14,7 +14,7 @@ namespace stack {
 namespace {
 
 using Info = vfio_iommu_type1_info;
-using Type1Info = OneEdu;
+using Type1Info = OneDevice;
 
 constexpr uint32_t kMinimum = offsetof(Info, iova_pgsizes) + 8;  // 16
 constexpr uint32_t kWithCaps = offsetof(Info, cap_offset) + 4;   // 20
@@ -57,8 +57,8 @@ TEST_F(Type1Info, CapsBeyondThePageIsEFAULT) {
 class InfoSize : public testing::TestWithParam<int> {};
 
 TEST_P(InfoSize, WritesWhatFits) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]});
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]});
   uint32_t full = full_size(s.container());
   ASSERT_GT(full, sizeof(Info));
   uint32_t argsz = GetParam() > 0 ? GetParam() : full + GetParam() + 1;
@@ -157,8 +157,8 @@ TEST_F(Type1Info, NoTwoCallsDifferAndNoGarbage) {
   for (auto* v : {&a, &b}) {
     reinterpret_cast<Info*>(v->data())->argsz = full;
     Memory churn(64 * kPage);
-    map_dma(s.container(), churn.data(), 0, churn.size());
-    unmap_dma(s.container(), 0, churn.size());
+    map_dma(s.container(), churn.data(), kFirstIova, churn.size());
+    unmap_dma(s.container(), kFirstIova, churn.size());
     ASSERT_OK(call(s.container(), VFIO_IOMMU_GET_INFO, v->data()));
   }
   for (size_t i = 0; i < full; i++)
@@ -190,11 +190,11 @@ TEST_F(Type1Info, Migration) {
 TEST_F(Type1Info, DmaAvailCounts) {
   Memory m(kPage);
   EXPECT_EQ(dma_avail(s.container()), 65535u);
-  map_dma(s.container(), m.data(), 0, kPage);
+  map_dma(s.container(), m.data(), kFirstIova, kPage);
   EXPECT_EQ(dma_avail(s.container()), 65534u);
-  map_dma(s.container(), m.data(), kPage, kPage);
+  map_dma(s.container(), m.data(), kFirstIova + kPage, kPage);
   EXPECT_EQ(dma_avail(s.container()), 65533u);
-  unmap_dma(s.container(), 0, 2 * kPage);
+  unmap_dma(s.container(), kFirstIova, 2 * kPage);
   EXPECT_EQ(dma_avail(s.container()), 65535u);
 }
 
@@ -235,9 +235,9 @@ TEST_F(Type1Info, IovaRangesAreTheApertureLessReserved) {
 }
 
 TEST_F(Type1Info, SecondGroupChangesNothingHere) {
-  REQUIRE_EDUS(2);
+  REQUIRE_DEVICES(2);
   auto before = iommu_info(s.container());
-  Fd group = open_group(edus()[1]);
+  Fd group = open_group(lone_devices()[1]);
   ASSERT_OK(set_container(group, s.container()));
   EXPECT_EQ(iommu_info(s.container()), before);
   ASSERT_OK(unset_container(group));
@@ -245,10 +245,10 @@ TEST_F(Type1Info, SecondGroupChangesNothingHere) {
 }
 
 TEST(Type1InfoV1, HasTheSameCapabilities) {
-  REQUIRE_EDUS(1);
+  REQUIRE_DEVICES(1);
   std::vector<uint8_t> v1, v2;
-  v1 = iommu_info(Session({edus()[0]}, VFIO_TYPE1_IOMMU).container());
-  v2 = iommu_info(Session({edus()[0]}, VFIO_TYPE1v2_IOMMU).container());
+  v1 = iommu_info(Session({lone_devices()[0]}, VFIO_TYPE1_IOMMU).container());
+  v2 = iommu_info(Session({lone_devices()[0]}, VFIO_TYPE1v2_IOMMU).container());
   EXPECT_FALSE(v1.empty());
   EXPECT_EQ(v1, v2);
 }

@@ -20,10 +20,10 @@ constexpr uint64_t kSize = 4 * 128 * kMiB + 3 * kPage;
 constexpr uint32_t kRead = VFIO_DMA_MAP_FLAG_READ;
 constexpr uint32_t kWrite = VFIO_DMA_MAP_FLAG_WRITE;
 
-class Large : public OneEdu {
+class Large : public OneDevice {
  protected:
   void SetUp() override {
-    OneEdu::SetUp();
+    OneDevice::SetUp();
     if (HasFailure()) return;
     memory_ = Memory::aligned(kSize + 2 * kHuge);
     ASSERT_TRUE(memory_.ok());

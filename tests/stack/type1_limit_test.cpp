@@ -10,12 +10,12 @@
 namespace stack {
 namespace {
 
-constexpr uint64_t kIova = 0x300000;
+constexpr uint64_t kIova = kFirstIova + 0x300000;
 constexpr uint32_t kRead = VFIO_DMA_MAP_FLAG_READ;
 
 // The session is root's; the child has neither capability nor more than the
 // limit, and maps through the container that it inherits.
-using Memlock = OneEdu;
+using Memlock = OneDevice;
 
 ChildOptions limited(uint64_t bytes) {
   return {.drop_user = true, .memlock = bytes};
@@ -41,7 +41,7 @@ TEST_F(Memlock, OnePageOverInOneMapping) {
         EXPECT_ERR(ENOMEM, map_dma(s.container(), m.data(), kIova, m.size()));
         EXPECT_EQ(locked_pages(), 0u);
         EXPECT_EQ(dma_avail(s.container()), avail);
-        EXPECT_EQ(unmap_dma(s.container(), 0, kGiB).size, 0u);
+        EXPECT_EQ(unmap_dma(s.container(), 0, kFirstIova + kGiB).size, 0u);
         EXPECT_OK(map_dma(s.container(), m.data(), kIova, 16 * kPage));
         unmap_dma(s.container(), kIova, 16 * kPage);
       },
@@ -61,7 +61,7 @@ TEST_F(Memlock, OnePageOverInSeveralMappings) {
         EXPECT_EQ(unmap_dma(s.container(), kIova + kPage, kPage).size, kPage);
         EXPECT_OK(map_dma(s.container(), m.at(16 * kPage), kIova + 16 * kPage,
                           kPage));
-        unmap_dma(s.container(), 0, kGiB);
+        unmap_dma(s.container(), 0, kFirstIova + kGiB);
         EXPECT_EQ(locked_pages(), 0u);
       },
       limited(16 * kPage));
@@ -188,7 +188,7 @@ TEST_F(Memlock, ChargedToTheProcessThatMaps) {
   });
   EXPECT_EQ(locked_pages(), before);
   // The child's mapping outlives it, and is unmapped here without harm.
-  EXPECT_EQ(unmap_dma(s.container(), 0, kGiB).size, 3 * kPage);
+  EXPECT_EQ(unmap_dma(s.container(), 0, kFirstIova + kGiB).size, 3 * kPage);
   EXPECT_EQ(locked_pages(), before);
 }
 
@@ -196,19 +196,19 @@ TEST_F(Memlock, ChargedToTheProcessThatMaps) {
 
 class EntryLimit : public testing::Test {
  protected:
-  void SetUp() override { REQUIRE_EDUS(1); }
+  void SetUp() override { REQUIRE_DEVICES(1); }
 };
 
 TEST_F(EntryLimit, DefaultIsTheParameter) {
   EXPECT_EQ(param("vfio_iommu_type1", "dma_entry_limit"), "65535");
-  Session s({edus()[0]});
+  Session s({lone_devices()[0]});
   EXPECT_EQ(dma_avail(s.container()), 65535u);
 }
 
 TEST_F(EntryLimit, OneMoreIsENOSPC) {
   ScopedParam limit("vfio_iommu_type1", "dma_entry_limit", "3");
   ASSERT_TRUE(limit.applied());
-  Session s({edus()[0]});
+  Session s({lone_devices()[0]});
   Memory m(8 * kPage);
   uint64_t before = locked_pages();
   for (uint32_t i = 0; i < 3; i++) {
@@ -217,7 +217,8 @@ TEST_F(EntryLimit, OneMoreIsENOSPC) {
         map_dma(s.container(), m.at(i * kPage), kIova + 2 * i * kPage, kPage));
   }
   EXPECT_EQ(dma_avail(s.container()), 0u);
-  EXPECT_ERR(ENOSPC, map_dma(s.container(), m.at(3 * kPage), 0, kPage));
+  EXPECT_ERR(ENOSPC,
+             map_dma(s.container(), m.at(3 * kPage), kFirstIova, kPage));
   EXPECT_EQ(locked_pages(), before + 3);
   EXPECT_ERR(EEXIST, map_dma(s.container(), m.data(), kIova, kPage))
       << "overlap is found first";
@@ -225,7 +226,7 @@ TEST_F(EntryLimit, OneMoreIsENOSPC) {
       << "and this before the reserved window";
   EXPECT_EQ(unmap_dma(s.container(), kIova, kPage).size, kPage);
   EXPECT_EQ(dma_avail(s.container()), 1u);
-  EXPECT_OK(map_dma(s.container(), m.at(3 * kPage), 0, kPage));
+  EXPECT_OK(map_dma(s.container(), m.at(3 * kPage), kFirstIova, kPage));
   EXPECT_EQ(unmap_dma(s.container(), 0, 0, VFIO_DMA_UNMAP_FLAG_ALL).size,
             3 * kPage);
   EXPECT_EQ(dma_avail(s.container()), 3u);
@@ -233,7 +234,7 @@ TEST_F(EntryLimit, OneMoreIsENOSPC) {
 
 TEST_F(EntryLimit, FailedMapUsesNone) {
   ScopedParam limit("vfio_iommu_type1", "dma_entry_limit", "1");
-  Session s({edus()[0]});
+  Session s({lone_devices()[0]});
   Memory m(kPage);
   for (int i = 0; i < 5; i++)
     EXPECT_ERR(EFAULT, map_dma(s.container(), nullptr, kIova, kPage));
@@ -242,14 +243,14 @@ TEST_F(EntryLimit, FailedMapUsesNone) {
 
 TEST_F(EntryLimit, ZeroRefusesAll) {
   ScopedParam limit("vfio_iommu_type1", "dma_entry_limit", "0");
-  Session s({edus()[0]});
+  Session s({lone_devices()[0]});
   Memory m(kPage);
   EXPECT_EQ(dma_avail(s.container()), 0u);
   EXPECT_ERR(ENOSPC, map_dma(s.container(), m.data(), kIova, kPage));
 }
 
 TEST_F(EntryLimit, IsTakenAtSetIommu) {
-  Session s({edus()[0]});
+  Session s({lone_devices()[0]});
   ScopedParam limit("vfio_iommu_type1", "dma_entry_limit", "1");
   EXPECT_EQ(dma_avail(s.container()), 65535u);
   Memory m(2 * kPage);
@@ -259,7 +260,7 @@ TEST_F(EntryLimit, IsTakenAtSetIommu) {
 
 TEST_F(EntryLimit, V1HasItToo) {
   ScopedParam limit("vfio_iommu_type1", "dma_entry_limit", "1");
-  Session s({edus()[0]}, VFIO_TYPE1_IOMMU);
+  Session s({lone_devices()[0]}, VFIO_TYPE1_IOMMU);
   Memory m(2 * kPage);
   EXPECT_OK(map_dma(s.container(), m.data(), kIova, kPage));
   EXPECT_ERR(ENOSPC, map_dma(s.container(), m.data(), kIova + kPage, kPage));

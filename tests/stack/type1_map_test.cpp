@@ -9,7 +9,7 @@
 namespace stack {
 namespace {
 
-constexpr uint64_t kIova = 0x200000;
+constexpr uint64_t kIova = kFirstIova + 0x200000;
 constexpr uint32_t kRead = VFIO_DMA_MAP_FLAG_READ;
 constexpr uint32_t kWrite = VFIO_DMA_MAP_FLAG_WRITE;
 constexpr uint64_t kLastPage = ~0ull - kPage + 1;
@@ -67,8 +67,8 @@ const MapCase kMapCases[] = {
 };
 
 void run_map_case(const MapCase& test, unsigned long type) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]}, type);
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]}, type);
   ASSERT_TRUE(s.ok());
   Memory m(4 * kPage);
   m.touch(1);
@@ -130,7 +130,7 @@ INSTANTIATE_TEST_SUITE_P(All, MapWrap, testing::ValuesIn(kWrapCases),
 
 // --- the argument's memory ------------------------------------------------
 
-using Type1Map = OneEdu;
+using Type1Map = OneDevice;
 
 TEST_F(Type1Map, ArgumentBadPointerIsEFAULT) {
   EXPECT_ERR(EFAULT, call(s.container(), VFIO_IOMMU_MAP_DMA, nullptr));
@@ -162,8 +162,8 @@ struct Overlap {
 class MapOverlap : public testing::TestWithParam<Overlap> {};
 
 TEST_P(MapOverlap, Verdict) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]});
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]});
   Memory m(16 * kPage);
   ASSERT_OK(map_dma(s.container(), m.data(), kIova + 4 * kPage, 4 * kPage));
   uint64_t locked = locked_pages();

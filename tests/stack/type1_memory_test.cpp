@@ -11,11 +11,11 @@
 namespace stack {
 namespace {
 
-constexpr uint64_t kIova = 0x40000000;
+constexpr uint64_t kIova = kFirstIova + 0x40000000;
 constexpr uint32_t kRead = VFIO_DMA_MAP_FLAG_READ;
 constexpr uint32_t kWrite = VFIO_DMA_MAP_FLAG_WRITE;
 
-using Type1Memory = OneEdu;
+using Type1Memory = OneDevice;
 
 // --- accounting by kind ---------------------------------------------------
 
@@ -105,9 +105,9 @@ const Kind kKinds[] = {
 class MapKind : public testing::TestWithParam<Kind> {};
 
 TEST_P(MapKind, ChargesAndReturns) {
-  REQUIRE_EDUS(1);
+  REQUIRE_DEVICES(1);
   const Kind& kind = GetParam();
-  Session s({edus()[0]});
+  Session s({lone_devices()[0]});
   Memory m = kind.make();
   ASSERT_TRUE(m.ok());
   uint64_t before = locked_pages();
@@ -207,8 +207,8 @@ TEST_F(Type1Memory, BeyondEndOfFile) {
 class PartlyBad : public testing::TestWithParam<size_t> {};
 
 TEST_P(PartlyBad, IsRolledBack) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]});
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]});
   constexpr size_t kPages = 1300;  // several batches of pins
   Memory m(kPages * kPage);
   m.touch(1);
@@ -220,7 +220,7 @@ TEST_P(PartlyBad, IsRolledBack) {
   EXPECT_EQ(locked_pages(), before);
   EXPECT_EQ(outstanding_pins(), pins);
   EXPECT_EQ(dma_avail(s.container()), avail);
-  EXPECT_EQ(unmap_dma(s.container(), 0, kGiB * 2).size, 0u);
+  EXPECT_EQ(unmap_dma(s.container(), 0, kFirstIova + 2 * kGiB).size, 0u);
   // The bad page put right, the same request works.
   ASSERT_NE(mmap(m.at(GetParam() * kPage), kPage, kRw,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),

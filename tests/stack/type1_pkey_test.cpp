@@ -43,7 +43,7 @@ struct Rights {
   unsigned rights;
 };
 
-struct Type1Pkey : OneEdu, testing::WithParamInterface<Rights> {};
+struct Type1Pkey : OneDevice, testing::WithParamInterface<Rights> {};
 
 TEST_P(Type1Pkey, DoesNotKeepDevicesOut) {
   Memory m(8 * kPage);
@@ -98,7 +98,7 @@ TEST_P(Type1Pkey, DevicesPinIt) {
 
 // As large as several threads pin together, none of which has the caller's
 // rights.
-TEST_F(OneEdu, LargeMappingBehindAKey) {
+TEST_F(OneDevice, LargeMappingBehindAKey) {
   ScopedParam workers("vfio_iommu_type1", "pin_workers", "2");
   Memory m = Memory::aligned(256 * kMiB);
   ASSERT_TRUE(m.ok());

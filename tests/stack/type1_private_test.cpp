@@ -19,7 +19,7 @@
 namespace stack {
 namespace {
 
-constexpr uint64_t kIova = 0x40000000;
+constexpr uint64_t kIova = kFirstIova + 0x40000000;
 const int kRw = PROT_READ | PROT_WRITE;
 
 struct Private {
@@ -93,7 +93,7 @@ const Private kAnonymous[] = {
 class MapPrivate : public testing::TestWithParam<Private> {
  protected:
   void SetUp() override {
-    REQUIRE_EDUS(1);
+    REQUIRE_DEVICES(1);
     memory_ = GetParam().make(other_);
     ASSERT_TRUE(memory_.ok());
   }
@@ -113,7 +113,7 @@ class MapPrivate : public testing::TestWithParam<Private> {
 };
 
 TEST_P(MapPrivate, DevicesReadWhatIsWrittenLater) {
-  Session s({edus()[0]});
+  Session s({lone_devices()[0]});
   Edu edu(s.device());
   Memory target(kPage);
   const uint64_t before = locked_pages();
@@ -157,7 +157,7 @@ TEST_P(MapPrivate, PinsStayTheProcesssPages) {
 
 // What backs the memory keeps what it had: it was never written.
 TEST_P(MapPrivate, NothingElseIsWritten) {
-  Session s({edus()[0]});
+  Session s({lone_devices()[0]});
   ASSERT_OK(map_dma(s.container(), memory_.data(), kIova, memory_.size(),
                     VFIO_DMA_MAP_FLAG_READ));
   write_some();
@@ -178,7 +178,7 @@ INSTANTIATE_TEST_SUITE_P(Of, MapPrivate, testing::ValuesIn(kPrivate), name_of);
 INSTANTIATE_TEST_SUITE_P(OfAnonymous, MapPrivate, testing::ValuesIn(kAnonymous),
                          name_of);
 
-using Type1Private = OneEdu;
+using Type1Private = OneDevice;
 
 // Where memory is shared there is one page for all, and a mapping for reading
 // leaves it clean.
@@ -247,9 +247,9 @@ TEST_F(Type1Private, PinnedAtAttach) {
   ASSERT_OK(map_dma(emulated.container(), m.data(), kIova, m.size(), kMapRead));
   ASSERT_OK(map_dma(emulated.container(), target.data(), 0, kPage));
   s = Session();
-  Fd group = open_group(edus()[0]);
+  Fd group = open_group(lone_devices()[0]);
   ASSERT_OK(set_container(group, emulated.container()));
-  Fd device = get_device(group, edus()[0].bdf);
+  Fd device = get_device(group, lone_devices()[0].bdf);
   ASSERT_TRUE(device.valid());
   {
     Edu edu(device);

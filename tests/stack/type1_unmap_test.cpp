@@ -12,7 +12,7 @@
 namespace stack {
 namespace {
 
-constexpr uint64_t kIova = 0x400000;
+constexpr uint64_t kIova = kFirstIova + 0x400000;
 constexpr uint64_t kLastPage = ~0ull - kPage + 1;
 constexpr uint64_t kHalf = 1ull << 63;
 constexpr uint32_t kAll = VFIO_DMA_UNMAP_FLAG_ALL;
@@ -25,8 +25,8 @@ using Unmap = vfio_iommu_type1_dma_unmap;
 class Mapped : public testing::Test {
  protected:
   void map(unsigned long type) {
-    REQUIRE_EDUS(1);
-    s = Session({edus()[0]}, type);
+    REQUIRE_DEVICES(1);
+    s = Session({lone_devices()[0]}, type);
     ASSERT_TRUE(s.ok());
     m = Memory(20 * kPage);
     m.touch(1);
@@ -287,8 +287,8 @@ TEST_F(Mapped, MadvDontneedFirst) {
 class ProcessGone : public testing::TestWithParam<int> {};
 
 TEST_P(ProcessGone, MappingsAndGroupAreReleased) {
-  REQUIRE_EDUS(1);
-  PciDevice edu = edus()[0];
+  REQUIRE_DEVICES(1);
+  PciDevice edu = lone_devices()[0];
   int64_t pins = outstanding_pins();
   int signal = GetParam();
   Child child([&](Child& self) {
@@ -320,8 +320,8 @@ INSTANTIATE_TEST_SUITE_P(By, ProcessGone, testing::Values(0, SIGKILL, SIGSEGV),
                          });
 
 TEST(ProcessGone, ContainerHeldByAnother) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]});
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]});
   uint64_t before = locked_pages();
   in_child([&] {
     Memory m(50 * kPage);

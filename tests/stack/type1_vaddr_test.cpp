@@ -14,15 +14,15 @@ int exec_helper(int argc, char** argv);
 
 namespace {
 
-constexpr uint64_t kIova = 0x500000;
+constexpr uint64_t kIova = kFirstIova + 0x500000;
 constexpr uint32_t kAll = VFIO_DMA_UNMAP_FLAG_ALL;
 constexpr uint32_t kSuspend = VFIO_DMA_UNMAP_FLAG_VADDR;
 constexpr uint32_t kResume = VFIO_DMA_MAP_FLAG_VADDR;
 
-class UpdateVaddr : public OneEdu {
+class UpdateVaddr : public OneDevice {
  protected:
   void SetUp() override {
-    OneEdu::SetUp();
+    OneDevice::SetUp();
     if (HasFatalFailure()) return;
     file = make_memfd(8 * kPage);
     m = Memory(8 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED, file);
@@ -61,7 +61,7 @@ TEST_F(UpdateVaddr, SuspendAll) {
 }
 
 TEST_F(UpdateVaddr, SuspendRangeOfSeveral) {
-  EXPECT_EQ(unmap_dma(c, 0, kGiB, kSuspend).size, 8 * kPage);
+  EXPECT_EQ(unmap_dma(c, 0, kFirstIova + kGiB, kSuspend).size, 8 * kPage);
   EXPECT_OK(map_dma(c, m.data(), kIova, 4 * kPage, kResume));
   EXPECT_OK(map_dma(c, m.at(4 * kPage), kIova + kHuge, 4 * kPage, kResume));
 }
@@ -83,7 +83,7 @@ TEST_F(UpdateVaddr, SuspendTwiceIsEINVALAndChangesNothing) {
   ASSERT_OK(unmap_dma(c, kIova + kHuge, 4 * kPage, kSuspend).result);
   EXPECT_ERR(EINVAL, unmap_dma(c, kIova + kHuge, 4 * kPage, kSuspend).result);
   // The first of the two is not suspended; the second already is.
-  EXPECT_ERR(EINVAL, unmap_dma(c, 0, kGiB, kSuspend).result);
+  EXPECT_ERR(EINVAL, unmap_dma(c, 0, kFirstIova + kGiB, kSuspend).result);
   EXPECT_ERR(EINVAL, unmap_dma(c, 0, 0, kSuspend | kAll).result);
   EXPECT_ERR(EINVAL, map_dma(c, m.data(), kIova, 4 * kPage, kResume))
       << "the first must not have stayed suspended";
@@ -140,8 +140,8 @@ TEST_F(UpdateVaddr, OverlapStillFoundWhileSuspended) {
 TEST_F(UpdateVaddr, NewMappingWhileSuspended) {
   unmap_dma(c, 0, 0, kSuspend | kAll);
   Memory other(kPage);
-  EXPECT_OK(map_dma(c, other.data(), kGiB, kPage));
-  EXPECT_EQ(unmap_dma(c, kGiB, kPage).size, kPage);
+  EXPECT_OK(map_dma(c, other.data(), kIova + kGiB, kPage));
+  EXPECT_EQ(unmap_dma(c, kIova + kGiB, kPage).size, kPage);
 }
 
 TEST_F(UpdateVaddr, UnmapWhileSuspended) {
@@ -166,8 +166,8 @@ TEST_F(UpdateVaddr, ExtensionIsStillReported) {
 }
 
 TEST_F(UpdateVaddr, V1HasItToo) {
-  REQUIRE_EDUS(2);
-  Session v1({edus()[1]}, VFIO_TYPE1_IOMMU);
+  REQUIRE_DEVICES(2);
+  Session v1({lone_devices()[1]}, VFIO_TYPE1_IOMMU);
   ASSERT_OK(map_dma(v1.container(), m.data(), kIova, 4 * kPage));
   Unmapped u = unmap_dma(v1.container(), kIova, 4 * kPage, kSuspend);
   observe_result("suspend", u.result);
@@ -177,9 +177,9 @@ TEST_F(UpdateVaddr, V1HasItToo) {
 }
 
 TEST_F(UpdateVaddr, GroupMayNotJoinWhileSuspended) {
-  REQUIRE_EDUS(2);
+  REQUIRE_DEVICES(2);
   unmap_dma(c, kIova, 4 * kPage, kSuspend);
-  Fd group = open_group(edus()[1]);
+  Fd group = open_group(lone_devices()[1]);
   EXPECT_ERR(EBUSY, set_container(group, c));
   EXPECT_EQ(group_flags(group), VFIO_GROUP_FLAGS_VIABLE);
   EXPECT_OK(map_dma(c, m.data(), kIova, 4 * kPage, kResume));
@@ -274,8 +274,8 @@ void run_exec(const char* mode, int container, int file) {
 class ExecVaddr : public testing::TestWithParam<const char*> {};
 
 TEST_P(ExecVaddr, Accounting) {
-  REQUIRE_EDUS(1);
-  Session s({edus()[0]});
+  REQUIRE_DEVICES(1);
+  Session s({lone_devices()[0]});
   Fd file = make_memfd(8 * kPage);
   uint64_t before = locked_pages();
   in_child([&] {

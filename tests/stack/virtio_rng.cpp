@@ -10,6 +10,7 @@ namespace stack {
 namespace {
 
 // The queue in its page: descriptors, then what is offered, then what was used.
+// All numbers are little-endian, as in the device's registers.
 struct Descriptor {
   uint64_t address;
   uint32_t size;
@@ -66,6 +67,8 @@ bool ats_enabled(const PciDevice& device) {
     uint32_t head, control;
     memcpy(&head, &config[at], sizeof head);
     memcpy(&control, &config[at + 4], sizeof control);
+    head = little_endian(head);
+    control = little_endian(control);
     if ((head & 0xffff) == kAts) return control >> 31;
     at = head >> 20;
   }
@@ -89,11 +92,12 @@ T VirtioRng::read(uint64_t at) const {
   T value{};
   EXPECT_EQ(pread(device_, &value, sizeof value, static_cast<off_t>(at)),
             static_cast<ssize_t>(sizeof value));
-  return value;
+  return little_endian(value);
 }
 
 template <typename T>
 void VirtioRng::write(uint64_t at, T value) {
+  value = little_endian(value);
   EXPECT_EQ(pwrite(device_, &value, sizeof value, static_cast<off_t>(at)),
             static_cast<ssize_t>(sizeof value));
 }
@@ -155,17 +159,20 @@ int64_t VirtioRng::fill(uint64_t iova, uint32_t size, int timeout_ms) {
   auto* offered = reinterpret_cast<Offered*>(queue_.at(kOffered));
   auto* used = reinterpret_cast<Used*>(queue_.at(kUsed));
   const uint16_t before = used->index;
+  const uint16_t index = little_endian(offered->index);
 
-  descriptors[0] = {iova, size, kDeviceWrites, 0};
-  offered->ring[offered->index % kEntries] = 0;
+  descriptors[0] = {little_endian(iova), little_endian(size),
+                    little_endian(kDeviceWrites), 0};
+  offered->ring[index % kEntries] = 0;
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
-  offered->index = static_cast<uint16_t>(offered->index + 1);
+  offered->index = little_endian(static_cast<uint16_t>(index + 1));
   write<uint16_t>(notify_, 0);
   for (int ms = 0; used->index == before; ms++) {
     if (ms == timeout_ms) return -1;
     usleep(1000);
   }
-  return used->ring[before % kEntries].size;
+  return little_endian(
+      uint32_t{used->ring[little_endian(before) % kEntries].size});
 }
 
 }  // namespace stack
