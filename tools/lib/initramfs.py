@@ -6,6 +6,7 @@ the kernel describes it); build() decides what is in it. Modules are laid out as
 machine: the stock ones below kernel/, ours in updates/, indexed by the real depmod, and loaded
 by the real modprobe (kmod), which the kernel's own request_module() calls as well.
 """
+import glob
 import os
 import re
 import shutil
@@ -14,10 +15,13 @@ import subprocess
 
 # What every guest has: the modules below and beside ours that stock vfio-pci needs, and what that
 # depends on.
-STOCK_MODULES = ["vfio", "vfio_iommu_type1", "irqbypass", "vfio-pci-core", "vfio-pci", "mdev"]
+STOCK_MODULES = ["vfio", "vfio_iommu_type1", "irqbypass", "vfio-pci-core", "vfio-pci"]
 
 # Ours, by their place in the build tree.
-OUR_MODULES = ["vfio_core/vfio.ko", "vfio_type1/vfio_iommu_type1.ko", "vfio_mdev/mdev.ko"]
+OUR_MODULES = ["vfio_core/vfio.ko", "vfio_type1/vfio_iommu_type1.ko"]
+
+# Where the kernel has mediated devices: Debian's for s390x has none.
+MDEV, OUR_MDEV = "mdev", "vfio_mdev/mdev.ko"
 
 PASSWD = """root:x:0:0:root:/root:/bin/sh
 user:x:1000:1000:unprivileged:/home/user:/bin/sh
@@ -42,10 +46,10 @@ ln -s /proc/self/fd/0 /dev/stdin
 ln -s /proc/self/fd/1 /dev/stdout
 ln -s /proc/self/fd/2 /dev/stderr
 hostname guest
-stty -F /dev/ttyS1 @STTY@
+stty -F @PORT@ @STTY@
 cd /
-setsid -c /bin/sh /.vm/script @ARGS@ </dev/ttyS1 >/dev/ttyS1 2>&1
-printf '\036@TOKEN@ %d\036' $? >/dev/ttyS1
+setsid -c /bin/sh /.vm/script @ARGS@ <@PORT@ >@PORT@ 2>&1
+printf '\036@TOKEN@ %d\036' $? >@PORT@
 sync
 poweroff -f
 """
@@ -103,12 +107,30 @@ class Archive:
             for name in files:
                 self.file(os.path.join(base, name), os.path.join(rel, name))
 
-    def program(self, host, path):
-        """A dynamically linked program and the libraries that ldd finds for it."""
+    def program(self, host, path, userland=None):
+        """A dynamically linked program and the libraries that it needs: those that ldd finds, or
+        for another architecture's those in its userland, a directory."""
         self.file(host, path, 0o755)
+        if userland:
+            self._libraries(host, userland)
+            return
         out = subprocess.run(["ldd", host], capture_output=True, text=True, check=False).stdout
         for lib in re.findall(r"(?:=> )?(/\S+) \(0x", out):
             self.file(os.path.realpath(lib), lib, 0o755)
+
+    def _libraries(self, host, userland):
+        out = subprocess.run(["readelf", "-W", "-l", "-d", host], capture_output=True, text=True,
+                             check=True, env={**os.environ, "LC_ALL": "C"}).stdout
+        interpreter = re.search(r"interpreter: (/[^]]+)\]", out)
+        if interpreter:
+            self.file(userland + interpreter[1], interpreter[1], 0o755)
+        for name in re.findall(r"\(NEEDED\).*\[(.+)\]", out):
+            found = glob.glob(f"{userland}/lib/*/{name}") + glob.glob(f"{userland}/usr/lib/*/{name}")
+            if not found:
+                raise Error(f"{host}: {userland} has no {name}")
+            path = os.path.relpath(found[0], userland)
+            if path not in self._entries:
+                self.program(found[0], path, userland)
 
     def write(self, path):
         with open(path, "wb") as out:
@@ -144,6 +166,11 @@ def only_release(kernel):
     return releases[0]
 
 
+def has_mdev(kernel, release):
+    with open(os.path.join(kernel, "lib/modules", release, "modules.dep"), encoding="ascii") as dep:
+        return re.search(r"^\S*/mdev\.ko", dep.read(), re.M) is not None
+
+
 def module_closure(moddir, names):
     """Paths (relative to moddir) of the named modules and all that they depend on."""
     deps, by_name = {}, {}
@@ -172,7 +199,8 @@ def add_modules(archive, tmp, kernel, release, ours, extra):
     src = os.path.join(kernel, "lib/modules", release)
     rel = os.path.join("lib/modules", release)
     dst = os.path.join(tmp, rel)
-    for path in module_closure(src, STOCK_MODULES + extra):
+    stock = STOCK_MODULES + ([MDEV] if has_mdev(kernel, release) else [])
+    for path in module_closure(src, stock + extra):
         os.makedirs(os.path.dirname(os.path.join(dst, path)), exist_ok=True)
         shutil.copyfile(os.path.join(src, path), os.path.join(dst, path))
     os.makedirs(os.path.join(dst, "updates"), exist_ok=True)
@@ -189,8 +217,9 @@ def add_modules(archive, tmp, kernel, release, ours, extra):
     archive.tree(dst, rel)
 
 
-def build(archive, token, script, args, raw_tty):
-    """Everything of the guest but the modules and what the caller adds."""
+def build(archive, token, script, args, raw_tty, machine, userland=None):
+    """Everything of the guest but the modules and what the caller adds. userland: the directory that
+    has the guest's programs, if they are not this machine's."""
     for path in ("proc", "sys", "dev", "run", "root", "mnt", "etc/modprobe.d"):
         archive.directory(path)
     archive.directory("tmp", 0o1777)
@@ -198,20 +227,24 @@ def build(archive, token, script, args, raw_tty):
     archive.data("etc/passwd", PASSWD.encode())
     archive.data("etc/group", GROUP.encode())
 
-    busybox = find_program("busybox")
+    def find(name):
+        return os.path.join(userland, "bin", name) if userland else find_program(name)
+    busybox = find("busybox")
     archive.file(busybox, "bin/busybox", 0o755)
     # busybox's shell prefers its own applets to what lies in PATH, and its modprobe knows no
     # softdep; so the shell is dash and modprobe is kmod's, as on the machine itself.
-    archive.program(find_program("dash"), "bin/sh")
-    archive.program(find_program("kmod"), "sbin/kmod")
+    archive.program(find("dash"), "bin/sh", userland)
+    archive.program(find("kmod"), "sbin/kmod", userland)
     for name in ("modprobe", "insmod", "rmmod", "lsmod", "modinfo", "depmod"):
         archive.link(f"sbin/{name}", "kmod")
-    applets = subprocess.run([busybox, "--list-full"], capture_output=True, text=True, check=True)
+    emulator = [find_program(f"qemu-{machine.name}")] if userland else []
+    applets = subprocess.run([*emulator, busybox, "--list-full"], capture_output=True, text=True,
+                             check=True)
     for applet in applets.stdout.split():
         archive.link(applet, "/bin/busybox")
 
     archive.file(script, ".vm/script", 0o755)
     quoted = " ".join("'" + a.replace("'", "'\\''") + "'" for a in args)
     init = INIT.replace("@TOKEN@", token).replace("@ARGS@", quoted)
-    init = init.replace("@STTY@", "raw -echo" if raw_tty else "sane")
+    init = init.replace("@STTY@", "raw -echo" if raw_tty else "sane").replace("@PORT@", machine.port)
     archive.data("init", init.encode(), 0o755)

@@ -4,6 +4,9 @@ import importlib.machinery
 import importlib.util
 import io
 import os
+import re
+import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -76,6 +79,46 @@ class Kernel(unittest.TestCase):
                 os.makedirs(os.path.join(tmp, "lib/modules", release))
             with self.assertRaises(initramfs.Error):
                 vm.kernel(tmp)
+
+
+class Machines(unittest.TestCase):
+    def test_the_release_tells_the_machine(self):
+        self.assertIs(vm.machine_of("6.12.95+deb12-s390x"), vm.S390X)
+        for release in ("6.1.0-56-amd64", "6.1.192", "7.3.4+deb13-rt-amd64"):
+            self.assertIs(vm.machine_of(release), vm.X86)
+
+    def test_mdev_is_found_where_it_is(self):
+        with tempfile.TemporaryDirectory() as tmp:
+            folder = os.path.join(tmp, "lib/modules/1")
+            os.makedirs(folder)
+            for line, has in (("kernel/drivers/vfio/mdev/mdev.ko:\n", True),
+                              ("kernel/drivers/vfio/mdev/mdev.ko.xz: kernel/a.ko\n", True),
+                              ("kernel/drivers/vfio/xmdev.ko:\n", False),
+                              ("kernel/a.ko: kernel/drivers/vfio/mdev/mdev.ko\n", False)):
+                with open(os.path.join(folder, "modules.dep"), "w", encoding="ascii") as dep:
+                    dep.write(line)
+                self.assertEqual(initramfs.has_mdev(tmp, "1"), has, line)
+
+    def test_libraries_of_a_foreign_program_come_from_its_userland(self):
+        with tempfile.TemporaryDirectory() as tmp:
+            libraries = os.path.join(tmp, "lib/some-linux-gnu")
+            os.makedirs(libraries)
+            program = shutil.which("true")
+            needed = re.findall(r"\(NEEDED\).*\[(.+)\]", subprocess.run(
+                ["readelf", "-d", program], capture_output=True, text=True, check=True).stdout)
+            interpreter = re.search(r"interpreter: (/[^]]+)\]", subprocess.run(
+                ["readelf", "-l", program], capture_output=True, text=True, check=True).stdout)[1]
+            os.makedirs(tmp + os.path.dirname(interpreter), exist_ok=True)
+            for path in [tmp + interpreter] + [os.path.join(libraries, name) for name in needed]:
+                shutil.copy("/bin/busybox", path)
+            archive = initramfs.Archive()
+            archive.program(program, "bin/true", tmp)
+            for name in needed:
+                self.assertIn(f"lib/some-linux-gnu/{name}", archive._entries)
+            self.assertIn(interpreter.strip("/"), archive._entries)
+            os.unlink(os.path.join(libraries, needed[0]))
+            with self.assertRaises(initramfs.Error):
+                initramfs.Archive().program(program, "bin/true", tmp)
 
 
 class Archive(unittest.TestCase):
