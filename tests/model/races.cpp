@@ -3,7 +3,6 @@
 
 #include <cstdio>
 #include <cstring>
-#include <malloc.h>
 #include <map>
 #include <unistd.h>
 
@@ -128,7 +127,7 @@ void access(const volatile void *memory, size_t size, bool write, const void *co
 
 void freed(void *memory)
 {
-	const size_t size = malloc_usable_size(memory);
+	const size_t size = mock::size_of(memory);
 	const auto *code = __builtin_return_address(0);
 
 	if (mock::holds_lock_in(memory, size))

@@ -4,7 +4,6 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
-#include <malloc.h>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -50,22 +49,35 @@ std::atomic<s64> bytes;
 std::atomic<u64> taken;
 std::atomic<u64> taken_certainly;
 
-void *count(void *memory)
+// Before each block. The size is the one that was asked for: what the C library has room for
+// may be more, and not the same each time.
+struct alignas(16) BlockHead {
+	size_t size;
+};
+
+// block has room for a head and size bytes. Returns where these begin.
+void *count(void *block, size_t size)
 {
+	static_cast<BlockHead *>(block)->size = size;
 	taken.fetch_add(1, std::memory_order_relaxed);
 	blocks.fetch_add(1, std::memory_order_relaxed);
-	bytes.fetch_add(static_cast<s64>(malloc_usable_size(memory)), std::memory_order_relaxed);
-	return memory;
+	bytes.fetch_add(static_cast<s64>(size), std::memory_order_relaxed);
+	return static_cast<BlockHead *>(block) + 1;
 }
 
-void uncount(void *memory)
+// Returns the block that count() was given, nullptr for nullptr.
+void *uncount(void *memory)
 {
-	const size_t size = malloc_usable_size(memory);
+	if (!memory)
+		return nullptr;
 
-	if (holds_lock_in(memory, size))
+	BlockHead *block = static_cast<BlockHead *>(memory) - 1;
+
+	if (holds_lock_in(memory, block->size))
 		violation("memory freed with a lock in it that is held");
 	blocks.fetch_sub(1, std::memory_order_relaxed);
-	bytes.fetch_sub(static_cast<s64>(size), std::memory_order_relaxed);
+	bytes.fetch_sub(static_cast<s64>(block->size), std::memory_order_relaxed);
+	return block;
 }
 
 constexpr size_t kLargestAlloc = size_t{4} << 20;
@@ -167,6 +179,11 @@ bool FailPlan::hit(Fail kind)
 	return one || any;
 }
 
+size_t size_of(const void *memory)
+{
+	return (static_cast<const BlockHead *>(memory) - 1)->size;
+}
+
 s64 live_blocks()
 {
 	return blocks;
@@ -200,9 +217,9 @@ void *shim_alloc(size_t size)
 	if (plan.hit(Fail::kAlloc) || size > kLargestAlloc)
 		return nullptr;
 
-	void *memory = ::operator new(size);
+	void *memory = count(::operator new(sizeof(BlockHead) + size), size);
 	__builtin_memset(memory, 0, size);
-	return count(memory);
+	return memory;
 }
 
 // Not cleared in the kernel: here it is full of what nobody expects.
@@ -221,9 +238,9 @@ void *shim_alloc_object_certainly(size_t size)
 		violation("shim_alloc_object_certainly(%zu)", size);
 	taken_certainly.fetch_add(1, std::memory_order_relaxed);
 
-	void *memory = ::operator new(size);
+	void *memory = count(::operator new(sizeof(BlockHead) + size), size);
 	__builtin_memset(memory, 0xa5, size);
-	return count(memory);
+	return memory;
 }
 
 void *shim_alloc_page(void)
@@ -244,9 +261,7 @@ void shim_free_many(size_t count, void **memory)
 
 void shim_free(void *memory)
 {
-	if (memory)
-		uncount(memory);
-	::operator delete(memory);
+	::operator delete(uncount(memory));
 }
 
 void *shim_valloc(size_t size)
@@ -255,14 +270,15 @@ void *shim_valloc(size_t size)
 		violation("shim_valloc(0)");
 	if (plan.hit(Fail::kVAlloc) || size > kLargestVAlloc)
 		return nullptr;
-	return count(calloc(1, size));
+
+	void *block = calloc(1, sizeof(BlockHead) + size);
+
+	return block ? count(block, size) : nullptr;
 }
 
 void shim_vfree(void *memory)
 {
-	if (memory)
-		uncount(memory);
-	free(memory);
+	free(uncount(memory));
 }
 
 void shim_log_warn(const char *format, ...)

@@ -94,6 +94,8 @@ private:
 
 extern FailPlan plan;
 
+// The bytes that the core asked for when it got this memory.
+size_t size_of(const void *memory);
 // Blocks of memory that the core has, and their bytes.
 s64 live_blocks();
 s64 live_bytes();
