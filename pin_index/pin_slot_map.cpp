@@ -92,6 +92,8 @@ SlotMap::Node *SlotMap::new_node(u32 size)
 
 void SlotMap::free_node(Node *node)
 {
+	if (node == first_leaf())
+		return;
 	bytes_ -= size_of(*node);
 	shim_free(node);
 }
@@ -131,15 +133,19 @@ void SlotMap::move_entries(Node &from, u32 at, Node &to, u32 to_at, u32 count)
 // Makes the first root, or doubles a root that is a leaf and smaller than kNodeSize.
 Result<void> SlotMap::grow_root()
 {
-	Node *node = new_node(root_ ? 2 * size_of(*root_) : kSmallestNode);
+	if (!root_) {
+		root_ = first_leaf();
+		root_->count = 0;
+		root_->capacity = 1;
+		return {};
+	}
 
+	Node *node = new_node(2 * size_of(*root_));
 	if (!node)
 		return Error(ENOMEM);
-	if (root_) {
-		node->count = root_->count;
-		__builtin_memcpy(node->entries, root_->entries, root_->count * sizeof(SlotRecord));
-		free_node(root_);
-	}
+	node->count = root_->count;
+	__builtin_memcpy(node->entries, root_->entries, root_->count * sizeof(SlotRecord));
+	free_node(root_);
 	root_ = node;
 	return {};
 }
@@ -273,12 +279,14 @@ bool SlotMap::merge(Node &parent, u32 at, bool inner)
 	return true;
 }
 
-void SlotMap::erase(const Spot &spot)
+void SlotMap::erase_from(Node &leaf, const SlotRecord *record)
 {
-	const u64 slot = spot.record->slot();
+	const u64 slot = record->slot();
 
-	close_gap(*spot.leaf, static_cast<u32>(spot.record - spot.leaf->entries));
-	if (spot.leaf->count <= (height_ ? kFewest : 0))
+	close_gap(leaf, static_cast<u32>(record - leaf.entries));
+	if (height_ == 0 && leaf.count == 0)
+		lower_root();
+	else if (height_ && leaf.count <= kFewest)
 		shrink(slot);
 }
 

@@ -3,8 +3,8 @@
 // SlotMap: one record for each slot that has pinned pages, in a B+ tree in the order
 // of slots. A slot is 512 pages of a pin index; its record is 16 bytes.
 //
-// All leaves are at the same depth. Nodes are 1 KiB, except a root that is a leaf,
-// which starts at 32 bytes and doubles. A full leaf moves records to a neighbour and
+// All leaves are at the same depth. Nodes are 1 KiB, except a root that is a leaf:
+// first_ for one record, or a node of 64 bytes or more, which doubles. A full leaf moves records to a neighbour and
 // splits only if the neighbours are full too. A node that is full when a record comes
 // at its end or its beginning is not split in the middle: slots that are inserted in
 // order leave full nodes behind.
@@ -106,7 +106,10 @@ public:
 	Result<SlotRecord *> insert(const Spot &spot, u64 slot);
 
 	// Removes the record at a spot.
-	void erase(const Spot &spot);
+	void erase(const Spot &spot)
+	{
+		erase_from(*spot.leaf, spot.record);
+	}
 
 	// Removes all records. The caller frees what their values point to.
 	void clear();
@@ -121,7 +124,7 @@ public:
 	bool invariants_hold() const;
 
 private:
-	static constexpr u32 kSmallestNode = 32;
+	static constexpr u32 kSmallestNode = 64;
 	static constexpr u32 kNodeSize = 1024;
 	// The counts of a node take the room of one record.
 	static constexpr u32 kFull = kNodeSize / sizeof(SlotRecord) - 1;
@@ -152,9 +155,15 @@ private:
 	static Spot search(Node &leaf, u64 slot);
 
 	Node *leaf_for(u64 slot) const;
-	Result<Node *> leaf_with_room(u64 slot);
+	[[gnu::noinline]] Result<Node *> leaf_with_room(u64 slot);
+	void erase_from(Node &leaf, const SlotRecord *record);
 	void shrink(u64 slot);
 	Node *new_node(u32 size);
+	Node *first_leaf()
+	{
+		return reinterpret_cast<Node *>(first_);
+	}
+
 	void free_node(Node *node);
 	void free_below(Node *node, u32 level);
 	Result<void> grow_root();
@@ -168,6 +177,8 @@ private:
 	u64 bytes_ = 0;
 	// How many levels of inner nodes there are. Leaves are level 0.
 	u32 height_ = 0;
+	// The memory of a leaf for one record, so that a single slot takes no other.
+	alignas(Node) u8 first_[sizeof(Node) + sizeof(SlotRecord)];
 };
 
 static_assert(sizeof(SlotRecord) == 16);
