@@ -135,8 +135,9 @@ public:
 	// Marks pages dirty; a bit stands for 1 << pgshift bytes. If there is no memory
 	// for the bits, the whole mapping becomes dirty.
 	void mark_dirty(IovaRange part, unsigned int pgshift);
-	// Marks those of npages pages that are external, first being an index.
-	void mark_pinned_dirty(u64 first, u64 npages, unsigned int pgshift);
+	// Marks those of npages pages that are external, first being an index. Not
+	// inlined into unpinning, because it needs a large frame.
+	[[gnu::noinline]] void mark_pinned_dirty(u64 first, u64 npages, unsigned int pgshift);
 	void mark_all_dirty()
 	{
 		all_dirty_ = true;

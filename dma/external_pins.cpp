@@ -65,10 +65,8 @@ u64 ExternalPins::unpin(u64 first, u64 npages, UnpinnedPages &gone)
 		return npages;
 
 	const u64 done = index_->unpin(first, npages, gone);
-	gone.for_each([this](u64 word, u64 n) {
-		if (kind_of(word) == PinKind::kCounted)
-			counted_ -= n;
-	});
+	static_assert(static_cast<u64>(PinKind::kCounted) == 0);
+	counted_ -= gone.unmarked();
 	if (index_->empty())
 		index_.reset();
 	return done;

@@ -95,12 +95,16 @@ public:
 	// As PinnedRuns::push(), with the same parameters.
 	bool push(u64, u64 npages, u64 page, u64, u64)
 	{
-		if (npages > kLongest)
-			return push_long(npages, page);
-		if (npages > kRoom - count_)
-			return false;
-		for (u64 i = 0; i < npages; i++)
-			pages_[count_++] = page + i;
+		if (npages > kLongest) {
+			if (!push_long(npages, page))
+				return false;
+		} else {
+			if (npages > kRoom - count_)
+				return false;
+			for (u64 i = 0; i < npages; i++)
+				pages_[count_++] = page + i;
+		}
+		unmarked_ += page & kPinMarkMask ? 0 : npages;
 		return true;
 	}
 
@@ -116,6 +120,12 @@ public:
 	u64 npages() const
 	{
 		return count_ + run_npages_;
+	}
+
+	// How many pages have the mark 0.
+	u64 unmarked() const
+	{
+		return unmarked_;
 	}
 
 	void set_dma(bool)
@@ -140,6 +150,7 @@ private:
 	u64 pages_[kRoom];
 	u64 run_page_ = 0;
 	u64 run_npages_ = 0;
+	u64 unmarked_ = 0;
 	u32 count_ = 0;
 };
 

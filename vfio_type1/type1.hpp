@@ -173,7 +173,8 @@ private:
 	void note_pinned(iommu_group *group) __must_not_hold(groups_lock_, dmas_.lock);
 
 	// unpin_pages.cpp
-	u64 unpin_some(Iova iova, u64 npages) __must_not_hold(dmas_.lock);
+	// g++ does not inline it by itself, because of its large frame.
+	[[gnu::always_inline]] u64 unpin_some(Iova iova, u64 npages) __must_not_hold(dmas_.lock);
 
 	// emulated.cpp
 	Result<size_t> dma_rw_part(Iova iova, u8 *data, size_t size, bool write)

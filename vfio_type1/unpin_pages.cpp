@@ -8,7 +8,7 @@ namespace vfio {
 
 // Unpins up to npages from iova on that are in one mapping. Returns how many it
 // went through, or 0 if there is no mapping at iova.
-u64 Type1::unpin_some(Iova iova, u64 npages)
+inline u64 Type1::unpin_some(Iova iova, u64 npages)
 {
 	__uninitialized UnpinnedPages gone;
 	u64 done = 0;
