@@ -214,6 +214,17 @@ struct PinSparse {
 		return static_cast<u32>(next - places);
 	}
 
+	// Moves the entries from at on, so that entry at becomes entry to.
+	[[gnu::always_inline]] void move(u32 at, u32 to, bool with_dma) const
+	{
+		const u32 n = count - at;
+
+		__builtin_memmove(words + to, words + at, n * sizeof(u64));
+		__builtin_memmove(places + to, places + at, n * sizeof(u16));
+		if (with_dma)
+			__builtin_memmove(dma + to, dma + at, n * sizeof(u64));
+	}
+
 	// How many pages there are from a place on without a gap, n at most. Page
 	// number `at` is the first that is not before the place.
 	u32 consecutive(u32 at, u32 place, u32 n) const

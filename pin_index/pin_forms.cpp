@@ -124,54 +124,56 @@ u32 PinForms::list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) con
 	return done;
 }
 
-// Pins pages of planes again, or of a run, which becomes planes or another form
-// that can count more than one pin of a page.
-Result<u64> PinForms::again_in_planes(SlotRecord &record, u32 lo, u32 n, u64 *pages)
+// Pins pages of planes again, or of a run, which becomes planes. If the counts do not
+// fit planes, the record gets a word for each page instead, and its pages are not pinned
+// again. Returns how many pages follow each other from lo on.
+Result<u32> PinForms::again_in_planes(SlotRecord &record, u32 lo, u32 n, u64 *pages)
 {
 	const u32 found = pinned_from(record, lo, n);
 
-	if (!found)
-		return u64{0};
-	if (PinMeta::form(record) == PinForm::kRun)
+	if (found && PinMeta::form(record) == PinForm::kRun)
 		TRY(break_up(record));
-	while (PinMeta::form(record) == PinForm::kPlanes) {
+	while (found && PinMeta::form(record) == PinForm::kPlanes) {
 		if (add_to_planes(planes(record), lo, found)) {
 			const u64 page = planes(record).base + lo;
 
 			for (u32 i = 0; i < found; i++)
 				pages[i] = page + i;
-			return u64{found};
+			break;
 		}
 		TRY(more_planes(record));
 	}
-	return again_in_words(record, lo, found, pages);
+	return found;
 }
 
-// Pins pages of a record again that has a word for each: a single page, sparse or dense.
-Result<u64> PinForms::again_in_words(SlotRecord &record, u32 lo, u32 n, u64 *pages)
+Result<u64> PinForms::again(SlotRecord &record, u32 lo, u32 n, u64 *pages)
 {
+	const auto has_words = [&record] {
+		const PinForm form = PinMeta::form(record);
+
+		return form == PinForm::kRun ? run_lo(record) == run_hi(record) :
+					       form != PinForm::kPlanes;
+	};
 	u64 *words = nullptr;
 	u64 any = 0;
 	u32 found = 0;
 
-	switch (PinMeta::form(record)) {
-	case PinForm::kRun:
-		words = &run_word(record);
-		n = run_lo(record) == lo;
-		break;
-	case PinForm::kSparse: {
+	if (!has_words()) {
+		n = TRY(again_in_planes(record, lo, n, pages));
+		if (!n || !has_words())
+			return u64{n};
+	}
+	if (PinMeta::form(record) == PinForm::kDense) {
+		words = dense_words(record) + lo;
+	} else if (PinMeta::form(record) == PinForm::kSparse) {
 		const PinSparse sparse = this->sparse(record);
 		const u32 at = sparse.before(lo);
 
 		words = sparse.words + at;
 		n = sparse.consecutive(at, lo, n);
-		break;
-	}
-	case PinForm::kDense:
-		words = dense_words(record) + lo;
-		break;
-	case PinForm::kPlanes:
-		return u64{0};
+	} else {
+		words = &run_word(record);
+		n = run_lo(record) == lo;
 	}
 	for (; found < n && words[found]; found++) {
 		any |= words[found];
@@ -182,15 +184,6 @@ Result<u64> PinForms::again_in_words(SlotRecord &record, u32 lo, u32 n, u64 *pag
 	if (any & kPinCountTop) [[unlikely]]
 		TRY(check_overflow(words, found));
 	return u64{found};
-}
-
-Result<u64> PinForms::again(SlotRecord &record, u32 lo, u32 n, u64 *pages)
-{
-	const PinForm form = PinMeta::form(record);
-	const bool run = form == PinForm::kRun && run_lo(record) != run_hi(record);
-
-	return run || form == PinForm::kPlanes ? again_in_planes(record, lo, n, pages) :
-						 again_in_words(record, lo, n, pages);
 }
 
 // Called after the counts of n words grew by one: if a count overflowed, undoes that.

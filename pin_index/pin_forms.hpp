@@ -81,7 +81,7 @@ public:
 	// ENOMEM.
 	Result<u64> again(SlotRecord &record, u32 lo, u32 n, u64 *pages);
 
-	// Inserts pages of which none is pinned. Errors: ENOMEM.
+	// Inserts pages. Errors: EEXIST if one is pinned already, ENOMEM.
 	Result<void> insert(SlotRecord &record, const PinPiece &piece);
 
 	// Takes back pins of [lo, lo + n), and appends pages without any more pins to
@@ -98,6 +98,8 @@ public:
 	bool invariants_hold(const SlotRecord &record) const;
 
 private:
+	// Functions that change a record's form, or count in bitmaps, are not inlined into
+	// those for a word a page: these would have to save more registers at each call.
 	template <class F> void each(const SlotRecord &record, u32 begin, u32 end, F visit) const;
 
 	// Whether a dense record has so few pages that it should be sparse. A sparse one
@@ -150,34 +152,37 @@ private:
 
 	// pin_forms.cpp
 	static Result<void> check_overflow(u64 *words, u32 n);
-	Result<u64> again_in_planes(SlotRecord &record, u32 lo, u32 n, u64 *pages);
-	Result<u64> again_in_words(SlotRecord &record, u32 lo, u32 n, u64 *pages);
+	[[gnu::noinline]] Result<u32> again_in_planes(SlotRecord &record, u32 lo, u32 n,
+						      u64 *pages);
 	Result<void> break_up(SlotRecord &record);
 	static bool add_to_planes(PinPlanesBlock &block, u32 lo, u32 n);
 	void fill_planes(PinPlanesBlock &block, const SlotRecord &run) const;
 
 	// pin_insert.cpp
 	Result<void> make_run(SlotRecord &record, u32 lo, u32 hi, u64 base, u64 dma_base);
-	Result<void> insert_at_run(SlotRecord &record, const PinPiece &piece);
-	Result<void> insert_in_planes(SlotRecord &record, const PinPiece &piece);
+	[[gnu::noinline]] Result<void> insert_first(SlotRecord &record, const PinPiece &piece);
+	[[gnu::noinline]] Result<void> insert_at_run(SlotRecord &record, const PinPiece &piece);
+	[[gnu::noinline]] Result<void> insert_in_planes(SlotRecord &record, const PinPiece &piece);
 	Result<void> insert_in_sparse(SlotRecord &record, const PinPiece &piece);
 	Result<void> insert_in_dense(SlotRecord &record, const PinPiece &piece);
 	static void set_bits(PinPlanesBlock &block, u32 lo, u32 n);
 	Result<PinPlanesBlock *> new_planes(u32 planes);
-	Result<bool> rebuild_contiguous(SlotRecord &record, const PinPiece &piece);
-	Result<void> rebuild(SlotRecord &record, const PinPiece &piece);
+	[[gnu::noinline]] Result<bool> rebuild_contiguous(SlotRecord &record,
+							  const PinPiece &piece);
+	[[gnu::noinline]] Result<void> rebuild(SlotRecord &record, const PinPiece &piece);
 	Result<void> more_planes(SlotRecord &record);
 
 	// pin_unpin.cpp
 	template <class Gone>
-	u32 unpin_run(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone);
+	[[gnu::noinline]] u32 unpin_run(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone);
 	template <class Gone>
-	u32 unpin_planes(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone);
+	[[gnu::noinline]] u32 unpin_planes(SlotRecord &record, u32 lo, u32 n, Taken taken,
+					   Gone &gone);
 	template <class Gone>
-	u32 unpin_sparse(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone);
+	[[gnu::noinline]] u32 unpin_sparse(SlotRecord &record, u32 lo, u32 n, Taken taken,
+					   Gone &gone);
 	template <class Gone>
 	u32 unpin_dense(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone);
-	void move_sparse(const PinSparse &sparse, u32 at, u32 to) const;
 	void clear(SlotRecord &record);
 };
 

@@ -47,12 +47,8 @@ Result<void> PinIndex::insert_piece(u64 slot, const PinPiece &piece)
 	const SlotMap::Spot spot = map_.find(slot);
 	SlotRecord *record = spot.record;
 
-	if (record) {
-		if (forms_.absent_from(*record, piece.lo, piece.n) < piece.n)
-			return Error(EEXIST);
-	} else {
+	if (!record)
 		record = TRY(map_.insert(spot, slot));
-	}
 
 	const Result<void> inserted = forms_.insert(*record, piece);
 	if (inserted.ok())

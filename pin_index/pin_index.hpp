@@ -70,8 +70,9 @@ public:
 	// Counts one more pin of each of npages pages from first on, up to the first
 	// that is not pinned or the end of the slot. Returns how many pages that were,
 	// and writes them to pages. Errors: EOVERFLOW if a page has kMostPins pins
-	// already, ENOMEM; no count has changed then.
-	Result<u64> pin_again(u64 first, u64 npages, u64 *pages)
+	// already, ENOMEM; no count has changed then. Not inlined into loops over calls:
+	// that costs them more registers than the call.
+	[[gnu::noinline]] Result<u64> pin_again(u64 first, u64 npages, u64 *pages)
 	{
 		const SlotPart part(first, npages);
 		SlotRecord *record = map_.find(part.slot).record;
@@ -95,8 +96,9 @@ public:
 	// Takes back one pin, or all pins, of each of npages pages from first on that is
 	// pinned. Appends pages without any more pins to gone, which is of the class
 	// PinnedRuns or UnpinnedPages, until gone is full. Returns how many of npages it
-	// went through.
-	template <class Gone> u64 take(u64 first, u64 npages, Taken taken, Gone &gone);
+	// went through. Not inlined, as pin_again().
+	template <class Gone>
+	[[gnu::noinline]] u64 take(u64 first, u64 npages, Taken taken, Gone &gone);
 
 	template <class Gone> u64 unpin(u64 first, u64 npages, Gone &gone)
 	{

@@ -18,7 +18,7 @@ bool in_steps(const u64 *values, u32 n, u64 step)
 }
 
 // Writes a piece to the words of a dense slot.
-void write_words(u64 *words, const PinPiece &piece)
+inline void write_words(u64 *words, const PinPiece &piece)
 {
 	if (piece.is_contiguous()) {
 		for (u32 place = piece.lo; place < piece.end(); place++)
@@ -88,15 +88,9 @@ Result<void> PinForms::make_run(SlotRecord &record, u32 lo, u32 hi, u64 base, u6
 
 Result<void> PinForms::insert(SlotRecord &record, const PinPiece &piece)
 {
-	if (!record.value) {
-		if (piece.is_contiguous())
-			return make_run(record, piece.lo, piece.end() - 1, piece.base,
-					piece.dma_base);
-		return rebuild(record, piece);
-	}
 	switch (PinMeta::form(record)) {
 	case PinForm::kRun:
-		return insert_at_run(record, piece);
+		return record.value ? insert_at_run(record, piece) : insert_first(record, piece);
 	case PinForm::kPlanes:
 		return insert_in_planes(record, piece);
 	case PinForm::kSparse:
@@ -107,6 +101,14 @@ Result<void> PinForms::insert(SlotRecord &record, const PinPiece &piece)
 	return insert_in_dense(record, piece);
 }
 
+// Inserts pages into a record that has none.
+Result<void> PinForms::insert_first(SlotRecord &record, const PinPiece &piece)
+{
+	if (piece.is_contiguous())
+		return make_run(record, piece.lo, piece.end() - 1, piece.base, piece.dma_base);
+	return rebuild(record, piece);
+}
+
 // Makes a run longer if the piece continues it, or gives it another form.
 Result<void> PinForms::insert_at_run(SlotRecord &record, const PinPiece &piece)
 {
@@ -114,6 +116,8 @@ Result<void> PinForms::insert_at_run(SlotRecord &record, const PinPiece &piece)
 	const u32 hi = run_hi(record);
 	const u32 total = hi - lo + 1 + piece.n;
 
+	if (piece.lo <= hi && lo < piece.end())
+		return Error(EEXIST);
 	if (!piece.is_contiguous() || piece.base != base_of(record) ||
 	    piece.dma_base != dma_base_of(record) || pin_count_of(run_word(record)) != 1)
 		return rebuild(record, piece);
@@ -170,6 +174,8 @@ Result<void> PinForms::insert_in_planes(SlotRecord &record, const PinPiece &piec
 {
 	PinPlanesBlock &block = planes(record);
 
+	if (absent_from(record, piece.lo, piece.n) < piece.n)
+		return Error(EEXIST);
 	if (!piece.is_contiguous() || piece.base != block.base || piece.dma_base != block.dma)
 		return rebuild(record, piece);
 
@@ -183,18 +189,18 @@ Result<void> PinForms::insert_in_planes(SlotRecord &record, const PinPiece &piec
 
 Result<void> PinForms::insert_in_sparse(SlotRecord &record, const PinPiece &piece)
 {
-	const u32 total = live(record) + piece.n;
+	PinSparse sparse = this->sparse(record);
+	const u32 at = sparse.before(piece.lo);
 
-	if (total > sparse(record).capacity(with_dma())) {
+	if (at < sparse.count && sparse.places[at] < piece.end())
+		return Error(EEXIST);
+	if (sparse.count + piece.n > sparse.capacity(with_dma())) {
 		if (piece.is_contiguous() && TRY(rebuild_contiguous(record, piece)))
 			return {};
 		return rebuild(record, piece);
 	}
-
-	PinSparse sparse = this->sparse(record);
-	const u32 at = sparse.before(piece.lo);
 	if (at < sparse.count)
-		move_sparse(sparse, at, at + piece.n);
+		sparse.move(at, at + piece.n, with_dma());
 	for (u32 i = 0; i < piece.n; i++) {
 		sparse.words[at + i] = piece.word(piece.lo + i);
 		sparse.places[at + i] = static_cast<u16>(piece.lo + i);
@@ -208,13 +214,16 @@ Result<void> PinForms::insert_in_sparse(SlotRecord &record, const PinPiece &piec
 
 Result<void> PinForms::insert_in_dense(SlotRecord &record, const PinPiece &piece)
 {
+	u64 *const words = dense_words(record);
 	const u32 total = dense_live(record) + piece.n;
 
+	for (u32 place = piece.lo; place < piece.end(); place++)
+		if (words[place])
+			return Error(EEXIST);
 	// Most pages have been unpinned since the record became dense.
 	if (few(total) && rebuild(record, piece).ok())
 		return {};
 
-	u64 *words = dense_words(record);
 	write_words(words, piece);
 	for (u32 place = piece.lo; with_dma() && place < piece.end(); place++)
 		dense_dma(record)[place] = piece.dma_at(place);

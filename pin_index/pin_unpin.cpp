@@ -104,17 +104,6 @@ u32 PinForms::unpin_planes(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone 
 	return done;
 }
 
-// Moves the entries from at on, so that entry at becomes entry to.
-void PinForms::move_sparse(const PinSparse &sparse, u32 at, u32 to) const
-{
-	const u32 n = sparse.count - at;
-
-	__builtin_memmove(sparse.words + to, sparse.words + at, n * sizeof(u64));
-	__builtin_memmove(sparse.places + to, sparse.places + at, n * sizeof(u16));
-	if (with_dma())
-		__builtin_memmove(sparse.dma + to, sparse.dma + at, n * sizeof(u64));
-}
-
 template <class Gone>
 u32 PinForms::unpin_sparse(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone)
 {
@@ -144,7 +133,7 @@ u32 PinForms::unpin_sparse(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone 
 	if (from == to)
 		return done;
 
-	move_sparse(sparse, from, to);
+	sparse.move(from, to, with_dma());
 	sparse.count -= from - to;
 	if (!sparse.count) {
 		clear(record);

@@ -45,7 +45,8 @@ Result<void> Type1::record(DmaRange &dma, const ExternalPages &pages, bool &over
 Result<u64> Type1::pin_new(iommu_group *group, DmaRange &dma, Iova iova, u64 npages, u64 *handles)
 {
 	npages = min(npages, dma.npages_from(iova));
-	npages = 1 + dma.external.absent_from(dma.page_index(iova) + 1, npages - 1);
+	if (npages > 1)
+		npages = 1 + dma.external.absent_from(dma.page_index(iova) + 1, npages - 1);
 
 	ExternalPages pages{iova, npages, handles};
 	Result<void> result;
@@ -110,7 +111,8 @@ Result<void> Type1::may_pin() const
 Result<void> Type1::pin_pages(iommu_group *group, Iova iova, u64 npages, u32 prot, u64 *handles)
 {
 	const Iova first = page_at(iova);
-	u64 done = 0;
+	Iova at = first;
+	u64 left = npages;
 	bool note = false;
 	Result<void> result;
 
@@ -121,19 +123,21 @@ Result<void> Type1::pin_pages(iommu_group *group, Iova iova, u64 npages, u32 pro
 		const Guard guard(dmas_.lock);
 
 		result = may_pin();
-		while (result.ok() && done < npages) {
-			Result<u64> more = pin_some(group, first + done * kPageSize, npages - done,
-						    prot, handles + done);
+		while (result.ok() && left) {
+			Result<u64> more = pin_some(group, at, left, prot, handles);
 
-			if (more.ok())
-				done += more.value();
-			else
+			if (more.ok()) {
+				at = at + more.value() * kPageSize;
+				handles += more.value();
+				left -= more.value();
+			} else {
 				result = more.error();
+			}
 		}
 		note = non_pinned_groups_;
 	}
 	if (!result.ok()) [[unlikely]]
-		unpin_pages(first, done);
+		unpin_pages(first, npages - left);
 	else if (note) [[unlikely]]
 		note_pinned(group);
 	return result;
