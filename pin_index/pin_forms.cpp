@@ -88,17 +88,6 @@ u32 PinForms::absent_from(const SlotRecord &record, u32 lo, u32 n) const
 	return found;
 }
 
-PinnedRun PinForms::at(const SlotRecord &record, u32 place) const
-{
-	PinnedRun run{};
-
-	each(record, place, place + 1, [&](u32, u64 word, u64 dma) {
-		run = {record.slot() << kPinSlotShift | place, 1, pin_page_of(word), dma,
-		       pin_count_of(word)};
-	});
-	return run;
-}
-
 u32 PinForms::list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) const
 {
 	const u64 first = record.slot() << kPinSlotShift;

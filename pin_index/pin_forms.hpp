@@ -64,28 +64,14 @@ class PinForms : public PinBlocks {
 public:
 	using PinBlocks::PinBlocks;
 
-	// How many of the n pages from lo on are pinned, up to the first that is not;
-	// and the reverse.
+	// These are PinIndex's functions for a part of one slot: n pages from lo on. list()
+	// and unpin() return how many of the n they went through. insert() leaves it to
+	// PinIndex to check pages.
 	u32 pinned_from(const SlotRecord &record, u32 lo, u32 n) const;
 	u32 absent_from(const SlotRecord &record, u32 lo, u32 n) const;
-
-	// One page. Its npages is 0 if the page is not pinned.
-	PinnedRun at(const SlotRecord &record, u32 place) const;
-
-	// Appends what is pinned of [lo, lo + n) to out, until out is full. Returns how
-	// many of the n places it went through.
 	u32 list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) const;
-
-	// Counts one more pin of each of the n pages from lo on, up to the first that
-	// is not pinned. Returns how many, and writes the pages. Errors: EOVERFLOW,
-	// ENOMEM.
 	Result<u64> again(SlotRecord &record, u32 lo, u32 n, u64 *pages);
-
-	// Inserts pages. Errors: EEXIST if one is pinned already, ENOMEM.
 	Result<void> insert(SlotRecord &record, const PinPiece &piece);
-
-	// Takes back pins of [lo, lo + n), and appends pages without any more pins to
-	// gone, until gone is full. Returns how many of the n places it went through.
 	template <class Gone> u32 unpin(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone);
 
 	// How many pages are pinned.

@@ -4,7 +4,7 @@
 // that the index knows of them, and UnpinnedPages, which have only pfns and marks.
 #pragma once
 
-#include "vocab/units.hpp"
+#include "pin_blocks.hpp"
 
 namespace vfio {
 
@@ -52,11 +52,6 @@ public:
 	u64 npages() const
 	{
 		return npages_;
-	}
-
-	bool full() const
-	{
-		return count_ == kRoom;
 	}
 
 	void clear()

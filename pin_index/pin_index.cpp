@@ -3,13 +3,6 @@
 
 namespace vfio {
 
-PinnedRun PinIndex::find(u64 offset) const
-{
-	const SlotRecord *record = map_.find(offset >> kPinSlotShift).record;
-
-	return record ? forms_.at(*record, SlotPart(offset, 1).lo) : PinnedRun{};
-}
-
 u64 PinIndex::length_from(u64 first, u64 npages, bool pinned) const
 {
 	u64 done = 0;
@@ -104,34 +97,6 @@ Result<void> PinIndex::insert_run(u64 first, u64 npages, u64 page, u64 dma)
 	return insert_slots(first, npages, [=](u64 done, u32 lo, u32 n) -> Result<PinPiece> {
 		return PinPiece::contiguous(lo, n, page + done, dma + done * dma_unit, dma_unit);
 	});
-}
-
-Result<void> PinIndex::pin(u64 first, u64 npages, u64 *pages, const u64 *dma)
-{
-	u64 done = 0;
-
-	if (!in_range(first, npages))
-		return Error(EINVAL);
-	while (done < npages) {
-		Result<u64> again = pin_again(first + done, npages - done, pages + done);
-		if (!again.ok()) {
-			undo(first, done);
-			return again.error();
-		}
-		done += again.value();
-
-		const u64 absent = absent_from(first + done, npages - done);
-		if (!absent)
-			continue;
-		const Result<void> inserted =
-			insert(first + done, absent, pages + done, dma ? dma + done : nullptr);
-		if (!inserted.ok()) {
-			undo(first, done);
-			return inserted;
-		}
-		done += absent;
-	}
-	return {};
 }
 
 template <class Gone> u64 PinIndex::take(u64 first, u64 npages, Taken taken, Gone &gone)

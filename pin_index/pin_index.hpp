@@ -52,9 +52,6 @@ public:
 		return map_.bytes() + forms_.bytes();
 	}
 
-	// Returns one page. Its npages is 0 if the page is not pinned.
-	PinnedRun find(u64 offset) const;
-
 	// How many of npages pages from first on are pinned, up to the first that is not.
 	u64 pinned_from(u64 first, u64 npages) const
 	{
@@ -87,11 +84,6 @@ public:
 
 	// insert() for contiguous pages: page and dma are the first one's.
 	Result<void> insert_run(u64 first, u64 npages, u64 page, u64 dma = 0);
-
-	// Counts one more pin of each page that is pinned already, and inserts the
-	// others. Pages that were pinned are written to pages. Errors: those of
-	// pin_again() and insert(); nothing has changed then.
-	Result<void> pin(u64 first, u64 npages, u64 *pages, const u64 *dma = nullptr);
 
 	// Takes back one pin, or all pins, of each of npages pages from first on that is
 	// pinned. Appends pages without any more pins to gone, which is of the class

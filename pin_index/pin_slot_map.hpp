@@ -77,11 +77,6 @@ public:
 		WARN_ONCE_IF(root_, "pin index freed with pins in it");
 	}
 
-	bool empty() const
-	{
-		return !root_;
-	}
-
 	// Pointers to records, and spots, are valid until the next insert() or erase().
 	Spot find(u64 slot) const
 	{

@@ -163,11 +163,6 @@ public:
 		return false;
 	}
 
-	u32 read() const
-	{
-		return __atomic_load_n(&count_, __ATOMIC_ACQUIRE);
-	}
-
 	// Counts one again, for an object that nobody can reach.
 	void restart()
 	{

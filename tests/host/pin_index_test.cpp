@@ -70,7 +70,7 @@ TEST_F(PinIndexTest, Empty)
 	expect_bytes(model, 0);
 	model.check(0, ~u64{0});
 	model.check(~u64{0}, ~u64{0});
-	EXPECT_EQ(model.index.find(0).npages, 0u);
+	EXPECT_EQ(find_page(model.index, 0).npages, 0u);
 	EXPECT_EQ(model.index.absent_from(0, PinIndex::kLastOffset + 1), PinIndex::kLastOffset + 1);
 	EXPECT_EQ(model.index.pinned_from(0, 5), 0u);
 	EXPECT_EQ(model.index.unpin(0, PinIndex::kLastOffset + 1, runs), PinIndex::kLastOffset + 1);
@@ -91,7 +91,7 @@ TEST_F(PinIndexTest, Edges)
 	EXPECT_TRUE(model.insert_run(1, 1, 0, 0));
 	model.check_all();
 	model.check(last, last);
-	EXPECT_EQ(model.index.find(last).page, kPinPfnMask | kPinMarkMask);
+	EXPECT_EQ(find_page(model.index, last).page, kPinPfnMask | kPinMarkMask);
 	EXPECT_EQ(model.index.pinned_from(last - 1, 2), 2u);
 	model.unpin(0, last + 1);
 	expect_bytes(model, 0);
@@ -116,8 +116,8 @@ TEST_F(PinIndexTest, OutOfRange)
 	EXPECT_EQ(model.index.insert_run(0, ~u64{0}, 1).error(), inval);
 	EXPECT_EQ(model.index.insert_run(~u64{0}, 1, 1).error(), inval);
 	EXPECT_EQ(model.index.insert_run(0, 1, 1, 4096).error(), inval);
-	EXPECT_EQ(model.index.pin(last, 2, pages).error(), inval);
-	EXPECT_EQ(model.index.pin(0, 3, pages).error(), inval);
+	EXPECT_EQ(pin_pages(model.index, last, 2, pages).error(), inval);
+	EXPECT_EQ(pin_pages(model.index, 0, 3, pages).error(), inval);
 
 	// Wrong in the second slot: nothing of the first stays.
 	std::vector<u64> many(600, 7);
@@ -139,7 +139,7 @@ TEST_F(PinIndexTest, SinglePageCounts)
 	for (int i = 0; i < 300; i++)
 		EXPECT_TRUE(model.pin_again(1000, 1));
 	expect_bytes(model, 0);
-	EXPECT_EQ(model.index.find(1000).count, 301u);
+	EXPECT_EQ(find_page(model.index, 1000).count, 301u);
 	for (int i = 0; i < 301; i++)
 		model.unpin(1000, 1);
 	expect_bytes(model, 0);
@@ -162,7 +162,7 @@ TEST_F(PinIndexTest, Run)
 	model.unpin(200, 1);
 	expect_bytes(model, kOnePlane);
 	model.unpin(110, 289);
-	EXPECT_EQ(model.index.find(399).page, 399u);
+	EXPECT_EQ(find_page(model.index, 399).page, 399u);
 	expect_bytes(model, kOnePlane);
 	model.unpin(399, 1);
 	expect_bytes(model, 0);
@@ -179,7 +179,7 @@ TEST_F(PinIndexTest, PlanesGrow)
 		expect_bytes(model, wanted);
 		EXPECT_TRUE(model.pin_again(0, 512));
 	}
-	while (model.index.find(0).count < 127)
+	while (find_page(model.index, 0).count < 127)
 		EXPECT_TRUE(model.pin_again(0, 512));
 	expect_bytes(model, kSevenPlanes);
 	EXPECT_TRUE(model.pin_again(511, 1));
@@ -340,7 +340,7 @@ TEST_F(PinIndexTest, DmaAddresses)
 
 	EXPECT_TRUE(model.insert_run(10, 100, 1000, 0x7000'0000));
 	expect_bytes(model, kRun + 16);
-	EXPECT_EQ(model.index.find(20).dma, 0x7000'a000u);
+	EXPECT_EQ(find_page(model.index, 20).dma, 0x7000'a000u);
 	EXPECT_TRUE(model.insert_run(0, 10, 990, 0x7000'0000 - 10 * 4096));
 	expect_bytes(model, kRun + 16);
 	// Contiguous pfns at other addresses.
@@ -480,7 +480,7 @@ TEST_F(PinIndexTest, Spares)
 	for (u64 i = 0; i < runs; i++)
 		model.unpin(i * 512, 511);
 	for (u64 i = 0; i < runs; i++)
-		EXPECT_TRUE(model.index.find(i * 512 + 511).npages);
+		EXPECT_TRUE(find_page(model.index, i * 512 + 511).npages);
 	model.unpin(0, runs * 512);
 	expect_bytes(model, 0);
 }

@@ -12,6 +12,14 @@
 #include "mock/report.hpp"
 #include "pin_index/pin_index.hpp"
 
+// Counts one more pin of each page that is pinned already, and inserts the others: all
+// or none. Pages that were pinned are written to pages.
+vfio::Result<void> pin_pages(vfio::PinIndex &index, u64 first, u64 npages, u64 *pages,
+			     const u64 *dma = nullptr);
+
+// Returns one page. Its npages is 0 if the page is not pinned.
+vfio::PinnedRun find_page(const vfio::PinIndex &index, u64 offset);
+
 class PinModel {
 public:
 	struct Pin {

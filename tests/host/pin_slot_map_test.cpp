@@ -58,7 +58,7 @@ protected:
 	void check_all() const
 	{
 		ASSERT_TRUE(map.invariants_hold());
-		ASSERT_EQ(map.empty(), slots.empty());
+		ASSERT_EQ(map.first_from(0) == nullptr, slots.empty());
 		check(0);
 		for (const auto &[slot, value] : slots) {
 			check(slot);
