@@ -64,17 +64,20 @@ template <class Gone>
 u32 PinForms::unpin_planes(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone)
 {
 	PinPlanesBlock &block = planes(record);
+	const u32 planes = block.planes;
+	u32 live = block.live;
 	u32 done = n;
 
 	for (u32 at = lo / 64; at <= (lo + n - 1) / 64 && done == n; at++) {
-		u64 borrow = PinPlanesBlock::mask(at, lo, lo + n - 1) & block.pinned(at);
-		u64 ones = borrow;
+		u64 above_one = 0;
 
-		if (taken == Taken::kOnePin) {
-			ones &= block.bits[0][at];
-			for (u32 plane = 1; plane < block.planes; plane++)
-				ones &= ~block.bits[plane][at];
-		}
+		for (u32 plane = 1; plane < planes; plane++)
+			above_one |= block.bits[plane][at];
+
+		u64 borrow =
+			PinPlanesBlock::mask(at, lo, lo + n - 1) & (block.bits[0][at] | above_one);
+		u64 ones = taken == Taken::kOnePin ? borrow & ~above_one : borrow;
+
 		while (ones) {
 			const u32 bit = static_cast<u32>(__builtin_ctzll(ones));
 			const u64 after = ~(ones >> bit);
@@ -87,10 +90,10 @@ u32 PinForms::unpin_planes(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone 
 				done = place - lo;
 				break;
 			}
-			block.live -= length;
+			live -= length;
 			ones &= bit + length == 64 ? 0 : ~u64{0} << (bit + length);
 		}
-		for (u32 plane = 0; plane < block.planes; plane++) {
+		for (u32 plane = 0; plane < planes; plane++) {
 			if (taken == Taken::kAllPins) {
 				block.bits[plane][at] &= ~borrow;
 				continue;
@@ -99,7 +102,8 @@ u32 PinForms::unpin_planes(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone 
 			borrow &= block.bits[plane][at];
 		}
 	}
-	if (!block.live)
+	block.live = live;
+	if (!live)
 		clear(record);
 	return done;
 }
