@@ -279,14 +279,14 @@ bool SlotMap::merge(Node &parent, u32 at, bool inner)
 	return true;
 }
 
-void SlotMap::erase_from(Node &leaf, const SlotRecord *record)
+void SlotMap::erase_from(Node *leaf, const SlotRecord *record)
 {
 	const u64 slot = record->slot();
 
-	close_gap(leaf, static_cast<u32>(record - leaf.entries));
-	if (height_ == 0 && leaf.count == 0)
+	close_gap(*leaf, static_cast<u32>(record - leaf->entries));
+	if (height_ == 0 && leaf->count == 0)
 		lower_root();
-	else if (height_ && leaf.count <= kFewest)
+	else if (height_ && leaf->count <= kFewest)
 		shrink(slot);
 }
 

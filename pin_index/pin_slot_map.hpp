@@ -103,7 +103,7 @@ public:
 	// Removes the record at a spot.
 	void erase(const Spot &spot)
 	{
-		erase_from(*spot.leaf, spot.record);
+		erase_from(spot.leaf, spot.record);
 	}
 
 	// Removes all records. The caller frees what their values point to.
@@ -119,7 +119,6 @@ public:
 	bool invariants_hold() const;
 
 private:
-	static constexpr u32 kSmallestNode = 64;
 	static constexpr u32 kNodeSize = 1024;
 	// The counts of a node take the room of one record.
 	static constexpr u32 kFull = kNodeSize / sizeof(SlotRecord) - 1;
@@ -151,7 +150,7 @@ private:
 
 	Node *leaf_for(u64 slot) const;
 	[[gnu::noinline]] Result<Node *> leaf_with_room(u64 slot);
-	void erase_from(Node &leaf, const SlotRecord *record);
+	void erase_from(Node *leaf, const SlotRecord *record);
 	void shrink(u64 slot);
 	Node *new_node(u32 size);
 	Node *first_leaf()
