@@ -9,7 +9,6 @@
 #include <linux/kthread.h>
 #include <linux/memcontrol.h>
 #include <linux/sched/mm.h>
-#include <linux/sched/rt.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
@@ -46,6 +45,8 @@ static int worker_main(void *arg)
 	struct mem_cgroup *before = set_active_memcg(group);
 	const struct cred *cred;
 
+	/* A thread of the kernel that starts is given CPUs by the kernel from 6.14 on. */
+	set_cpus_allowed_ptr(current, &worker->cpus);
 	/* Needs rights that the caller's credentials may not have. */
 	set_task_ioprio(current, worker->ioprio);
 	cred = override_creds(worker->cred);
@@ -62,7 +63,7 @@ static int worker_main(void *arg)
 	return 0;
 }
 
-/* Puts a worker into the caller's cgroups, on its CPUs, in its policy. */
+/* Puts a worker into the caller's cgroups and its policy. */
 static int worker_join_caller(struct shim_worker *worker)
 {
 	struct sched_attr attr = {
@@ -71,8 +72,7 @@ static int worker_join_caller(struct shim_worker *worker)
 		.sched_nice = task_nice(current),
 	};
 
-	return cgroup_attach_task_all(current, worker->task)		 ?:
-		       set_cpus_allowed_ptr(worker->task, &worker->cpus) ?:
+	return cgroup_attach_task_all(current, worker->task) ?:
 		       sched_setattr_nocheck(worker->task, &attr);
 }
 
@@ -143,7 +143,12 @@ u32 shim_caller_cpus(void)
 
 bool shim_caller_is_special(void)
 {
-	return compat_has_mempolicy(current) | task_is_realtime(current) |
+	/*
+	 * A kernel thread is in no autogroup: if it is idle, it runs only when nobody else
+	 * wants to, while an idle caller has the whole share of its group.
+	 */
+	return compat_has_mempolicy(current) | compat_is_realtime(current) |
+	       (current->policy == SCHED_IDLE) |
 	       compat_has_hugetlb_group(current) |
 	       ((current->flags & PF_MEMALLOC_NOIO) != 0);
 }

@@ -5,6 +5,18 @@
 
 #include <linux/cgroup.h>
 #include <linux/sched.h>
+#include <linux/sched/rt.h>
+#include <linux/version.h>
+
+/* Whether a task is scheduled as a real-time task. */
+static inline bool compat_is_realtime(struct task_struct *task)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+	return task_is_realtime(task);
+#else
+	return rt_or_dl_task_policy(task);
+#endif
+}
 
 /* Returns the cgroup of a task's I/O, with a reference that the caller puts, or NULL. */
 static inline struct cgroup_subsys_state *

@@ -232,14 +232,12 @@ class NumaWorkers : public OneDevice {
 TEST_F(NumaWorkers, TakeTheCallersPlaceAndPriority) {
   constexpr int kBestEffort = 2 << 13;
   for (unsigned cpu : {0, 1})
-    for (int policy : {SCHED_OTHER, SCHED_BATCH, SCHED_IDLE})
+    for (int policy : {SCHED_OTHER, SCHED_BATCH})
       in_child([&] {
         sched_param none{};
         ASSERT_OK(run_on(cpu));
         ASSERT_EQ(sched_setscheduler(0, policy, &none), 0);
-        // To the idle policy a nice value means nothing.
-        const int nice = policy == SCHED_IDLE ? 0 : cpu ? 7 : -3;
-        ASSERT_EQ(setpriority(PRIO_PROCESS, 0, nice), 0);
+        ASSERT_EQ(setpriority(PRIO_PROCESS, 0, cpu ? 7 : -3), 0);
         ASSERT_EQ(syscall(SYS_ioprio_set, 1, 0, kBestEffort + 6), 0);
         expect_like_the_caller();
       });
@@ -258,6 +256,15 @@ TEST_F(NumaWorkers, NoneForARealTimeCaller) {
   in_child([&] {
     const sched_param one{1};
     ASSERT_EQ(sched_setscheduler(0, SCHED_FIFO, &one), 0);
+    EXPECT_TRUE(seen_while_mapping().empty());
+  });
+}
+
+// An idle thread outside of the caller's group would wait for all others.
+TEST_F(NumaWorkers, NoneForAnIdleCaller) {
+  in_child([&] {
+    sched_param none{};
+    ASSERT_EQ(sched_setscheduler(0, SCHED_IDLE, &none), 0);
     EXPECT_TRUE(seen_while_mapping().empty());
   });
 }
