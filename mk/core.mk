@@ -38,7 +38,8 @@ cxx-not-c++ := -std=% -Werror=strict-prototypes -Wstrict-prototypes \
 	-Werror=incompatible-pointer-types -Werror=designated-init \
 	-Wmissing-prototypes -Wold-style-definition -Wmissing-declarations \
 	-Wimplicit-function-declaration -Wnested-externs -Wno-main \
-	-Wenum-conversion -Wno-incompatible-pointer-types
+	-Wenum-conversion -Wno-incompatible-pointer-types -Wno-override-init \
+	-Wno-unterminated-string-initialization
 
 # The UAPI headers of the kernel that is built for, and no path by which C++ could see a <linux/*>
 # of the kernel's inside, or those of this machine: -nostdinc, then only the folders that the
@@ -57,6 +58,10 @@ GCOV_PROFILE := $(GCOV)
 cxx-instrument = $(filter-out $(KBUILD_CPPFLAGS) $(KBUILD_CFLAGS) \
 	$(subdir-ccflags-y) $(ccflags-y) $(CFLAGS_$(basetarget).o), $(_c_flags))
 
+# Where the kernel's own BTF is at hand, Kbuild adds BTF to modules, which has no words for what
+# C++ has: pahole fails on debug information of C++. The core has none there.
+cxx-debug := $(if $(CONFIG_DEBUG_INFO_BTF_MODULES),$(if $(wildcard $(objtree)/vmlinux),-g0))
+
 cxx-flags = -Wp,-MD,$(depfile) $(cxx-includes) \
 	$(filter-out $(cxx-not-c++),$(KBUILD_CFLAGS)) \
 	$(cxx-instrument) \
@@ -64,7 +69,7 @@ cxx-flags = -Wp,-MD,$(depfile) $(cxx-includes) \
 	-fno-threadsafe-statics -fno-use-cxa-atexit $(call cc-option,-fwhole-program) \
 	-Wextra -Wno-unused-parameter -Wno-missing-field-initializers \
 	-Wno-psabi -Werror -Werror=frame-larger-than=2048 \
-	$(KBUILD_CFLAGS_MODULE) $(CFLAGS_$(basetarget).o)
+	$(KBUILD_CFLAGS_MODULE) $(CFLAGS_$(basetarget).o) $(cxx-debug)
 
 # The sources of a core are compiled together, as one: an inline function that
 # two objects have is in a section of which the linker keeps one copy, but

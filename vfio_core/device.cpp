@@ -20,6 +20,8 @@ Result<void> Device::init(vfio_device *handle, device *dev, const vfio_device_op
 	UniquePtr<Device> device = TRY(make<Device>(handle, Index(index)));
 
 	shim_device_setup(handle, dev, ops, index, device.get());
+	TRY(Result<void>::from_negative(shim_device_inode_create(handle)));
+	device->inode_.reset(handle);
 	if (shim_device_ops(handle) & SHIM_DEVICE_INIT)
 		TRY(Result<void>::from_negative(shim_device_driver_init(handle)));
 	shim_device_initialize(handle);
@@ -186,6 +188,16 @@ void Device::put_user()
 	// freed at once.
 	if (users_.put())
 		shim_device_complete(handle_);
+}
+
+CORE_ENTRY bool vfio_core_device_try_use(vfio_core_device *device)
+{
+	return Device::of(device).try_get().release();
+}
+
+CORE_ENTRY void vfio_core_device_put_use(vfio_core_device *device)
+{
+	drop_device_use(&Device::of(device));
 }
 
 void drop_device_use(Device *device)

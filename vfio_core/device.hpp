@@ -27,6 +27,7 @@
 #include "device_set.hpp"
 #include "group_registry.hpp"
 #include "vfio_core/shim/device.h"
+#include "vfio_core/shim/device_inode.h"
 #include "vfio_core/shim/device_ops.h"
 #include "vfio_core/shim/iommu_driver.h"
 
@@ -203,6 +204,8 @@ private:
 	GroupMembership membership_;
 	RefCount users_{0};
 	const Index index_;
+	// The inode whose mapping the device's files share.
+	Owned<vfio_device *, shim_device_inode_drop> inode_;
 };
 
 } // namespace vfio

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "device_feature.hpp"
 
+#include "compat/migration.h"
 #include "shim/uapi.h"
 #include "vocab/uaccess.hpp"
 
@@ -49,6 +50,16 @@ Result<long> device_feature(Device &device, UserVa arg)
 		return 0L;
 	case VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE:
 		TRY(feature_migration_state(device, request));
+		return 0L;
+	case COMPAT_FEATURE_MIG_DATA_SIZE:
+		if (!device.has(SHIM_DEVICE_MIGRATION_SIZE))
+			return driver_feature(device, request);
+		TRY(feature_migration_size(device, request));
+		return 0L;
+	case COMPAT_FEATURE_PRECOPY_INFO_V2:
+		if (!device.has(SHIM_DEVICE_PRECOPY_INFO_V2))
+			return driver_feature(device, request);
+		TRY(feature_precopy_info_v2(device, request));
 		return 0L;
 	case VFIO_DEVICE_FEATURE_DMA_LOGGING_START:
 		TRY(feature_log_start(device, request));

@@ -28,9 +28,12 @@ struct FeatureRequest {
 Result<long> device_feature(Device &device, UserVa arg);
 
 // Each of these gets, sets or probes for one feature. Errors: ENOTTY if the device does
-// not have the feature, EINVAL, EFAULT, ENOMEM, those of the driver.
+// not have the feature, EOPNOTSUPP if the kernel lacks what the feature needs, EINVAL,
+// EFAULT, ENOMEM, those of the driver.
 Result<void> feature_migration(Device &device, const FeatureRequest &request);
 Result<void> feature_migration_state(Device &device, const FeatureRequest &request);
+Result<void> feature_migration_size(Device &device, const FeatureRequest &request);
+Result<void> feature_precopy_info_v2(Device &device, const FeatureRequest &request);
 Result<void> feature_log_start(Device &device, const FeatureRequest &request);
 Result<void> feature_log_stop(Device &device, const FeatureRequest &request);
 Result<void> feature_log_report(Device &device, const FeatureRequest &request);

@@ -5,6 +5,8 @@
 #include "entry.h"
 #include "shim/uapi.h"
 #include "vfio_core/shim/task.h"
+#include "vocab/info_chain.hpp"
+#include "vocab/uaccess.hpp"
 
 namespace vfio {
 
@@ -29,7 +31,8 @@ Result<FileRef> DeviceFile::open(DeviceRef device)
 		return Error(ENODEV);
 	self->module_.reset(opened.handle());
 	self->open_ = TRY(opened.open());
-	TRY(Result<void>::from_negative(shim_file_create_device(self.get(), &made)));
+	TRY(Result<void>::from_negative(
+		shim_file_create_device(opened.handle(), self.get(), &made)));
 
 	// The file owns the DeviceFile now, and calls vfio_core_device_file_close()
 	// when it is closed.
@@ -64,6 +67,42 @@ CORE_ENTRY long vfio_core_device_file_write(vfio_core_device_file *handle, u64 f
 	return shim_device_write(device.handle(), from, size, position);
 }
 
+// VFIO_DEVICE_GET_REGION_INFO, for which the driver describes the region. If its
+// capabilities do not fit, userspace is told how much room they need. Errors: EINVAL if the
+// driver has no regions or argsz is too small, EFAULT, those of the driver.
+static Result<void> region_info(Device &device, UserVa arg)
+{
+	constexpr size_t kSize = OFFSET_END(vfio_region_info, offset);
+	vfio_region_info info = {};
+	vfio_info_cap_header *buffer = nullptr;
+	size_t size = 0;
+
+	if (!device.has(SHIM_DEVICE_REGION_INFO))
+		return Error(EINVAL);
+	TRY(copy_in(&info, arg, kSize));
+	if (info.argsz < kSize)
+		return Error(EINVAL);
+
+	const int described = shim_device_region_info(device.handle(), &info, &buffer, &size);
+	InfoChain caps(buffer, size);
+
+	TRY(Result<void>::from_negative(described));
+	if (size) {
+		const size_t needed = sizeof(info) + size;
+
+		info.flags |= VFIO_REGION_INFO_FLAG_CAPS;
+		info.cap_offset = 0;
+		if (info.argsz < needed) {
+			info.argsz = static_cast<u32>(needed);
+		} else {
+			caps.shift(sizeof(info));
+			TRY(copy_out(arg + sizeof(info), caps.data(), size));
+			info.cap_offset = sizeof(info);
+		}
+	}
+	return copy_out(arg, &info, kSize);
+}
+
 // Keeps the bus's device awake (runtime power management) during the ioctl.
 CORE_ENTRY long vfio_core_device_file_ioctl(vfio_core_device_file *handle, u32 cmd, u64 arg)
 {
@@ -83,6 +122,8 @@ CORE_ENTRY long vfio_core_device_file_ioctl(vfio_core_device_file *handle, u32 c
 
 	if (cmd == VFIO_DEVICE_FEATURE)
 		return device_feature(device, {arg}).negative_or_value();
+	if (cmd == VFIO_DEVICE_GET_REGION_INFO && shim_device_region_info_is_ours())
+		return region_info(device, {arg}).negative();
 	if (!device.has(SHIM_DEVICE_IOCTL)) [[unlikely]]
 		return -EINVAL;
 	return shim_device_ioctl(device.handle(), cmd, arg);

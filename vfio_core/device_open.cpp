@@ -78,6 +78,7 @@ KvmRef Device::last_close()
 
 	if (has(SHIM_DEVICE_CLOSE))
 		shim_device_close(handle_);
+	shim_device_set_precopy_info_v2(handle_, false);
 	return end_open();
 }
 

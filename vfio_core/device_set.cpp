@@ -25,6 +25,14 @@ CORE_ENTRY u32 vfio_core_device_set_open_count(vfio_core_device_set *handle)
 	return set.open_count();
 }
 
+CORE_ENTRY vfio_device *vfio_core_device_set_find(vfio_core_device_set *handle, device *dev)
+{
+	DeviceSet &set = DeviceSet::of(handle);
+
+	set.assert_locked();
+	return shim_device_set_find(set.kernel_set(), dev);
+}
+
 Result<DeviceSet *> DeviceSetRegistry::get_or_create(SetId id)
 {
 	Guard guard(lock_);

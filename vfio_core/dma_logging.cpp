@@ -114,6 +114,12 @@ Result<void> feature_log_report(Device &device, const FeatureRequest &request)
 		return Error(EINVAL);
 
 	const IovaRange range = TRY(IovaRange::of_size({report.iova}, report.length));
+
+	// A driver's iova_bitmap_set() does nothing on such a kernel: an answer would say
+	// that nothing was written.
+	if (!shim_device_log_works())
+		return Error(EOPNOTSUPP);
+
 	UniquePtr<IovaBitmap> bitmap =
 		TRY(IovaBitmap::create(range, report.page_size, {report.bitmap}));
 

@@ -16,7 +16,9 @@ struct iommu_group;
 struct iova_bitmap;
 struct kvm;
 struct page;
+struct rb_root_cached;
 struct shim_iommu_module;
+struct shim_virqfd_calls;
 struct vfio_container;
 struct vfio_core_device;
 struct vfio_core_device_file;
@@ -27,6 +29,7 @@ struct vfio_group;
 struct vfio_info_cap_header;
 struct vfio_iommu_driver_ops;
 struct vfio_irq_set;
+struct virqfd;
 struct vm_area_struct;
 
 SHIM_BEGIN
@@ -48,9 +51,10 @@ void vfio_core_group_close(struct vfio_group *group);
 long vfio_core_group_ioctl(struct vfio_group *group, u32 cmd, u64 arg);
 void vfio_core_group_destroy(struct vfio_group *group);
 
-/* Group, group_kvm.cpp: by any file */
+/* Group, DeviceFile, group_kvm.cpp: by any file */
 bool vfio_core_file_is_group(struct file *file);
 struct iommu_group *vfio_core_file_iommu_group(struct file *file);
+bool vfio_core_file_is_valid(struct file *file);
 bool vfio_core_file_enforced_coherent(struct file *file);
 void vfio_core_file_set_kvm(struct file *file, struct kvm *kvm);
 bool vfio_core_file_has_dev(struct file *file, struct vfio_core_device *device);
@@ -66,6 +70,9 @@ int vfio_core_device_register(struct vfio_core_device *device);
 int vfio_core_device_register_emulated(struct vfio_core_device *device);
 void vfio_core_device_unregister(struct vfio_core_device *device);
 int vfio_core_device_assign_set(struct vfio_core_device *device, u64 id);
+
+bool vfio_core_device_try_use(struct vfio_core_device *device);
+void vfio_core_device_put_use(struct vfio_core_device *device);
 
 /* Device, device_open.cpp: while it is open */
 int vfio_core_device_pin(struct vfio_core_device *device, u64 iova, int npages,
@@ -88,6 +95,8 @@ int vfio_core_device_file_mmap(struct vfio_core_device_file *file,
 
 /* DeviceSet, device_set.cpp */
 u32 vfio_core_device_set_open_count(struct vfio_core_device_set *set);
+struct vfio_device *vfio_core_device_set_find(struct vfio_core_device_set *set,
+					      struct device *dev);
 
 /* IommuDriverRegistry, iommu_driver.cpp */
 int vfio_core_register_iommu_driver(const struct vfio_iommu_driver_ops *ops);
@@ -97,11 +106,24 @@ void vfio_core_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops);
 int vfio_core_noiommu_open(u64 extension);
 long vfio_core_noiommu_ioctl(u32 cmd, u64 arg);
 
-/* Helpers for drivers: migration.cpp, irq_set.cpp, iova_bitmap.cpp, info_cap.cpp */
+/* Eventfds that call a driver, virqfd.cpp */
+int vfio_core_virqfd_enable(const struct shim_virqfd_calls *calls,
+			    struct virqfd **slot, int fd);
+void vfio_core_virqfd_event(struct virqfd *virqfd, bool signaled, bool closed);
+void vfio_core_virqfd_shutdown(struct virqfd *virqfd);
+void vfio_core_virqfd_disable(struct virqfd **slot);
+void vfio_core_virqfd_wait(struct virqfd **slot);
+
+/*
+ * Helpers for drivers: migration.cpp, irq_set.cpp, iova_bitmap.cpp, iova_ranges.cpp,
+ * info_cap.cpp
+ */
 int vfio_core_migration_next(struct vfio_core_device *device, u32 from, u32 to,
 			     u32 *next);
 int vfio_core_check_irq_set(const struct vfio_irq_set *set, int nirqs,
 			    int nindexes, size_t *data_size);
+void vfio_core_combine_iova_ranges(struct rb_root_cached *root, u32 count,
+				   u32 wanted);
 void vfio_core_iova_bitmap_set(struct iova_bitmap *bitmap, u64 iova, u64 size);
 int vfio_core_info_cap_add(struct vfio_info_cap_header **buffer, size_t *size,
 			   size_t cap_size, u16 id, u16 version,

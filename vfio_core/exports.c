@@ -10,6 +10,7 @@
 #include <linux/module.h>
 #include <linux/vfio.h>
 
+#include "compat/exports.h"
 #include "compat/iommu_driver.h"
 #include "entry.h"
 #include "vfio_core/shim/device_set.h"
@@ -28,7 +29,8 @@ static struct vfio_core_device *core_of(const struct vfio_device *device)
  * @ops: the driver's operations, which outlive the device
  *
  * Drivers call this through the macro vfio_alloc_device(), and drop the device with
- * vfio_put_device(). The driver's release() must end with vfio_free_device().
+ * vfio_put_device(). In kernels where there is a vfio_free_device(), the driver's release()
+ * must end with it.
  *
  * Context: may sleep; calls @ops->init.
  * Return: the device, or ERR_PTR of: -ENOMEM, -ENOSPC, -EINVAL for a @size that
@@ -43,35 +45,6 @@ struct vfio_device *_vfio_alloc_device(size_t size, struct device *dev,
 	return ret ? ERR_PTR(ret) : device;
 }
 EXPORT_SYMBOL_GPL(_vfio_alloc_device);
-
-/**
- * vfio_init_device() - initialize a device that the driver allocated, zeroed
- * @device: the device
- * @dev: the device on its bus
- * @ops: the driver's operations, which outlive the device
- *
- * Context: may sleep; calls @ops->init.
- * Return: 0, -ENOMEM, -ENOSPC, or the error of @ops->init. After an error the
- * caller frees @device.
- */
-int vfio_init_device(struct vfio_device *device, struct device *dev,
-		     const struct vfio_device_ops *ops)
-{
-	return vfio_core_device_init(device, dev, ops);
-}
-EXPORT_SYMBOL_GPL(vfio_init_device);
-
-/**
- * vfio_free_device() - free what _vfio_alloc_device() returned
- * @device: the device
- *
- * Context: may sleep; the driver's release() calls it.
- */
-void vfio_free_device(struct vfio_device *device)
-{
-	shim_device_free(device);
-}
-EXPORT_SYMBOL_GPL(vfio_free_device);
 
 /**
  * vfio_register_group_dev() - let userspace use a device
@@ -147,6 +120,66 @@ unsigned int vfio_device_set_open_count(struct vfio_device_set *dev_set)
 EXPORT_SYMBOL_GPL(vfio_device_set_open_count);
 
 /**
+ * vfio_find_device_in_devset() - the device of a set for a device of the bus
+ * @dev_set: the set
+ * @dev: the device of the bus
+ *
+ * Context: the caller holds @dev_set->lock.
+ * Return: the device, or NULL if none of the set is for @dev.
+ */
+struct vfio_device *vfio_find_device_in_devset(struct vfio_device_set *dev_set,
+					       struct device *dev)
+{
+	return vfio_core_device_set_find(shim_device_set_owner(dev_set), dev);
+}
+COMPAT_EXPORT_FIND_IN_SET(vfio_find_device_in_devset);
+
+/**
+ * vfio_device_try_get_registration() - keep a device registered
+ * @device: the device, which is not freed meanwhile
+ *
+ * vfio_unregister_group_dev() waits until vfio_device_put_registration() is called.
+ *
+ * Context: any.
+ * Return: false if the device is not registered, or is being unregistered.
+ */
+bool vfio_device_try_get_registration(struct vfio_device *device)
+{
+	return vfio_core_device_try_use(core_of(device));
+}
+COMPAT_EXPORT_REGISTRATION(vfio_device_try_get_registration);
+
+/**
+ * vfio_device_put_registration() - undo vfio_device_try_get_registration()
+ * @device: the device, which may be freed before this returns to its caller
+ *
+ * Context: any.
+ */
+void vfio_device_put_registration(struct vfio_device *device)
+{
+	vfio_core_device_put_use(core_of(device));
+}
+COMPAT_EXPORT_REGISTRATION(vfio_device_put_registration);
+
+/**
+ * vfio_combine_iova_ranges() - join ranges of IOVAs to as few as a device can log
+ * @root: the ranges, which do not overlap: the argument of the driver's log_start()
+ * @cur_nodes: how many there are
+ * @req_nodes: how many there may be, at least one
+ *
+ * Ranges with the smallest gaps between them are joined first. The memory of all ranges stays
+ * the caller's.
+ *
+ * Context: does not sleep.
+ */
+void vfio_combine_iova_ranges(struct rb_root_cached *root, u32 cur_nodes,
+			      u32 req_nodes)
+{
+	vfio_core_combine_iova_ranges(root, cur_nodes, req_nodes);
+}
+COMPAT_EXPORT_COMBINE_RANGES(vfio_combine_iova_ranges);
+
+/**
  * vfio_mig_get_next_state() - the next step between two migration states
  * @device: the device, whose migration_flags say which states exist
  * @cur_fsm: the device's present state
@@ -201,11 +234,23 @@ bool vfio_file_is_group(struct file *file)
 EXPORT_SYMBOL_GPL(vfio_file_is_group);
 
 /**
+ * vfio_file_is_valid() - whether a file is a group's or a device's file
+ * @file: any file
+ *
+ * Context: any.
+ */
+bool vfio_file_is_valid(struct file *file)
+{
+	return vfio_core_file_is_valid(file);
+}
+COMPAT_EXPORT_FILE_IS_VALID(vfio_file_is_valid);
+
+/**
  * vfio_file_enforced_coherent() - whether DMA of a group always snoops caches
  * @file: any file
  *
  * Context: may sleep.
- * Return: false only for the file of a group whose devices can do DMA that does
+ * Return: false only for the file of a group, or of a device of one, whose devices can do DMA that does
  * not snoop caches, so that its user must be able to flush them.
  */
 bool vfio_file_enforced_coherent(struct file *file)
@@ -375,23 +420,6 @@ int vfio_dma_rw(struct vfio_device *device, dma_addr_t iova, void *data,
 EXPORT_SYMBOL(vfio_dma_rw);
 
 /**
- * iova_bitmap_set() - report pages as written by the device
- * @bitmap: the argument of the driver's log_read_and_clear()
- * @iova: first address
- * @length: bytes
- *
- * IOVAs outside the bitmap's range are ignored.
- *
- * Context: does not sleep.
- */
-void iova_bitmap_set(struct iova_bitmap *bitmap, unsigned long iova,
-		     size_t length)
-{
-	vfio_core_iova_bitmap_set(bitmap, iova, length);
-}
-EXPORT_SYMBOL_GPL(iova_bitmap_set);
-
-/**
  * vfio_register_iommu_driver() - let containers use an IOMMU driver
  * @ops: the driver's operations
  *
@@ -417,3 +445,6 @@ void vfio_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops)
 	vfio_core_unregister_iommu_driver(ops);
 }
 EXPORT_SYMBOL_GPL(vfio_unregister_iommu_driver);
+
+/* What only older kernels export. */
+#include "compat/old_exports.h"

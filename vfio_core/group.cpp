@@ -127,7 +127,7 @@ Result<void> Group::set_container(UserVa arg)
 	vfio_container *handle = shim_file_container(file.get());
 
 	if (!handle)
-		return Error(EINVAL);
+		return Error(EBADFD);
 
 	Container &container = Container::of(handle);
 

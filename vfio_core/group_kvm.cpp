@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// The exported vfio_file_*() functions, which KVM or another holder of a group's file
-// calls. Each takes any file and does nothing for a file that is not a group's. The
-// caller may hold kvm->lock, so none of them takes Group::lock_.
-#include "device.hpp"
+// The exported vfio_file_*() functions, which KVM or another holder of a group's or a device's
+// file calls. Each takes any file and does nothing for one that is neither. A device's file has
+// the virtual machine of its group, so that only group files are told of one. The caller may
+// hold kvm->lock, so none of them takes Group::lock_.
+#include "device_file.hpp"
 #include "entry.h"
 #include "shim/uapi.h"
 
@@ -73,11 +74,18 @@ bool Group::enforced_coherent()
 	return answer.negative_or_value() != 0;
 }
 
+CORE_ENTRY bool vfio_core_file_is_valid(file *file)
+{
+	return shim_file_group(file) || shim_file_device(file);
+}
+
 CORE_ENTRY bool vfio_core_file_enforced_coherent(file *file)
 {
-	vfio_group *group = shim_file_group(file);
-
-	return !group || Group::of(group).enforced_coherent();
+	if (vfio_group *group = shim_file_group(file))
+		return Group::of(group).enforced_coherent();
+	if (vfio_core_device_file *opened = shim_file_device(file))
+		return DeviceFile::of(opened).device().group().enforced_coherent();
+	return true;
 }
 
 CORE_ENTRY bool vfio_core_file_has_dev(file *file, vfio_core_device *device)

@@ -9,9 +9,11 @@
 #include <linux/vfio.h>
 
 #include "compat/class.h"
+#include "compat/uapi.h"
 #include "entry.h"
 #include "main.h"
 #include "vfio_core/shim/iommu_driver.h"
+#include "vfio_core/shim/virqfd.h"
 
 /*
  * Modules that have IOMMU drivers, and the extensions that each serves. A module
@@ -53,10 +55,14 @@ static int __init vfio_init(void)
 	if (ret)
 		return ret;
 
+	ret = shim_virqfd_init();
+	if (ret)
+		goto err_core;
+
 	vfio_group_class = compat_class_create("vfio");
 	if (IS_ERR(vfio_group_class)) {
 		ret = PTR_ERR(vfio_group_class);
-		goto err_core;
+		goto err_virqfd;
 	}
 	vfio_group_class->devnode = vfio_devnode;
 
@@ -83,6 +89,8 @@ err_device_class:
 	class_destroy(vfio_device_class);
 err_group_class:
 	class_destroy(vfio_group_class);
+err_virqfd:
+	shim_virqfd_exit();
 err_core:
 	vfio_core_exit();
 	return ret;
@@ -94,6 +102,7 @@ static void __exit vfio_exit(void)
 	unregister_chrdev_region(vfio_group_devt, MINORMASK + 1);
 	class_destroy(vfio_device_class);
 	class_destroy(vfio_group_class);
+	shim_virqfd_exit();
 	vfio_shim_device_cleanup();
 	vfio_shim_group_node_cleanup();
 	vfio_core_exit();

@@ -47,7 +47,8 @@ constexpr u8 kSteps[kStates][kStates] = {
 	// error, stop, running, stop-copy, resuming, P2P, pre-copy, pre-copy P2P
 	{kError, kError, kError, kError, kError, kError, kError, kError},
 	{kError, kStop, kRunningP2p, kStopCopy, kResuming, kRunningP2p, kRunningP2p, kRunningP2p},
-	{kError, kRunningP2p, kRunning, kRunningP2p, kRunningP2p, kRunningP2p, kPreCopy, kPreCopy},
+	{kError, kRunningP2p, kRunning, kRunningP2p, kRunningP2p, kRunningP2p, kPreCopy,
+	 kRunningP2p},
 	{kError, kStop, kStop, kStopCopy, kStop, kStop, kError, kError},
 	{kError, kStop, kStop, kStop, kResuming, kStop, kStop, kStop},
 	{kError, kStop, kRunning, kStop, kStop, kRunningP2p, kRunning, kPreCopyP2p},
@@ -185,6 +186,29 @@ Result<void> feature_migration_state(Device &device, const FeatureRequest &reque
 	if (request.flags & VFIO_DEVICE_FEATURE_GET)
 		return get_state(device, request.data);
 	return set_state(device, request.data, state.device_state);
+}
+
+Result<void> feature_migration_size(Device &device, const FeatureRequest &request)
+{
+	vfio_device_feature_mig_data_size answer = {};
+	u64 size = 0;
+
+	if (!TRY(request.wanted(VFIO_DEVICE_FEATURE_GET, sizeof(answer))))
+		return {};
+	TRY(Result<void>::from_negative(shim_device_migration_size(device.handle(), &size)));
+	answer.stop_copy_length = size;
+	return copy_out(request.data, &answer, sizeof(answer));
+}
+
+// The driver answers VFIO_MIG_GET_PRECOPY_INFO, on the file of a migration's data. The
+// wish lasts until the device is closed.
+Result<void> feature_precopy_info_v2(Device &device, const FeatureRequest &request)
+{
+	if (!(shim_device_migration_flags(device.handle()) & COMPAT_MIGRATION_PRE_COPY))
+		return Error(EINVAL);
+	if (TRY(request.wanted(VFIO_DEVICE_FEATURE_SET, 0)))
+		shim_device_set_precopy_info_v2(device.handle(), true);
+	return {};
 }
 
 } // namespace vfio

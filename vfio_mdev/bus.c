@@ -3,6 +3,7 @@
  * The mdev bus. Its match function always says no, because the core itself binds
  * each device to the driver of its parent.
  */
+#include "compat/class.h"
 #include "main.h"
 
 static struct mdev_driver *driver_of(struct device *dev)
@@ -10,7 +11,7 @@ static struct mdev_driver *driver_of(struct device *dev)
 	return container_of(dev->driver, struct mdev_driver, driver);
 }
 
-static int mdev_bus_match(struct device *dev, struct device_driver *driver)
+static int mdev_bus_match(struct device *dev, compat_match_driver *driver)
 {
 	return 0;
 }

@@ -22,8 +22,7 @@ Result<void> Type1::get_info(UserVa arg)
 	if (info.argsz < size)
 		return Error(EINVAL);
 	// Programs built before there were capabilities have no cap_offset.
-	if (info.argsz >= OFFSET_END(Info, cap_offset))
-		size = OFFSET_END(Info, cap_offset);
+	size = min<size_t>(info.argsz, sizeof(info));
 
 	const ReadGuard groups(groups_lock_);
 	InfoChain chain;

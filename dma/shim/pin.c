@@ -25,7 +25,8 @@ static struct page **array_of(u64 *pages)
 long shim_pin_own(u64 uva, u64 npages, bool write, u64 *pages)
 {
 	unsigned int flags = flags_for(write);
-	long pinned = pin_user_pages_fast(uva, npages, flags, array_of(pages));
+	long pinned =
+		compat_pin_user_pages_fast(uva, npages, flags, array_of(pages));
 
 	pinned = compat_unshare_pinned(current->mm, uva, pinned, flags,
 				       array_of(pages));
@@ -54,7 +55,7 @@ u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn)
 	u64 n = 0;
 
 	*pfn = page_to_pfn(page) | marks;
-	if (count == 1 || (struct page *)pages[1] != nth_page(page, 1))
+	if (count == 1 || (struct page *)pages[1] != compat_next_page(page))
 		return 1;
 	do {
 		struct folio *folio = page_folio(page);
@@ -63,11 +64,11 @@ u64 shim_page_run(const u64 *pages, u64 count, u64 *pfn)
 
 		/* All pages of a folio have the same marks. */
 		while (++n < end) {
-			page = nth_page(page, 1);
+			page = compat_next_page(page);
 			if ((struct page *)pages[n] != page)
 				return n;
 		}
-		page = nth_page(page, 1);
+		page = compat_next_page(page);
 	} while (n < count && (struct page *)pages[n] == page &&
 		 marks_of(page) == marks);
 	return n;
@@ -107,8 +108,8 @@ long shim_follow_pfns(struct mm_struct *mm, u64 uva, u64 npages, bool write,
 	u64 marks;
 
 	mmap_read_lock(mm);
-	found = compat_follow_pfnmap(mm, untagged_addr(uva), npages, write,
-				     &first);
+	found = compat_follow_pfnmap(mm, compat_untagged_addr(mm, uva), npages,
+				     write, &first);
 	mmap_read_unlock(mm);
 	if (found < 0)
 		return found;

@@ -66,7 +66,10 @@ static inline void compat_gather_sync(struct iommu_domain *domain,
 	gather->queued = false;
 	gather->start = first;
 	gather->end = last;
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
+	/* Later it shares its place with what the page table has gathered, and x86 does not use it. */
 	gather->pgsize = 1UL << __ffs(domain->pgsize_bitmap);
+#endif
 #endif
 	iommu_iotlb_sync(domain, gather);
 }

@@ -5,12 +5,14 @@
  * kernel's other one. No public header declares the interface, so this one does;
  * `make lint-abi` compares it with the kernel's BTF.
  *
- * In later kernels struct vfio_iommu_driver_ops ends before notify.
+ * From 6.4 on struct vfio_iommu_driver_ops ends before notify, and the structures of the
+ * kernel's own modules have no room for it.
  */
 #ifndef COMPAT_IOMMU_DRIVER_H
 #define COMPAT_IOMMU_DRIVER_H
 
 #include <linux/types.h>
+#include <linux/version.h>
 
 struct iommu_domain;
 struct iommu_group;
@@ -25,10 +27,12 @@ enum vfio_group_type {
 	VFIO_NO_IOMMU,
 };
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
 /* The container's file was closed; devices may still be open. */
 enum vfio_iommu_notify_type {
 	VFIO_IOMMU_CONTAINER_CLOSE,
 };
+#endif
 
 struct vfio_iommu_driver_ops {
 	char *name;
@@ -49,8 +53,29 @@ struct vfio_iommu_driver_ops {
 		      size_t size, bool write);
 	struct iommu_domain *(*group_iommu_domain)(void *iommu_data,
 						   struct iommu_group *group);
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
 	void (*notify)(void *iommu_data, enum vfio_iommu_notify_type event);
+#endif
 };
+
+/* Whether a driver wants to know that a container's file was closed. */
+static inline bool compat_wants_close(const struct vfio_iommu_driver_ops *ops)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+	return ops->notify;
+#else
+	return false;
+#endif
+}
+
+/* Tells it. Requires compat_wants_close(). */
+static inline void compat_closed(const struct vfio_iommu_driver_ops *ops,
+				 void *iommu_data)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+	ops->notify(iommu_data, VFIO_IOMMU_CONTAINER_CLOSE);
+#endif
+}
 
 int vfio_register_iommu_driver(const struct vfio_iommu_driver_ops *ops);
 void vfio_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops);

@@ -21,4 +21,24 @@
 #define COMPAT_STATES		  6
 #endif
 
+/*
+ * Features that older kernels' UAPI lacks. There no device has them for the core, which leaves
+ * them to the driver as it does with all that it does not know.
+ */
+#ifdef VFIO_DEVICE_FEATURE_MIG_DATA_SIZE
+#define COMPAT_FEATURE_MIG_DATA_SIZE VFIO_DEVICE_FEATURE_MIG_DATA_SIZE
+#else
+#define COMPAT_FEATURE_MIG_DATA_SIZE 9
+
+struct vfio_device_feature_mig_data_size {
+	__u64 stop_copy_length __attribute__((aligned(8)));
+};
+#endif
+
+#ifdef VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2
+#define COMPAT_FEATURE_PRECOPY_INFO_V2 VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2
+#else
+#define COMPAT_FEATURE_PRECOPY_INFO_V2 12
+#endif
+
 #endif

@@ -7,6 +7,30 @@
 #include <linux/mm.h>
 #include <linux/version.h>
 
+/*
+ * The struct page after another's. Without a virtual map of memory, sections have arrays of their
+ * own; nth_page() knew that before 6.18.
+ */
+static inline struct page *compat_next_page(struct page *page)
+{
+#ifdef CONFIG_SPARSEMEM_VMEMMAP
+	return page + 1;
+#else
+	return pfn_to_page(page_to_pfn(page) + 1);
+#endif
+}
+
+/* Before 6.4 addresses are untagged alike in all address spaces. The caller holds the mmap lock. */
+static inline unsigned long compat_untagged_addr(struct mm_struct *mm,
+						 unsigned long address)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+	return untagged_addr(address);
+#else
+	return untagged_addr_remote(mm, address);
+#endif
+}
+
 /* Before 6.5 pin_user_pages_remote() could also return the VMAs. */
 static inline long compat_pin_user_pages_remote(struct mm_struct *mm,
 						unsigned long start,
@@ -20,6 +44,16 @@ static inline long compat_pin_user_pages_remote(struct mm_struct *mm,
 #else
 	return pin_user_pages_remote(mm, start, npages, flags, pages, NULL);
 #endif
+}
+
+/* From 6.12 on an address past the end of the address space is -EOVERFLOW where it was -EFAULT. */
+static inline long compat_pin_user_pages_fast(unsigned long start, int npages,
+					      unsigned int flags,
+					      struct page **pages)
+{
+	long pinned = pin_user_pages_fast(start, npages, flags, pages);
+
+	return pinned == -EOVERFLOW ? -EFAULT : pinned;
 }
 
 /*
@@ -101,7 +135,7 @@ static inline long compat_unshare_pinned_locked(struct mm_struct *mm,
 
 	if (flags & FOLL_WRITE)
 		return pinned;
-	start = untagged_addr(start);
+	start = compat_untagged_addr(mm, start);
 	for (;;) {
 		done = compat_skip_anon(pages, done, pinned);
 		if (done >= pinned)

@@ -10,4 +10,6 @@
 #include "base.h"
 #include <linux/vfio.h>
 
+#include "compat/uapi.h"
+
 #endif

@@ -6,7 +6,6 @@
  * something here.
  */
 #include <linux/pci.h>
-#include <asm/unaligned.h>
 #include "copy.h"
 
 #define MSI_CAP	 0x40

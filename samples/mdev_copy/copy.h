@@ -23,6 +23,7 @@
 #include <linux/vfio.h>
 #include <linux/wait.h>
 #include <vfio_cxx/mdev_pins.h>
+#include "compat/driver.h"
 #include "mdev_copy.h"
 
 struct mc_edu;
@@ -94,6 +95,8 @@ struct mc {
 	bool kicked;
 
 	struct mutex dma_lock;
+	atomic_t dropping;	   /* unmaps that want dma_lock */
+	wait_queue_head_t dropped; /* the worker waits until there is none */
 	struct mdev_pins *pins[MC_WAYS];
 	u64 hand[MC_WAYS]; /* where the worker unpins next, if it must */
 	atomic64_t moved;  /* bytes, by the parent's engine */

@@ -28,6 +28,8 @@ static int mc_init_dev(struct vfio_device *vdev)
 	mutex_init(&mc->control);
 	mutex_init(&mc->lock);
 	mutex_init(&mc->dma_lock);
+	atomic_set(&mc->dropping, 0);
+	init_waitqueue_head(&mc->dropped);
 	init_waitqueue_head(&mc->wake);
 	init_waitqueue_head(&mc->quiet);
 	return 0;
@@ -39,7 +41,7 @@ static void mc_release_dev(struct vfio_device *vdev)
 
 	mc_pages_destroy(mc);
 	__free_page(mc->doorbell);
-	vfio_free_device(vdev);
+	compat_free_device(vdev);
 }
 
 static int mc_open(struct vfio_device *vdev)
@@ -219,25 +221,22 @@ static long mc_device_info(void __user *arg)
 	return copy_to_user(arg, &info, size) ? -EFAULT : 0;
 }
 
-static long mc_region_info(void __user *arg)
+static int mc_region_info(struct vfio_device *vdev,
+			  struct vfio_region_info *info,
+			  struct vfio_info_cap *caps)
 {
-	const unsigned long size = offsetofend(struct vfio_region_info, offset);
-	struct vfio_region_info info;
-
-	if (copy_from_user(&info, arg, size))
-		return -EFAULT;
-	if (info.argsz < size || info.index >= VFIO_PCI_NUM_REGIONS)
+	if (info->index >= VFIO_PCI_NUM_REGIONS)
 		return -EINVAL;
-	info.cap_offset = 0;
-	info.size = mc_region_size(info.index);
-	info.offset = (u64)info.index << REGION_SHIFT;
-	info.flags = 0;
-	if (info.size)
-		info.flags = VFIO_REGION_INFO_FLAG_READ |
-			     VFIO_REGION_INFO_FLAG_WRITE;
-	if (info.index == VFIO_PCI_BAR2_REGION_INDEX)
-		info.flags |= VFIO_REGION_INFO_FLAG_MMAP;
-	return copy_to_user(arg, &info, size) ? -EFAULT : 0;
+	info->cap_offset = 0;
+	info->size = mc_region_size(info->index);
+	info->offset = (u64)info->index << REGION_SHIFT;
+	info->flags = 0;
+	if (info->size)
+		info->flags = VFIO_REGION_INFO_FLAG_READ |
+			      VFIO_REGION_INFO_FLAG_WRITE;
+	if (info->index == VFIO_PCI_BAR2_REGION_INDEX)
+		info->flags |= VFIO_REGION_INFO_FLAG_MMAP;
+	return 0;
 }
 
 static long mc_ioctl(struct vfio_device *vdev, unsigned int cmd,
@@ -250,7 +249,7 @@ static long mc_ioctl(struct vfio_device *vdev, unsigned int cmd,
 	case VFIO_DEVICE_GET_INFO:
 		return mc_device_info(arg);
 	case VFIO_DEVICE_GET_REGION_INFO:
-		return mc_region_info(arg);
+		return compat_region_info_ioctl(vdev, arg, mc_region_info);
 	case VFIO_DEVICE_GET_IRQ_INFO:
 		return mc_irq_info(mc, arg);
 	case VFIO_DEVICE_SET_IRQS:
@@ -272,6 +271,9 @@ const struct vfio_device_ops mc_device_ops = {
 	.read = mc_read,
 	.write = mc_write,
 	.ioctl = mc_ioctl,
+#ifdef COMPAT_HAS_REGION_INFO
+	.get_region_info_caps = mc_region_info,
+#endif
 	.mmap = mc_mmap,
 	.request = mc_request,
 	.dma_unmap = mc_dma_unmap,

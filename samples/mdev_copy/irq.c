@@ -41,7 +41,7 @@ void mc_signal_locked(struct mc *mc, enum mc_event event)
 {
 	lockdep_assert_held(&mc->lock);
 	if (mc->events[event])
-		eventfd_signal(mc->events[event], 1);
+		compat_eventfd_signal(mc->events[event]);
 }
 
 static void mc_set_event(struct mc *mc, int event, struct eventfd_ctx *ctx)

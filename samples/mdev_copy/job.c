@@ -95,6 +95,8 @@ static int mc_job_chunk(struct mc *mc, struct mc_job *job, u32 size)
 	if (mc_job_writes(job))
 		size = min(size, mc_to_page_end(dst));
 
+	/* What is being unmapped comes first, and waits for one chunk at most. */
+	wait_event(mc->dropped, !atomic_read(&mc->dropping));
 	mutex_lock(&mc->dma_lock);
 	if (mc_job_reads(job) &&
 	    !mc_pages_find_locked(mc, src, MC_READ, &from)) {

@@ -37,18 +37,18 @@ static int mc_soft_probe(struct platform_device *pdev)
 	return 0;
 }
 
-static int mc_soft_remove(struct platform_device *pdev)
+static void mc_soft_remove(struct platform_device *pdev)
 {
 	struct mc_parent *parent = platform_get_drvdata(pdev);
 
 	mc_parent_unregister(parent);
 	kfree(parent);
-	return 0;
 }
+COMPAT_PLATFORM_REMOVE(mc_soft_driver_remove, mc_soft_remove)
 
 static struct platform_driver mc_soft_driver = {
 	.probe = mc_soft_probe,
-	.remove = mc_soft_remove,
+	.remove = mc_soft_driver_remove,
 	.driver = { .name = "mdev_copy", .suppress_bind_attrs = true },
 };
 

@@ -51,10 +51,17 @@ void mc_pages_drop(struct mc *mc, u64 iova, u64 length)
 {
 	int way;
 
+	/*
+	 * A mutex is not handed to who waits for it: the worker, which takes it for each
+	 * chunk, would have it again before this thread runs.
+	 */
+	atomic_inc(&mc->dropping);
 	mutex_lock(&mc->dma_lock);
 	for (way = 0; way < MC_WAYS; way++)
 		mdev_pins_drop(mc->pins[way], iova, length);
 	mutex_unlock(&mc->dma_lock);
+	if (atomic_dec_and_test(&mc->dropping))
+		wake_up(&mc->dropped);
 }
 
 static int mc_first_run(const struct mdev_pin_run *run, void *arg)

@@ -44,8 +44,8 @@ TEST_F(CoreLife, Group)
 	groups[0].kernel_driver = false;
 	EXPECT_EQ(set_container(group, 99), -EBADF);
 	EXPECT_EQ(set_container(group, -1), -EBADF);
-	EXPECT_EQ(set_container(group, other), -EINVAL);
-	EXPECT_EQ(set_container(group, group), -EINVAL);
+	EXPECT_EQ(set_container(group, other), -EBADFD);
+	EXPECT_EQ(set_container(group, group), -EBADFD);
 	EXPECT_EQ(mock::ioctl(group, VFIO_GROUP_SET_CONTAINER, u64{8}), -EFAULT);
 	EXPECT_EQ(mock::ioctl(group, VFIO_GROUP_UNSET_CONTAINER, u64{0}), -EINVAL);
 	EXPECT_EQ(device_fd(group, devices[0].name), -EINVAL) << "without a container";

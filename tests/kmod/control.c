@@ -86,19 +86,19 @@ out:
 	return ret;
 }
 
-static int testdev_remove(struct platform_device *pdev)
+static void testdev_remove(struct platform_device *pdev)
 {
 	struct testdev *td = platform_get_drvdata(pdev);
 
 	vfio_unregister_group_dev(&td->vdev);
 	vfio_put_device(&td->vdev);
-	return 0;
 }
+COMPAT_PLATFORM_REMOVE(testdev_driver_remove, testdev_remove)
 
 static struct platform_driver testdev_driver = {
 	.driver = { .name = VFIO_TESTDEV_NAME },
 	.probe = testdev_probe,
-	.remove = testdev_remove,
+	.remove = testdev_driver_remove,
 };
 
 static void slot_group(struct testdev_slot *slot)

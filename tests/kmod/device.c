@@ -61,7 +61,7 @@ static void testdev_release_dev(struct vfio_device *vdev)
 	__free_page(td->region);
 	testdev_log_free(td);
 	xa_destroy(&td->pins);
-	vfio_free_device(vdev);
+	compat_free_device(vdev);
 	testdev_slot_put(slot);
 }
 
@@ -111,7 +111,7 @@ static void testdev_request(struct vfio_device *vdev, unsigned int count)
 	atomic_inc(&td->slot->requests);
 	mutex_lock(&td->request_lock);
 	if (td->request_fd)
-		eventfd_signal(td->request_fd, 1);
+		compat_eventfd_signal(td->request_fd);
 	mutex_unlock(&td->request_lock);
 }
 

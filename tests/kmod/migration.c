@@ -69,7 +69,6 @@ static const struct file_operations mig_file_fops = {
 	.read = mig_file_read,
 	.write = mig_file_write,
 	.release = mig_file_release,
-	.llseek = no_llseek,
 };
 
 static struct file *mig_file_create(struct testdev *td, bool save)

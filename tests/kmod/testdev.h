@@ -22,6 +22,7 @@
 #include <linux/vfio.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
+#include "compat/driver.h"
 #include "vfio_testdev.h"
 
 struct testdev_slot {

@@ -231,4 +231,19 @@ TEST_F(DmaLoggingReport, DriverErrorsComeThrough) {
       << "the driver's answer when it is not logging";
 }
 
+// Of a kernel in which drivers cannot report: an answer would say that nothing
+// was written.
+class DmaLoggingUnsupported : public DmaLoggingTest {};
+
+TEST_F(DmaLoggingUnsupported, ReportIsEOPNOTSUPP) {
+  Memory m(kPage);
+  ASSERT_OK(start({{0, 1ull << 50}}));
+  config({{0, kPage}});
+  EXPECT_ERR(EOPNOTSUPP, report(0, 64 * kPage, kPage, m.data()));
+  EXPECT_EQ(std::count(m.data(), m.data() + kPage, 0),
+            static_cast<long>(kPage));
+  EXPECT_ERR(EINVAL, report(0, 64 * kPage, 3, m.data())) << "checked before";
+  EXPECT_OK(stop());
+}
+
 }  // namespace

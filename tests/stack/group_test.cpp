@@ -136,10 +136,10 @@ TEST_F(Group, SetContainerBadFdIsEBADF) {
   EXPECT_EQ(group_flags(group), kViable);
 }
 
-TEST_F(Group, SetContainerNotAContainerIsEINVAL) {
+TEST_F(Group, SetContainerNotAContainerIsEBADFD) {
   Fd null = open_path("/dev/null");
-  EXPECT_ERR(EINVAL, set_container(group, null));
-  EXPECT_ERR(EINVAL, set_container(group, group));
+  EXPECT_ERR(EBADFD, set_container(group, null));
+  EXPECT_ERR(EBADFD, set_container(group, group));
   EXPECT_EQ(group_flags(group), kViable);
 }
 

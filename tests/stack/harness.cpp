@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 
 #include <fstream>
 #include <sstream>
@@ -106,6 +107,15 @@ std::optional<uint64_t> wait_event(int fd, int timeout_ms) {
   if (poll(&p, 1, timeout_ms) != 1) return std::nullopt;
   if (read(fd, &value, sizeof value) != sizeof value) return std::nullopt;
   return value;
+}
+
+bool kernel_at_least(unsigned major, unsigned minor) {
+  utsname name;
+  unsigned has_major = 0, has_minor = 0;
+  if (uname(&name) ||
+      sscanf(name.release, "%u.%u", &has_major, &has_minor) != 2)
+    return false;
+  return has_major != major ? has_major > major : has_minor >= minor;
 }
 
 std::string read_text(const std::string& path) {

@@ -126,6 +126,9 @@ std::optional<uint64_t> wait_event(int fd, int timeout_ms);
 
 // --- files ----------------------------------------------------------------
 
+// Whether the kernel is of this version or later: what its own modules do, and
+// ours as they.
+bool kernel_at_least(unsigned major, unsigned minor);
 std::string read_text(const std::string& path);  // trimmed; "" if unreadable
 long write_text(const std::string& path, std::string_view text);
 bool exists(const std::string& path);

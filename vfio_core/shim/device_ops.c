@@ -5,6 +5,8 @@
 #include <linux/slab.h>
 #include <linux/vfio.h>
 
+#include "compat/device.h"
+#include "compat/exports.h"
 #include "vfio_core/shim/device_ops.h"
 
 u32 shim_device_ops(const struct vfio_device *device)
@@ -25,6 +27,12 @@ u32 shim_device_ops(const struct vfio_device *device)
 	       (ops->dma_unmap ? SHIM_DEVICE_DMA_UNMAP : 0) |
 	       (device->mig_ops ? SHIM_DEVICE_MIGRATION : 0) |
 	       (device->log_ops ? SHIM_DEVICE_LOGGING : 0) |
+	       (compat_has_migration_data_size(device) ?
+			SHIM_DEVICE_MIGRATION_SIZE :
+			0) |
+	       (compat_has_region_info(device) ? SHIM_DEVICE_REGION_INFO : 0) |
+	       (compat_has_precopy_info_v2() ? SHIM_DEVICE_PRECOPY_INFO_V2 :
+					       0) |
 	       (driver && driver->pm ? SHIM_DEVICE_PM : 0);
 }
 
@@ -35,7 +43,7 @@ int shim_device_driver_init(struct vfio_device *device)
 
 void shim_device_driver_release(struct vfio_device *device)
 {
-	device->ops->release(device);
+	compat_device_release(device);
 }
 
 int shim_device_open(struct vfio_device *device)
@@ -107,6 +115,42 @@ int shim_device_migration_set(struct vfio_device *device, u32 state,
 	made = device->mig_ops->migration_set_state(device, wanted);
 	*file = IS_ERR(made) ? NULL : made;
 	return PTR_ERR_OR_ZERO(made);
+}
+
+int shim_device_migration_size(struct vfio_device *device, u64 *size)
+{
+	unsigned long length = 0;
+	int ret = compat_migration_data_size(device, &length);
+
+	*size = length;
+	return ret;
+}
+
+void shim_device_set_precopy_info_v2(struct vfio_device *device, bool wanted)
+{
+	compat_device_set_precopy_info_v2(device, wanted);
+}
+
+bool shim_device_region_info_is_ours(void)
+{
+	return compat_core_answers_region_info();
+}
+
+int shim_device_region_info(struct vfio_device *device,
+			    struct vfio_region_info *info,
+			    struct vfio_info_cap_header **caps, size_t *size)
+{
+	struct vfio_info_cap chain = {};
+	int ret = compat_region_info(device, info, &chain);
+
+	*caps = chain.buf;
+	*size = chain.size;
+	return ret;
+}
+
+bool shim_device_log_works(void)
+{
+	return compat_can_report_dma();
 }
 
 int shim_device_log_start(struct vfio_device *device,

@@ -13,6 +13,8 @@
 struct file;
 struct iova_bitmap;
 struct vfio_device;
+struct vfio_info_cap_header;
+struct vfio_region_info;
 struct vm_area_struct;
 
 /* The operations that a device's driver has. */
@@ -33,6 +35,10 @@ enum {
 	SHIM_DEVICE_PM = 1 << 12,
 	/* Only a driver that is told of unmaps, by dma_unmap, may pin. */
 	SHIM_DEVICE_DMA_UNMAP = 1 << 13,
+	SHIM_DEVICE_MIGRATION_SIZE = 1 << 14,
+	SHIM_DEVICE_REGION_INFO = 1 << 15,
+	/* Not an operation: drivers may ask which version of the information is wanted. */
+	SHIM_DEVICE_PRECOPY_INFO_V2 = 1 << 16,
 };
 
 /**
@@ -157,6 +163,52 @@ int shim_device_migration_get(struct vfio_device *device, u32 *state);
  */
 int shim_device_migration_set(struct vfio_device *device, u32 state,
 			      struct file **file);
+
+/**
+ * shim_device_migration_size() - how much data stop-copy would transfer
+ * @device: the device
+ * @size: where to put the bytes
+ *
+ * Return: 0 or a negative errno.
+ */
+int shim_device_migration_size(struct vfio_device *device, u64 *size);
+
+/**
+ * shim_device_set_precopy_info_v2() - tell the driver which version of
+ * VFIO_MIG_GET_PRECOPY_INFO userspace asked for
+ * @device: the device
+ * @wanted: whether it is the second, whose flags are an output
+ */
+void shim_device_set_precopy_info_v2(struct vfio_device *device, bool wanted);
+
+/**
+ * shim_device_region_info_is_ours() - whether VFIO_DEVICE_GET_REGION_INFO is the core's
+ *
+ * Return: false if it goes to the driver's ioctl like any other.
+ */
+bool shim_device_region_info_is_ours(void);
+
+/**
+ * shim_device_region_info() - describe a region
+ * @device: the device
+ * @info: the request, of which the driver reads the index; the driver fills in flags,
+ *	  size and offset
+ * @caps: where to put the chain of capabilities, which the caller frees, or NULL;
+ *	  also after an error
+ * @size: where to put the bytes of the chain
+ *
+ * Return: 0 or a negative errno.
+ */
+int shim_device_region_info(struct vfio_device *device,
+			    struct vfio_region_info *info,
+			    struct vfio_info_cap_header **caps, size_t *size);
+
+/**
+ * shim_device_log_works() - whether drivers can report DMA that they have logged
+ *
+ * Return: false if iova_bitmap_set() does nothing in this kernel.
+ */
+bool shim_device_log_works(void);
 
 /**
  * shim_device_log_start() - log DMA

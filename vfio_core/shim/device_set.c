@@ -60,6 +60,17 @@ void shim_device_set_add(struct vfio_device_set *set,
 	set->device_count++;
 }
 
+struct vfio_device *shim_device_set_find(const struct vfio_device_set *set,
+					 const struct device *dev)
+{
+	struct vfio_device *device;
+
+	list_for_each_entry(device, &set->device_list, dev_set_list)
+		if (device->dev == dev)
+			return device;
+	return NULL;
+}
+
 void shim_device_set_remove(struct vfio_device_set *set,
 			    struct vfio_device *device)
 {

@@ -10,6 +10,7 @@
 
 #include "shim/base.h"
 
+struct device;
 struct vfio_core_device_set;
 struct vfio_device;
 struct vfio_device_set;
@@ -73,6 +74,16 @@ void shim_device_set_add(struct vfio_device_set *set,
  */
 void shim_device_set_remove(struct vfio_device_set *set,
 			    struct vfio_device *device);
+
+/**
+ * shim_device_set_find() - the device of a set for a device of the bus
+ * @set: the set, locked
+ * @dev: the device of the bus
+ *
+ * Return: the device, or NULL.
+ */
+struct vfio_device *shim_device_set_find(const struct vfio_device_set *set,
+					 const struct device *dev);
 
 SHIM_END
 

@@ -5,6 +5,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 
+#include "compat/device.h"
 #include "vfio_core/main.h"
 #include "vfio_core/shim/file.h"
 
@@ -37,9 +38,18 @@ struct vfio_group *shim_file_group(struct file *file)
 	return file->private_data;
 }
 
-int shim_file_create_device(struct vfio_core_device_file *core,
+struct vfio_core_device_file *shim_file_device(struct file *file)
+{
+	if (file->f_op != &vfio_device_fops)
+		return NULL;
+	return file->private_data;
+}
+
+int shim_file_create_device(struct vfio_device *device,
+			    struct vfio_core_device_file *core,
 			    struct file **file)
 {
+	struct inode *inode = compat_device_inode(device);
 	struct file *made = anon_inode_getfile("[vfio-device]",
 					       &vfio_device_fops, core, O_RDWR);
 
@@ -47,6 +57,9 @@ int shim_file_create_device(struct vfio_core_device_file *core,
 		return PTR_ERR(made);
 	/* Regions of the device are at offsets, so pread(2) and pwrite(2) work. */
 	made->f_mode |= FMODE_PREAD | FMODE_PWRITE;
+	/* Drivers take the user's maps away through the mapping that all files share. */
+	if (inode)
+		made->f_mapping = inode->i_mapping;
 	*file = made;
 	return 0;
 }

@@ -8,6 +8,7 @@
 struct file;
 struct vfio_container;
 struct vfio_core_device_file;
+struct vfio_device;
 struct vfio_group;
 
 SHIM_BEGIN
@@ -50,7 +51,17 @@ struct vfio_container *shim_file_container(struct file *file);
 struct vfio_group *shim_file_group(struct file *file);
 
 /**
+ * shim_file_device() - the open of a device that a file stands for
+ * @file: the file
+ *
+ * Return: the file's private data, which lives as long as the file; NULL for any
+ * other file.
+ */
+struct vfio_core_device_file *shim_file_device(struct file *file);
+
+/**
  * shim_file_create_device() - make the file of an open device
+ * @device: the device, whose inode gets the file's maps
  * @core: the file's private data. vfio_core_device_file_close() is called with it
  *	  when the file is closed.
  * @file: where to put the file, with a reference that the caller puts
@@ -58,7 +69,8 @@ struct vfio_group *shim_file_group(struct file *file);
  * Context: may sleep.
  * Return: 0 or a negative errno.
  */
-int shim_file_create_device(struct vfio_core_device_file *core,
+int shim_file_create_device(struct vfio_device *device,
+			    struct vfio_core_device_file *core,
 			    struct file **file);
 
 /**

@@ -15,7 +15,7 @@ u32 shim_iommu_driver_ops(const struct vfio_iommu_driver_ops *ops)
 	       (ops->register_device ? SHIM_IOMMU_DRIVER_REGISTER : 0) |
 	       (ops->unregister_device ? SHIM_IOMMU_DRIVER_UNREGISTER : 0) |
 	       (ops->dma_rw ? SHIM_IOMMU_DRIVER_DMA_RW : 0) |
-	       (ops->notify ? SHIM_IOMMU_DRIVER_CLOSED : 0);
+	       (compat_wants_close(ops) ? SHIM_IOMMU_DRIVER_CLOSED : 0);
 }
 
 bool shim_iommu_driver_get(const struct vfio_iommu_driver_ops *ops)
@@ -103,5 +103,5 @@ int shim_iommu_driver_dma_rw(const struct vfio_iommu_driver_ops *ops,
 void shim_iommu_driver_closed(const struct vfio_iommu_driver_ops *ops,
 			      struct shim_iommu_data *data)
 {
-	ops->notify(data, VFIO_IOMMU_CONTAINER_CLOSE);
+	compat_closed(ops, data);
 }

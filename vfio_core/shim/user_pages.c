@@ -2,11 +2,12 @@
 #include <linux/highmem.h>
 #include <linux/mm.h>
 
+#include "compat/mm.h"
 #include "vfio_core/shim/user_pages.h"
 
 long shim_user_pages_pin(u64 uva, u32 npages, struct page **pages)
 {
-	return pin_user_pages_fast(uva, npages, FOLL_WRITE, pages);
+	return compat_pin_user_pages_fast(uva, npages, FOLL_WRITE, pages);
 }
 
 void shim_user_pages_unpin(struct page **pages, u32 npages, bool dirty)

@@ -3,6 +3,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "compat/class.h"
 #include "vfio_mdev/entry.h"
 #include "vfio_mdev/main.h"
 #include "vfio_mdev/shim/parent.h"
@@ -65,12 +66,12 @@ void shim_mdev_parent_destroy(struct mdev_parent *parent)
 
 int shim_mdev_parent_link(struct mdev_parent *parent)
 {
-	return class_compat_create_link(mdev_bus_class, parent->dev, NULL);
+	return compat_class_link(mdev_bus_class, parent->dev);
 }
 
 void shim_mdev_parent_unlink(struct mdev_parent *parent)
 {
-	class_compat_remove_link(mdev_bus_class, parent->dev, NULL);
+	compat_class_unlink(mdev_bus_class, parent->dev);
 }
 
 void shim_mdev_parent_uevent(struct mdev_parent *parent, const char *variable)

@@ -23,6 +23,8 @@
 
 struct shim_iommu_data;
 struct vfio_device_set;
+struct vfio_info_cap_header;
+struct vfio_region_info;
 
 struct iommu_group {
 	int id = 0;
@@ -77,6 +79,9 @@ struct vfio_device_ops {
 	std::function<int(u32 *state)> get_state;
 	std::function<int(u32 state, file **made)> set_state;
 	std::function<int(const std::vector<shim_log_range> &ranges, u64 *page_size)> log_start;
+	std::function<int(u64 *size)> data_size;
+	std::function<int(vfio_region_info *info, vfio_info_cap_header **caps, size_t *size)>
+		region_info;
 	std::function<int()> log_stop;
 	std::function<int(u64 iova, u64 size, iova_bitmap *bitmap)> log_read;
 };
@@ -96,6 +101,8 @@ struct vfio_device {
 	std::atomic<s64> refs = 0;
 	std::atomic<s64> module_refs = 0;
 	s64 awake = 0;
+	bool inode = false;
+	bool precopy_info_v2 = false;
 	bool released = false;
 
 	std::mutex mutex;
@@ -163,6 +170,10 @@ void put_device(vfio_device *device);
 
 extern std::atomic<bool> noiommu_allowed;
 extern std::atomic<u64> taints;
+// What later kernels do otherwise: whether the core answers VFIO_DEVICE_GET_REGION_INFO, and
+// whether iova_bitmap_set() works.
+extern std::atomic<bool> core_answers_region_info;
+extern std::atomic<bool> logging_works;
 // What vfio_core_init() is told of modules.
 extern const shim_iommu_module kIommuModules[];
 // Called instead of loading a module.

@@ -8,6 +8,7 @@
 
 #include "core.hpp"
 #include "shim/uapi.h"
+#include "vfio_core/shim/device_inode.h"
 
 using namespace mock;
 
@@ -26,6 +27,9 @@ bool has(const vfio_device *device, u32 operation)
 } // namespace
 
 namespace mock {
+
+std::atomic<bool> core_answers_region_info;
+std::atomic<bool> logging_works = true;
 
 u64 taken_indexes()
 {
@@ -216,6 +220,8 @@ int shim_device_driver_init(vfio_device *device)
 
 void shim_device_driver_release(vfio_device *device)
 {
+	if (device->inode)
+		violation("device freed with its inode");
 	device->released = true;
 	if (device->heap)
 		delete device;
@@ -285,6 +291,49 @@ int shim_device_migration_set(vfio_device *device, u32 state, file **file)
 {
 	has(device, SHIM_DEVICE_MIGRATION);
 	return device->ops->set_state(state, file);
+}
+
+int shim_device_migration_size(vfio_device *device, u64 *size)
+{
+	has(device, SHIM_DEVICE_MIGRATION_SIZE);
+	return device->ops->data_size(size);
+}
+
+void shim_device_set_precopy_info_v2(vfio_device *device, bool wanted)
+{
+	device->precopy_info_v2 = wanted;
+}
+
+bool shim_device_region_info_is_ours(void)
+{
+	return core_answers_region_info;
+}
+
+int shim_device_region_info(vfio_device *device, vfio_region_info *info,
+			    vfio_info_cap_header **caps, size_t *size)
+{
+	has(device, SHIM_DEVICE_REGION_INFO);
+	return device->ops->region_info(info, caps, size);
+}
+
+bool shim_device_log_works(void)
+{
+	return logging_works;
+}
+
+int shim_device_inode_create(vfio_device *device)
+{
+	if (plan.hit(Fail::kDevice))
+		return -ENFILE;
+	if (std::exchange(device->inode, true))
+		violation("device has an inode already");
+	return 0;
+}
+
+void shim_device_inode_drop(vfio_device *device)
+{
+	if (!std::exchange(device->inode, false))
+		violation("device has no inode to drop");
 }
 
 int shim_device_log_start(vfio_device *device, const shim_log_range *ranges, u32 nranges,

@@ -246,8 +246,15 @@ vfio_group *shim_file_group(file *file)
 	return file->kind == file::kGroup ? file->node->group : nullptr;
 }
 
-int shim_file_create_device(vfio_core_device_file *core, file **file)
+vfio_core_device_file *shim_file_device(file *file)
 {
+	return file->kind == file::kDevice ? file->device_file : nullptr;
+}
+
+int shim_file_create_device(vfio_device *device, vfio_core_device_file *core, file **file)
+{
+	if (!device->inode)
+		violation("file of a device without an inode");
 	if (plan.hit(Fail::kFile))
 		return -ENFILE;
 	*file = make_file(file::kDevice);

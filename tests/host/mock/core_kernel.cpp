@@ -265,6 +265,16 @@ void shim_device_set_add(vfio_device_set *set, vfio_device *device)
 	device->set = set;
 }
 
+vfio_device *shim_device_set_find(const vfio_device_set *set, const device *dev)
+{
+	const auto at = std::find_if(set->devices.begin(), set->devices.end(),
+				     [&](vfio_device *device) { return device->dev == dev; });
+
+	if (!set->locked)
+		violation("device set searched and not locked");
+	return at == set->devices.end() ? nullptr : *at;
+}
+
 void shim_device_set_remove(vfio_device_set *set, vfio_device *device)
 {
 	shim_device_set_assert_locked(set);
