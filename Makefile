@@ -52,7 +52,7 @@ endif
 KBUILD = KDIR='$(if $(KERNEL),,$(KDIR))' tools/kernel-make
 
 .PHONY: all modules modules_install install uninstall clean help demo check \
-	check-fresh check-fresh-all check-install examples samples testmods stack_test host-test host-s390x
+	check-fresh check-fresh-all check-install examples samples testmods stack_test host-test
 
 all: modules
 
@@ -91,24 +91,23 @@ examples:
 	$(MAKE) -C examples/nvme
 	$(MAKE) -C examples/mdev_copy
 
+# Before what only a kernel with mediated devices has a use for.
+without-mdev = $(kernel-env) modules | grep -qx 'without mdev' ||
+
 # A mediated device of ours: a driver to read, and the tests drive it.
 samples: modules
-	+$(KBUILD) samples/mdev_copy KBUILD_EXTRA_SYMBOLS=$$(tools/kernel-env out)/Module.symvers modules
+	+$(without-mdev) $(KBUILD) samples/mdev_copy KBUILD_EXTRA_SYMBOLS=$$(tools/kernel-env out)/Module.symvers modules
 
 # What the tests run in QEMU: modules that drive ours, and (stack_test) a program.
 testmods: samples | headers
 	+$(KBUILD) tests/kmod modules
-	tools/sample-drivers >/dev/null
+	$(without-mdev) tools/sample-drivers >/dev/null
 
 stack_test:
 	$(MAKE) -C tests/stack
 
 host-test:
 	$(MAKE) -C tests/host check
-
-# The same for a big-endian machine, in qemu-user and without sanitizers.
-host-s390x:
-	$(MAKE) -C tests/host check CXX=s390x-linux-gnu-g++
 
 # For clangd and other tools that read the tree as compilers do.
 .PHONY: compile_commands.json hooks
@@ -178,6 +177,7 @@ help:
 	@echo '  make model        every order of a few threads through the real cores'
 	@echo '  make kunit        KUnit suites on a debug kernel, which it builds once'
 	@echo '  make stack-debug  the whole-stack tests on that kernel, some 20 minutes'
+	@echo '  make stack-s390x  the whole-stack tests on 6.12 for s390x, emulated'
 	@echo '  make soak SECONDS=60  random ioctls from many processes on that kernel'
 	@echo '  make bench        instructions of ours beside those of the kernel'"'"'s'
 	@echo '  make compile_commands.json  how each file is compiled, for clangd'
@@ -187,4 +187,4 @@ help:
 	@echo 'Single layers and tests: tools/check --list; README.md'
 	@echo 'KDIR is $(KDIR)'
 
--include mk/ccache.mk mk/lint.mk mk/kunit.mk mk/soak.mk mk/bench.mk mk/model.mk mk/fuzz.mk mk/coverage.mk
+-include mk/ccache.mk mk/lint.mk mk/kunit.mk mk/s390x.mk mk/soak.mk mk/bench.mk mk/model.mk mk/fuzz.mk mk/coverage.mk

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-2.0
+# Tests for s390x, a big-endian machine, with Debian's cross compiler and in QEMU.
+
+.PHONY: host-s390x stack-s390x
+
+# The cores' tests, in qemu-user and without sanitizers.
+host-s390x:
+	$(MAKE) -C tests/host check CXX=s390x-linux-gnu-g++
+
+# The whole-stack tests on Debian's 6.12 for that machine. FILTER: of GoogleTest.
+stack-s390x:
+	@$(MAKE) --no-print-directory KERNEL=6.12-s390x modules testmods 1>&2
+	@tests/stack/run-s390x ours $(if $(FILTER),'$(FILTER)')
