@@ -87,6 +87,11 @@ uninstall:
 	@$(kernel-env) $(choice) >/dev/null
 	@tools/install uninstall '$(KDIR)'
 
+# For all kernels of tools/supported-kernels.txt. Where one is not supported, a failure is only said.
+.PHONY: build-all
+build-all:
+	@tools/build-all
+
 examples:
 	$(MAKE) -C examples/nvme
 	$(MAKE) -C examples/mdev_copy
@@ -158,6 +163,9 @@ help:
 	@echo
 	@echo '  make              build vfio.ko, vfio_iommu_type1.ko, mdev.ko for the running kernel'
 	@echo '  make KDIR=DIR     for the kernel built or packaged in DIR'
+	@echo '  make KERNEL=NAME  for a kernel that is fetched into the cache, as with demo and others:'
+	@echo "                    $$(tools/kernel-env names | paste -s -d ' ')"
+	@echo '  make build-all    for all of these'
 	@echo '  make demo         a userspace NVMe driver on our modules, in QEMU'
 	@echo '  make samples      mdev_copy.ko, a mediated device; samples/mdev_copy'
 	@echo '  make check        all tests: lint, host, whole stack in QEMU'
