@@ -47,6 +47,11 @@ CORE_ENTRY void vfio_core_device_file_close(vfio_core_device_file *handle)
 	destroy(&DeviceFile::of(handle));
 }
 
+CORE_ENTRY device *vfio_core_device_file_dev(vfio_core_device_file *handle)
+{
+	return DeviceFile::of(handle).device().dev();
+}
+
 CORE_ENTRY long vfio_core_device_file_read(vfio_core_device_file *handle, u64 to, size_t size,
 					   s64 *position)
 {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Device files, which have no path: VFIO_GROUP_GET_DEVICE_FD returns them. */
+#include <linux/device.h>
+#include <linux/kobject.h>
 #include <linux/module.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
 
 #include "entry.h"
 #include "main.h"
@@ -37,6 +41,19 @@ static int vfio_device_fops_mmap(struct file *file, struct vm_area_struct *vma)
 	return vfio_core_device_file_mmap(file->private_data, vma);
 }
 
+/* In /proc/PID/fdinfo/FD: where the device of the bus is in sysfs. */
+static void vfio_device_fops_show_fdinfo(struct seq_file *out,
+					 struct file *file)
+{
+	struct device *dev = vfio_core_device_file_dev(file->private_data);
+	char *path = kobject_get_path(&dev->kobj, GFP_KERNEL);
+
+	if (!path)
+		return;
+	seq_printf(out, "vfio-device-syspath: /sys%s\n", path);
+	kfree(path);
+}
+
 const struct file_operations vfio_device_fops = {
 	.owner = THIS_MODULE,
 	.release = vfio_device_fops_release,
@@ -45,4 +62,5 @@ const struct file_operations vfio_device_fops = {
 	.unlocked_ioctl = vfio_device_fops_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = vfio_device_fops_mmap,
+	.show_fdinfo = vfio_device_fops_show_fdinfo,
 };

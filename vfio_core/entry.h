@@ -92,6 +92,7 @@ long vfio_core_device_file_ioctl(struct vfio_core_device_file *file, u32 cmd,
 				 u64 arg);
 int vfio_core_device_file_mmap(struct vfio_core_device_file *file,
 			       struct vm_area_struct *vma);
+struct device *vfio_core_device_file_dev(struct vfio_core_device_file *file);
 
 /* DeviceSet, device_set.cpp */
 u32 vfio_core_device_set_open_count(struct vfio_core_device_set *set);

@@ -333,5 +333,15 @@ TEST_F(Nvme, HotResetWithWrongFiles) {
   }
 }
 
+TEST_F(Device, FdinfoNamesIt) {
+  const int fd = d;
+  const std::string info = read_text("/proc/self/fdinfo/" + std::to_string(fd));
+  const std::string key = "vfio-device-syspath: /sys/devices/";
+  const size_t at = info.find(key);
+  ASSERT_NE(at, std::string::npos) << info;
+  const std::string line = info.substr(at, info.find('\n', at) - at);
+  EXPECT_TRUE(exists(line.substr(line.find("/sys")) + "/vfio-dev")) << line;
+}
+
 }  // namespace
 }  // namespace stack
