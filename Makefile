@@ -166,6 +166,7 @@ help:
 	@echo '  make KERNEL=NAME  for a kernel that is fetched into the cache, as with demo and others:'
 	@echo "                    $$(tools/kernel-env names | paste -s -d ' ')"
 	@echo '  make build-all    for all of these'
+	@echo '  make stack KERNEL=NAME  the whole-stack tests on it'
 	@echo '  make demo         a userspace NVMe driver on our modules, in QEMU'
 	@echo '  make samples      mdev_copy.ko, a mediated device; samples/mdev_copy'
 	@echo '  make check        all tests: lint, host, whole stack in QEMU'
@@ -195,4 +196,4 @@ help:
 	@echo 'Single layers and tests: tools/check --list; README.md'
 	@echo 'KDIR is $(KDIR)'
 
--include mk/ccache.mk mk/lint.mk mk/kunit.mk mk/s390x.mk mk/soak.mk mk/bench.mk mk/model.mk mk/fuzz.mk mk/coverage.mk
+-include mk/ccache.mk mk/lint.mk mk/kernels.mk mk/kunit.mk mk/s390x.mk mk/soak.mk mk/bench.mk mk/model.mk mk/fuzz.mk mk/coverage.mk

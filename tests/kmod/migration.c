@@ -177,7 +177,18 @@ static int testdev_get_state(struct vfio_device *vdev,
 	return ret;
 }
 
+#ifdef COMPAT_HAS_MIGRATION_DATA_SIZE
+static int testdev_data_size(struct vfio_device *vdev, unsigned long *size)
+{
+	*size = VFIO_TESTDEV_REGION_SIZE;
+	return 0;
+}
+#endif
+
 const struct vfio_migration_ops testdev_mig_ops = {
+#ifdef COMPAT_HAS_MIGRATION_DATA_SIZE
+	.migration_get_data_size = testdev_data_size,
+#endif
 	.migration_set_state = testdev_set_state,
 	.migration_get_state = testdev_get_state,
 };

@@ -272,4 +272,45 @@ TEST(MigrationNone, DeviceWithoutMigration) {
           << "feature " << number << " flags " << flags;
 }
 
+// Numbers of features that this machine's headers may be too old for.
+constexpr uint32_t kDataSize = 9, kPrecopyInfo = 12;
+constexpr uint32_t kPreCopy = 1 << 2;
+
+class PreCopy : public MigrationState {
+ protected:
+  TestdevOptions options() const override {
+    return {.mig_flags = VFIO_MIGRATION_STOP_COPY | kPreCopy};
+  }
+};
+
+TEST_F(PreCopy, TheDriverSaysHowMuchStopCopyTakes) {
+  uint64_t size = 0;
+  ASSERT_OK(feature(s->device(), kDataSize | kGet, &size, sizeof size));
+  EXPECT_EQ(size, uint64_t{VFIO_TESTDEV_REGION_SIZE});
+  EXPECT_OK(feature(s->device(), kDataSize | kGet | kProbe, nullptr, 0));
+  EXPECT_ERR(EINVAL, feature(s->device(), kDataSize | kGet, &size, 7));
+  EXPECT_ERR(EINVAL,
+             feature(s->device(), kDataSize | kSet, &size, sizeof size));
+}
+
+TEST_F(PreCopy, TheStateExists) {
+  EXPECT_OK(set_state(6));
+  EXPECT_OK(set_state(VFIO_DEVICE_STATE_RUNNING));
+  EXPECT_ERR(EINVAL, set_state(7)) << "without P2P";
+}
+
+class PreCopyInfo : public PreCopy {};
+
+TEST_F(PreCopyInfo, TheSecondVersionIsASwitch) {
+  EXPECT_OK(feature(s->device(), kPrecopyInfo | kSet | kProbe, nullptr, 0));
+  EXPECT_OK(feature(s->device(), kPrecopyInfo | kSet, nullptr, 0));
+  EXPECT_ERR(EINVAL, feature(s->device(), kPrecopyInfo | kGet, nullptr, 0));
+}
+
+class PreCopyInfoNone : public MigrationState {};
+
+TEST_F(PreCopyInfoNone, IsEINVALWithoutPreCopy) {
+  EXPECT_ERR(EINVAL, feature(s->device(), kPrecopyInfo | kSet, nullptr, 0));
+}
+
 }  // namespace
