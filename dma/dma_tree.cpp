@@ -102,8 +102,8 @@ void DmaTree::take_back(DmaRange &dma)
 // Takes a mapping out of the counts of its kind; the caller takes it out of the tree.
 void DmaTree::uncount(const DmaRange &dma)
 {
-	vaddr_invalid_ -= dma.vaddr_invalid;
 	oversized_ -= oversized(dma.range());
+	vaddr_invalid_ -= dma.vaddr_invalid;
 }
 
 Result<DmaRange *> DmaTree::list_idle(IovaRange range, List<DmaRange> &dmas)

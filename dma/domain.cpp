@@ -252,16 +252,15 @@ Result<void> Domain::map(const DmaRange &dma, bool small_pages)
 
 void Domain::unmap(const List<DmaRange> &dmas)
 {
-	const DmaRange *dma = dmas.front();
+	const auto end = dmas.end();
 	Unmapper unmapper(domain_);
 	u32 pieces = 0;
 
-	while (dma) {
-		IovaRange piece = dma->range();
+	for (auto dma = dmas.begin(); dma != end;) {
+		IovaRange piece = (*dma).range();
 
-		for (dma = dmas.next(*dma); dma && dma->range().first - piece.last == 1;
-		     dma = dmas.next(*dma))
-			piece.last = dma->range().last;
+		while (++dma != end && (*dma).range().first - piece.last == 1)
+			piece.last = (*dma).range().last;
 		unmapper.unmap(piece);
 		if (++pieces % kRescheduleAfter == 0)
 			shim_cond_resched();

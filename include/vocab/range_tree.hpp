@@ -26,6 +26,33 @@ template <class T, class A = Iova> class RangeTree : Immovable {
 	enum Side { kLeft, kRight };
 
 public:
+	class Iterator {
+	public:
+		Iterator(const RangeTree &tree, T *element) : tree_(tree), element_(element)
+		{
+		}
+
+		T &operator*() const
+		{
+			return *element_;
+		}
+
+		Iterator &operator++()
+		{
+			element_ = tree_.next(*element_);
+			return *this;
+		}
+
+		bool operator!=(const Iterator &other) const
+		{
+			return element_ != other.element_;
+		}
+
+	private:
+		const RangeTree &tree_;
+		T *element_;
+	};
+
 	bool empty() const
 	{
 		return root_ == nullptr;
@@ -149,14 +176,14 @@ public:
 	}
 
 	// The element under the iterator must not leave the tree.
-	Iterator<RangeTree, T> begin() const
+	Iterator begin() const
 	{
-		return {this, first()};
+		return {*this, first()};
 	}
 
-	Iterator<RangeTree, T> end() const
+	Iterator end() const
 	{
-		return {this, nullptr};
+		return {*this, nullptr};
 	}
 
 private:

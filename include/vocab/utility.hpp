@@ -49,32 +49,4 @@ public:
 	Immovable &operator=(const Immovable &) = delete;
 };
 
-// Lets a range-based for loop visit the elements of an intrusive sequence.
-template <class Sequence, class T> class Iterator {
-public:
-	Iterator(const Sequence *sequence, T *element) : sequence_(sequence), element_(element)
-	{
-	}
-
-	T &operator*() const
-	{
-		return *element_;
-	}
-
-	Iterator &operator++()
-	{
-		element_ = sequence_->next(*element_);
-		return *this;
-	}
-
-	bool operator!=(const Iterator &other) const
-	{
-		return element_ != other.element_;
-	}
-
-private:
-	const Sequence *sequence_;
-	T *element_;
-};
-
 } // namespace vfio
