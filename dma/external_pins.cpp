@@ -3,25 +3,25 @@
 
 namespace vfio {
 
-void ExternalPins::release(u64 word, u64 npages, bool dirty)
+void ExternalPins::release(PinPage first, u64 npages, bool dirty)
 {
-	if (kind_of(word) == PinKind::kBorrowed)
+	if (kind_of(first) == PinKind::kBorrowed)
 		return;
-	shim_unpin(word & kPinPfnMask, npages, dirty);
+	shim_unpin(first.pfn().value, npages, dirty);
 }
 
 void ExternalPins::release(const UnpinnedPages &gone, bool dirty)
 {
-	gone.for_each([=](u64 word, u64 npages) { release(word, npages, dirty); });
+	gone.for_each([=](PinPage first, u64 npages) { release(first, npages, dirty); });
 }
 
 void ExternalPins::release(const ExternalPages &pages, bool dirty)
 {
 	if (pages.run)
-		release(pages.run_word, pages.npages, dirty);
+		release(pages.run_first, pages.npages, dirty);
 	else
 		for (u64 i = 0; i < pages.npages; i++)
-			release(pages.pages[i], 1, dirty);
+			release(pages.pages()[i], 1, dirty);
 }
 
 void ExternalPins::release_all(bool writable)
@@ -50,8 +50,8 @@ Result<void> ExternalPins::add(u64 first, const ExternalPages &pages)
 		index_ = TRY(make<PinIndex>());
 
 	const Result<void> inserted =
-		pages.run ? index_->insert_run(first, pages.npages, pages.run_word) :
-			    index_->insert(first, pages.npages, pages.pages);
+		pages.run ? index_->insert_run(first, pages.npages, pages.run_first) :
+			    index_->insert(first, pages.npages, pages.pages());
 	if (inserted.ok())
 		counted_ += pages.counted;
 	else if (index_->empty())

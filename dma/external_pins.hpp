@@ -14,27 +14,34 @@
 #include "pin_index/pin_index.hpp"
 #include "pin_runs.hpp"
 #include "vocab/memory.hpp"
+#include "vocab/page_array.hpp"
 
 namespace vfio {
 
 // Pages of a mapping that are being pinned for a device and are not recorded yet.
 struct ExternalPages {
-	// Turns the words in pages back into handles, which the device's driver gets.
+	// Unless the pages are a run, their pfns and kinds take the place of their
+	// handles in the array until to_handles().
+	PinPage *pages() const
+	{
+		return reinterpret_cast<PinPage *>(handles);
+	}
+
+	// Writes the handles again, which the device's driver gets.
 	void to_handles()
 	{
 		if (!run)
-			shim_pages_of(pages, npages);
+			shim_pages_of(&handles->value, npages);
 	}
 
 	Iova first;
 	u64 npages;
-	// The pages' handles (dma/shim/pin.h) if they are a run; if not, their words,
-	// which are pfns with kinds.
-	u64 *pages;
-	// Whether the pages are contiguous and of one kind; then run_word is the
-	// word of the first.
+	// The array of the caller of vfio_pin_pages().
+	PageHandle *handles;
+	// Whether the pages are contiguous and of one kind; then run_first is the
+	// first of them.
 	bool run = false;
-	u64 run_word = 0;
+	PinPage run_first = {};
 	// How many of the pages are charged to the owner.
 	u64 counted = 0;
 };
@@ -61,11 +68,11 @@ public:
 
 	// Counts one more pin of each recorded page from first on, up to the
 	// first page that is not recorded, npages at most. Returns how many pages
-	// that were and writes their words. Errors: EOVERFLOW, ENOMEM; no count
+	// that were and writes them to pages. Errors: EOVERFLOW, ENOMEM; no count
 	// has changed then.
-	Result<u64> pin_again(u64 first, u64 npages, u64 *words)
+	Result<u64> pin_again(u64 first, u64 npages, PinPage *pages)
 	{
-		return index_ ? index_->pin_again(first, npages, words) : u64{0};
+		return index_ ? index_->pin_again(first, npages, pages) : u64{0};
 	}
 
 	// How many of npages pages are not recorded, from first on.
@@ -92,14 +99,14 @@ public:
 	}
 
 	// Unpins pages that are not recorded, or have left the record.
-	static void release(u64 word, u64 npages, bool dirty);
+	static void release(PinPage first, u64 npages, bool dirty);
 	static void release(const UnpinnedPages &gone, bool dirty);
 	static void release(const ExternalPages &pages, bool dirty);
 
 private:
-	static PinKind kind_of(u64 word)
+	static PinKind kind_of(PinPage page)
 	{
-		return static_cast<PinKind>(word >> kPinKindShift);
+		return static_cast<PinKind>(page.mark());
 	}
 
 	UniquePtr<PinIndex> index_;

@@ -15,15 +15,22 @@ namespace vfio {
 // one. Returns how many pages it has pinned, or a negative errno. Protection keys
 // are ignored, as they restrict only a thread's own loads and stores: where a key
 // makes shim_pin_own() fail, shim_pin_remote() pins, which checks no keys.
-inline long pin_in(mm_struct *mm, u64 uva, u64 npages, bool dirty, u64 *handles)
+inline long pin_in(mm_struct *mm, u64 uva, u64 npages, bool dirty, PageHandle *handles)
 {
 	if (mm == shim_current_mm()) [[likely]] {
-		const long got = shim_pin_own(uva, npages, dirty, handles);
+		const long got = shim_pin_own(uva, npages, dirty, &handles->value);
 
 		if (got != -EFAULT) [[likely]]
 			return got;
 	}
-	return shim_pin_remote(mm, uva, npages, dirty, handles);
+	return shim_pin_remote(mm, uva, npages, dirty, &handles->value);
+}
+
+// Returns how many of count pinned pages are contiguous and of one kind, from the first
+// on, which is stored in first.
+inline u64 page_run(const PageHandle *handles, u64 count, PinPage &first)
+{
+	return shim_page_run(&handles->value, count, &first.value);
 }
 
 // The most pages that are looked up while the mmap lock is held once.
@@ -66,8 +73,8 @@ public:
 	// longer than it.
 	Result<void> fill(UserVa uva, u64 npages)
 	{
-		const long got =
-			pin_in(mm_, uva.value, min(npages, array_.room()), dirty_, array_.pages());
+		const long got = pin_in(mm_, uva.value, min(npages, array_.room()), dirty_,
+					array_.entries());
 
 		taken_ = count_ = 0;
 		if (got > 0) [[likely]] {
@@ -90,17 +97,17 @@ public:
 		if (borrowed_.npages()) [[unlikely]]
 			return vfio::exchange(borrowed_, PinRun());
 
-		u64 word = 0;
-		const u64 npages = shim_page_run(array_.pages() + taken_, count_ - taken_, &word);
+		PinPage first = {};
+		const u64 npages = page_run(array_.entries() + taken_, count_ - taken_, first);
 
 		taken_ += npages;
-		return {word, npages};
+		return {first, npages};
 	}
 
 private:
 	mm_struct *const mm_;
 	const bool dirty_;
-	PageArray array_;
+	PageArray<PageHandle> array_;
 	u64 taken_ = 0;
 	u64 count_ = 0;
 	PinRun borrowed_;

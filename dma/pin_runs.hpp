@@ -11,22 +11,20 @@
 
 #include "dma/shim/iommu.h"
 #include "dma/shim/pin.h"
-#include "vocab/units.hpp"
+#include "pin_index/pin_page.hpp"
 
 namespace vfio {
 
-// What a page is to its owner. A word holds the pfn of a page and, from bit
-// kPinKindShift on, its kind, so that SHIM_PIN_RESERVED marks kReserved.
+// What a page is to its owner: the mark of its PinPage. Shims return pages that are
+// marked so: SHIM_PIN_RESERVED is kReserved.
 enum class PinKind : u64 {
 	kCounted,  // pinned, and charged to the owner
 	kBorrowed, // without struct page, so that it cannot be pinned
 	kReserved, // pinned, but the kernel's own, and not charged
 };
 
-constexpr unsigned int kPinKindShift = 62;
-
-static_assert(SHIM_PIN_RESERVED == static_cast<u64>(PinKind::kReserved) << kPinKindShift);
-static_assert(SHIM_PIN_PFN_MASK == (u64{1} << kPinKindShift) - 1);
+static_assert(SHIM_PIN_RESERVED == static_cast<u64>(PinKind::kReserved) << PinPage::kMarkShift);
+static_assert(SHIM_PIN_PFN_MASK == (u64{1} << PinPage::kMarkShift) - 1);
 
 // npages contiguous pages of one kind, from first() on. The shims take it as a
 // shim_pin_run, whose pfn has the kind beside it.
@@ -36,19 +34,19 @@ public:
 	{
 	}
 
-	// word is the first page's.
-	constexpr PinRun(u64 word, u64 npages) : shim_pin_run{word, npages}
+	constexpr PinRun(PinPage first, u64 npages) : shim_pin_run{first.value, npages}
 	{
 	}
 
 	constexpr PinRun(Pfn first, u64 npages, PinKind kind)
-		: PinRun(first.value | static_cast<u64>(kind) << kPinKindShift, npages)
+		: PinRun(PinPage::of(first, static_cast<u64>(kind)), npages)
 	{
 	}
 
-	constexpr u64 word() const
+	// The first page, with the kind of all pages as its mark.
+	constexpr PinPage first_page() const
 	{
-		return pfn;
+		return {pfn};
 	}
 
 	constexpr Pfn first() const
@@ -63,7 +61,7 @@ public:
 
 	constexpr PinKind kind() const
 	{
-		return static_cast<PinKind>(pfn >> kPinKindShift);
+		return static_cast<PinKind>(first_page().mark());
 	}
 
 	constexpr bool pinned() const

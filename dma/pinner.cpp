@@ -219,15 +219,15 @@ Result<void> pin_parallel(DmaRange &dma, mm_struct *mm, u32 count, PinOutcome &o
 bool pin_single(DmaRange &dma)
 {
 	const bool dirty = dma.writable();
-	u64 page = 0;
-	u64 word = 0;
+	PageHandle page = {};
+	PinPage first = {};
 
 	if (dma.owner().mm() != shim_current_mm() || !dma.external.empty() ||
-	    shim_pin_own(dma.uva_of(dma.range().first).value, 1, dirty, &page) != 1)
+	    shim_pin_own(dma.uva_of(dma.range().first).value, 1, dirty, &page.value) != 1)
 		return false;
-	(void)shim_page_run(&page, 1, &word);
+	(void)page_run(&page, 1, first);
 
-	const PinRun run(word, 1);
+	const PinRun run(first, 1);
 
 	if (!dma.charge(run.kind() == PinKind::kCounted).ok()) [[unlikely]] {
 		shim_unpin(run.first().value, 1, false);
@@ -284,13 +284,13 @@ void unpin_range(DmaRange &dma)
 namespace {
 
 // Looks up a page that could not be pinned; error is what pinning returned.
-Result<void> borrow_external(mm_struct *mm, u64 uva, bool dirty, long error, u64 *word)
+Result<void> borrow_external(mm_struct *mm, u64 uva, bool dirty, long error, PinPage &page)
 {
 	const PinRun run = TRY(borrow(mm, uva, 1, dirty, error));
 
 	if (!shim_pfn_has_page(run.first().value))
 		return Error(EINVAL);
-	*word = run.word();
+	page = run.first_page();
 	return {};
 }
 
@@ -306,12 +306,12 @@ Result<void> pin_external(const DmaRange &dma, ExternalPages &pages)
 		return Error(ENODEV);
 	while (done < pages.npages) {
 		const u64 uva = dma.uva_of(pages.first + done * kPageSize).value;
-		u64 *const next = pages.pages + done;
+		PageHandle *const next = pages.handles + done;
 		const long got = pin_in(live.get(), uva, pages.npages - done, dirty, next);
 
 		if (got <= 0) [[unlikely]] {
 			const Result<void> borrowed =
-				borrow_external(live.get(), uva, dirty, got, next);
+				borrow_external(live.get(), uva, dirty, got, pages.pages()[done]);
 
 			if (!borrowed.ok()) {
 				ExternalPages before = pages;
@@ -325,16 +325,16 @@ Result<void> pin_external(const DmaRange &dma, ExternalPages &pages)
 		}
 
 		const u64 npages = static_cast<u64>(got);
-		u64 word = 0;
+		PinPage first = {};
 
-		if (shim_page_run(next, npages, &word) == pages.npages) {
+		if (page_run(next, npages, first) == pages.npages) {
 			pages.run = true;
-			pages.run_word = word;
-			if (PinRun(word, npages).kind() == PinKind::kCounted)
+			pages.run_first = first;
+			if (PinRun(first, npages).kind() == PinKind::kCounted)
 				pages.counted = npages;
 			return {};
 		}
-		pages.counted += npages - shim_page_pfns(next, npages);
+		pages.counted += npages - shim_page_pfns(&next->value, npages);
 		done += npages;
 	}
 	return {};

@@ -2,15 +2,11 @@
 //
 // The layout of a pin index in memory, and PinBlocks, which allocates it.
 //
-// A word describes one pinned page: bits 0 to 39 are its pfn, bits 40 to 61 how often
-// it is pinned, and bits 62 and 63 its mark, which is the caller's. A page that callers
-// pass is a word whose count is 0.
-//
 // A record of the slot map (pin_slot_map.hpp) describes the pinned pages of one slot in
 // one of four forms; record.value is a pointer to a block, except for a run:
 //   run      all pages of [lo, hi] are pinned once and have contiguous pfns, or there
 //            is a single page, pinned any number of times: value is the first page's
-//            word
+//            word (pin_page.hpp)
 //   planes   the pinned pages have contiguous pfns, with holes or different counts:
 //            one bitmap of the slot for each binary digit of the counts
 //   sparse   few pages of any kind: sorted arrays, 10 bytes a page
@@ -27,28 +23,10 @@
 // says why there is not a spare for each run.
 #pragma once
 
+#include "pin_page.hpp"
 #include "pin_slot_map.hpp"
-#include "vocab/units.hpp"
 
 namespace vfio {
-
-constexpr u64 kPinPfnMask = (u64{1} << 40) - 1;
-constexpr u64 kPinMarkMask = u64{3} << 62;
-constexpr u64 kPinCountMask = ~(kPinPfnMask | kPinMarkMask);
-// The highest bit of a word's count, and a count of 1.
-constexpr u64 kPinCountTop = kPinCountMask & ~(kPinCountMask >> 1);
-constexpr u64 kPinOne = kPinPfnMask + 1;
-constexpr u64 kPinMostCount = kPinCountMask / kPinOne;
-
-constexpr u64 pin_count_of(u64 word)
-{
-	return (word & kPinCountMask) / kPinOne;
-}
-
-constexpr u64 pin_page_of(u64 word)
-{
-	return word & ~kPinCountMask;
-}
 
 enum class PinForm : u64 { kRun, kPlanes, kSparse, kDense };
 
@@ -77,7 +55,7 @@ struct PinMeta {
 
 // A run, or a single page, in an index with DMA addresses: those of its first page.
 struct PinRunBlock {
-	u64 word;
+	PinWord word;
 	u64 dma;
 };
 
@@ -87,7 +65,7 @@ struct PinRunBlock {
 struct PinPlanesBlock {
 	static constexpr u32 kWords = kPinSlotPages / 64;
 
-	u64 base;
+	PinPage base;
 	u64 dma;
 	u32 live;
 	u32 planes;
@@ -157,7 +135,7 @@ struct PinSparse {
 	// one.
 	static constexpr u32 kFew = 8;
 
-	u64 *words;
+	PinWord *words;
 	u64 *dma;
 	u16 *places;
 	u32 count;
@@ -219,7 +197,7 @@ struct PinSparse {
 	{
 		const u32 n = count - at;
 
-		__builtin_memmove(words + to, words + at, n * sizeof(u64));
+		__builtin_memmove(words + to, words + at, n * sizeof(*words));
 		__builtin_memmove(places + to, places + at, n * sizeof(u16));
 		if (with_dma)
 			__builtin_memmove(dma + to, dma + at, n * sizeof(u64));
@@ -283,14 +261,14 @@ public:
 		return kPinSlotPages * (with_dma_ ? 16 : 8);
 	}
 
-	static u64 *dense_words(const SlotRecord &record)
+	static PinWord *dense_words(const SlotRecord &record)
 	{
-		return reinterpret_cast<u64 *>(record.value);
+		return reinterpret_cast<PinWord *>(record.value);
 	}
 
 	u64 *dense_dma(const SlotRecord &record) const
 	{
-		return dense_words(record) + kPinSlotPages;
+		return reinterpret_cast<u64 *>(record.value) + kPinSlotPages;
 	}
 
 	static PinPlanesBlock &planes(const SlotRecord &record)
@@ -300,12 +278,12 @@ public:
 
 	PinSparse sparse_at(void *block, u32 size_class, u32 count) const
 	{
-		auto *words = static_cast<u64 *>(block);
 		const u32 capacity = PinSparse::capacity_of(size_class, with_dma_);
-		u64 *dma = words + capacity;
+		u64 *dma = static_cast<u64 *>(block) + capacity;
 
-		return {words, dma, reinterpret_cast<u16 *>(with_dma_ ? dma + capacity : dma),
-			count, size_class};
+		return {static_cast<PinWord *>(block), dma,
+			reinterpret_cast<u16 *>(with_dma_ ? dma + capacity : dma), count,
+			size_class};
 	}
 
 	PinSparse sparse(const SlotRecord &record) const
@@ -315,16 +293,16 @@ public:
 				 PinMeta::low(record, PinSparse::kClassBits, kPinSlotShift));
 	}
 
-	u64 &run_word(SlotRecord &record) const
+	PinWord &run_word(SlotRecord &record) const
 	{
 		return with_dma_ ? reinterpret_cast<PinRunBlock *>(record.value)->word :
-				   record.value;
+				   reinterpret_cast<PinWord &>(record.value);
 	}
 
-	u64 run_word(const SlotRecord &record) const
+	PinWord run_word(const SlotRecord &record) const
 	{
 		return with_dma_ ? reinterpret_cast<PinRunBlock *>(record.value)->word :
-				   record.value;
+				   PinWord{record.value};
 	}
 
 	u64 run_dma(const SlotRecord &record) const

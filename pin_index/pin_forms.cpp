@@ -48,7 +48,7 @@ u32 PinForms::pinned_from(const SlotRecord &record, u32 lo, u32 n) const
 		break;
 	}
 	case PinForm::kDense:
-		while (found < n && dense_words(record)[lo + found])
+		while (found < n && dense_words(record)[lo + found].pinned())
 			found++;
 		break;
 	}
@@ -81,7 +81,7 @@ u32 PinForms::absent_from(const SlotRecord &record, u32 lo, u32 n) const
 		return at < sparse.count ? min(n, sparse.places[at] - lo) : n;
 	}
 	case PinForm::kDense:
-		while (found < n && !dense_words(record)[lo + found])
+		while (found < n && !dense_words(record)[lo + found].pinned())
 			found++;
 		break;
 	}
@@ -96,18 +96,17 @@ u32 PinForms::list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) con
 	if (PinMeta::form(record) == PinForm::kRun) {
 		const u32 begin = max(lo, run_lo(record));
 		const u32 end = min(lo + n, run_hi(record) + 1);
-		const u64 word = run_word(record) + (begin - run_lo(record));
+		const PinWord word = run_word(record) + (begin - run_lo(record));
 
 		if (begin < end &&
-		    !out.push(first + begin, end - begin, pin_page_of(word),
+		    !out.push(first + begin, end - begin, word.page(),
 			      with_dma() ? dma_base_of(record) + begin * kPageSize : 0,
-			      pin_count_of(word)))
+			      word.count()))
 			return begin - lo;
 		return n;
 	}
-	each(record, lo, lo + n, [&](u32 place, u64 word, u64 dma) {
-		if (done == n &&
-		    !out.push(first + place, 1, pin_page_of(word), dma, pin_count_of(word)))
+	each(record, lo, lo + n, [&](u32 place, PinWord word, u64 dma) {
+		if (done == n && !out.push(first + place, 1, word.page(), dma, word.count()))
 			done = place - lo;
 	});
 	return done;
@@ -116,7 +115,7 @@ u32 PinForms::list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) con
 // Pins pages of planes again, or of a run, which becomes planes. If the counts do not
 // fit planes, the record gets a word for each page instead, and its pages are not pinned
 // again. Returns how many pages follow each other from lo on.
-Result<u32> PinForms::again_in_planes(SlotRecord &record, u32 lo, u32 n, u64 *pages)
+Result<u32> PinForms::again_in_planes(SlotRecord &record, u32 lo, u32 n, PinPage *pages)
 {
 	const u32 found = pinned_from(record, lo, n);
 
@@ -124,7 +123,7 @@ Result<u32> PinForms::again_in_planes(SlotRecord &record, u32 lo, u32 n, u64 *pa
 		TRY(break_up(record));
 	while (found && PinMeta::form(record) == PinForm::kPlanes) {
 		if (add_to_planes(planes(record), lo, found)) {
-			const u64 page = planes(record).base + lo;
+			const PinPage page = planes(record).base + lo;
 
 			for (u32 i = 0; i < found; i++)
 				pages[i] = page + i;
@@ -135,7 +134,7 @@ Result<u32> PinForms::again_in_planes(SlotRecord &record, u32 lo, u32 n, u64 *pa
 	return found;
 }
 
-Result<u64> PinForms::again(SlotRecord &record, u32 lo, u32 n, u64 *pages)
+Result<u64> PinForms::again(SlotRecord &record, u32 lo, u32 n, PinPage *pages)
 {
 	const auto has_words = [&record] {
 		const PinForm form = PinMeta::form(record);
@@ -143,7 +142,7 @@ Result<u64> PinForms::again(SlotRecord &record, u32 lo, u32 n, u64 *pages)
 		return form == PinForm::kRun ? run_lo(record) == run_hi(record) :
 					       form != PinForm::kPlanes;
 	};
-	u64 *words = nullptr;
+	PinWord *words = nullptr;
 	u64 any = 0;
 	u32 found = 0;
 
@@ -164,29 +163,29 @@ Result<u64> PinForms::again(SlotRecord &record, u32 lo, u32 n, u64 *pages)
 		words = &run_word(record);
 		n = run_lo(record) == lo;
 	}
-	for (; found < n && words[found]; found++) {
-		any |= words[found];
-		pages[found] = pin_page_of(words[found]);
-		words[found] += kPinOne;
+	for (; found < n && words[found].pinned(); found++) {
+		any |= words[found].value;
+		pages[found] = words[found].page();
+		words[found] = words[found].pinned_again();
 	}
 	// Only counts with the top bit may have overflowed.
-	if (any & kPinCountTop) [[unlikely]]
+	if (PinWord{any}.count() > PinWord::kMostCount / 2) [[unlikely]]
 		TRY(check_overflow(words, found));
 	return u64{found};
 }
 
 // Called after the counts of n words grew by one: if a count overflowed, undoes that.
 // Errors: EOVERFLOW.
-Result<void> PinForms::check_overflow(u64 *words, u32 n)
+Result<void> PinForms::check_overflow(PinWord *words, u32 n)
 {
 	bool overflow = false;
 
 	for (u32 i = 0; i < n; i++)
-		overflow |= pin_count_of(words[i] - kPinOne) == kPinMostCount;
+		overflow |= words[i].unpinned_once().count() == PinWord::kMostCount;
 	if (!overflow)
 		return {};
 	for (u32 i = 0; i < n; i++)
-		words[i] -= kPinOne;
+		words[i] = words[i].unpinned_once();
 	return Error(EOVERFLOW);
 }
 
@@ -254,13 +253,13 @@ bool PinForms::invariants_hold(const SlotRecord &record) const
 
 	if (!good)
 		return false;
-	each(record, 0, kPinSlotPages, [&](u32 place, u64 word, u64) {
-		good &= pin_count_of(word) > 0 && (pages == 0 || place > last);
+	each(record, 0, kPinSlotPages, [&](u32 place, PinWord word, u64) {
+		good &= word.count() > 0 && (pages == 0 || place > last);
 		last = place;
 		pages++;
 	});
 	if (PinMeta::form(record) == PinForm::kRun && pages > 1)
-		good &= pin_count_of(run_word(record)) == 1;
+		good &= run_word(record).count() == 1;
 	if (PinMeta::form(record) == PinForm::kSparse)
 		good &= pages <= sparse(record).capacity(with_dma());
 	return good && pages == live(record) && pages > 0;

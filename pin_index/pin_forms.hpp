@@ -18,18 +18,18 @@ struct PinPiece {
 	// Takes pages from arrays, which the piece points to unless the pages are
 	// contiguous. dma is null if the index has no DMA addresses. Errors: EINVAL if
 	// a page has bits of a count.
-	static Result<PinPiece> of(u32 lo, u32 n, const u64 *pages, const u64 *dma);
+	static Result<PinPiece> of(u32 lo, u32 n, const PinPage *pages, const u64 *dma);
 
 	// Contiguous pages, from the first page and its DMA address. dma_unit is the
 	// page size, or 0 if the index has no DMA addresses.
-	static PinPiece contiguous(u32 lo, u32 n, u64 page, u64 dma, u64 dma_unit)
+	static PinPiece contiguous(u32 lo, u32 n, PinPage page, u64 dma, u64 dma_unit)
 	{
 		return {lo, n, nullptr, nullptr, page - lo, dma - lo * dma_unit};
 	}
 
-	u64 word(u32 place) const
+	PinWord word(u32 place) const
 	{
-		return (pages ? pages[place - lo] : base + place) + kPinOne;
+		return PinWord::of(pages ? pages[place - lo] : base + place, 1);
 	}
 
 	u64 dma_at(u32 place) const
@@ -51,9 +51,9 @@ struct PinPiece {
 	u32 n;
 	// Null if the pages are contiguous. Then base and dma_base are the page and the
 	// DMA address that page 0 of the slot would have.
-	const u64 *pages;
+	const PinPage *pages;
 	const u64 *dma;
-	u64 base;
+	PinPage base;
 	u64 dma_base;
 };
 
@@ -70,7 +70,7 @@ public:
 	u32 pinned_from(const SlotRecord &record, u32 lo, u32 n) const;
 	u32 absent_from(const SlotRecord &record, u32 lo, u32 n) const;
 	u32 list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) const;
-	Result<u64> again(SlotRecord &record, u32 lo, u32 n, u64 *pages);
+	Result<u64> again(SlotRecord &record, u32 lo, u32 n, PinPage *pages);
 	Result<void> insert(SlotRecord &record, const PinPiece &piece);
 	template <class Gone> u32 unpin(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone);
 
@@ -122,9 +122,9 @@ private:
 		return PinMeta::low(record, 0, kPinSlotShift + 1);
 	}
 
-	u64 base_of(const SlotRecord &run) const
+	PinPage base_of(const SlotRecord &run) const
 	{
-		return pin_page_of(run_word(run)) - run_lo(run);
+		return run_word(run).page() - run_lo(run);
 	}
 
 	u64 dma_base_of(const SlotRecord &run) const
@@ -137,15 +137,15 @@ private:
 	static SlotRecord planes_record(const SlotRecord &record, PinPlanesBlock *block);
 
 	// pin_forms.cpp
-	static Result<void> check_overflow(u64 *words, u32 n);
+	static Result<void> check_overflow(PinWord *words, u32 n);
 	[[gnu::noinline]] Result<u32> again_in_planes(SlotRecord &record, u32 lo, u32 n,
-						      u64 *pages);
+						      PinPage *pages);
 	Result<void> break_up(SlotRecord &record);
 	static bool add_to_planes(PinPlanesBlock &block, u32 lo, u32 n);
 	void fill_planes(PinPlanesBlock &block, const SlotRecord &run) const;
 
 	// pin_insert.cpp
-	Result<void> make_run(SlotRecord &record, u32 lo, u32 hi, u64 base, u64 dma_base);
+	Result<void> make_run(SlotRecord &record, u32 lo, u32 hi, PinPage base, u64 dma_base);
 	[[gnu::noinline]] Result<void> insert_first(SlotRecord &record, const PinPiece &piece);
 	[[gnu::noinline]] Result<void> insert_at_run(SlotRecord &record, const PinPiece &piece);
 	[[gnu::noinline]] Result<void> insert_in_planes(SlotRecord &record, const PinPiece &piece);
@@ -180,7 +180,7 @@ template <class F> void PinForms::each(const SlotRecord &record, u32 begin, u32 
 	case PinForm::kRun: {
 		const u32 lo = max(begin, run_lo(record));
 		const u32 hi_end = min(end, run_hi(record) + 1);
-		const u64 word = run_word(record) - run_lo(record);
+		const PinWord word = run_word(record) - run_lo(record);
 		const u64 dma = dma_base_of(record);
 
 		for (u32 place = lo; place < hi_end; place++)
@@ -199,7 +199,7 @@ template <class F> void PinForms::each(const SlotRecord &record, u32 begin, u32 
 			}
 			place += static_cast<u32>(__builtin_ctzll(rest));
 			if (place < end)
-				visit(place, block.base + place + block.count(place) * kPinOne,
+				visit(place, PinWord::of(block.base + place, block.count(place)),
 				      with_dma() ? block.dma + place * kPageSize : 0);
 			place++;
 		}
@@ -214,10 +214,10 @@ template <class F> void PinForms::each(const SlotRecord &record, u32 begin, u32 
 		break;
 	}
 	case PinForm::kDense: {
-		const u64 *words = dense_words(record);
+		const PinWord *words = dense_words(record);
 
 		for (u32 place = begin; place < end; place++)
-			if (words[place])
+			if (words[place].pinned())
 				visit(place, words[place],
 				      with_dma() ? dense_dma(record)[place] : 0);
 		break;

@@ -15,7 +15,7 @@ struct PinnedRun {
 	u64 npages;
 	// The pfn and the mark of the first page; the pfns are contiguous, the marks
 	// equal.
-	u64 page;
+	PinPage page;
 	// The DMA address of the first page; those of the others follow it. 0 if the
 	// index has no DMA addresses.
 	u64 dma;
@@ -29,7 +29,7 @@ public:
 	static constexpr u32 kRoom = 16;
 
 	// Returns false if there is no room; nothing was appended then.
-	bool push(u64 first, u64 npages, u64 page, u64 dma, u64 count)
+	bool push(u64 first, u64 npages, PinPage page, u64 dma, u64 count)
 	{
 		if (count_) {
 			PinnedRun &last = runs_[count_ - 1];
@@ -88,7 +88,7 @@ private:
 class UnpinnedPages : Immovable {
 public:
 	// As PinnedRuns::push(), with the same parameters.
-	bool push(u64, u64 npages, u64 page, u64, u64)
+	bool push(u64, u64 npages, PinPage page, u64, u64)
 	{
 		if (npages > kLongest) {
 			if (!push_long(npages, page))
@@ -99,7 +99,7 @@ public:
 			for (u64 i = 0; i < npages; i++)
 				pages_[count_++] = page + i;
 		}
-		unmarked_ += page & kPinMarkMask ? 0 : npages;
+		unmarked_ += page.mark() ? 0 : npages;
 		return true;
 	}
 
@@ -132,7 +132,7 @@ private:
 	// More contiguous pages than this are added to the run instead.
 	static constexpr u32 kLongest = 8;
 
-	bool push_long(u64 npages, u64 page)
+	bool push_long(u64 npages, PinPage page)
 	{
 		if (!run_npages_)
 			run_page_ = page;
@@ -142,8 +142,8 @@ private:
 		return true;
 	}
 
-	u64 pages_[kRoom];
-	u64 run_page_ = 0;
+	PinPage pages_[kRoom];
+	PinPage run_page_ = {};
 	u64 run_npages_ = 0;
 	u64 unmarked_ = 0;
 	u32 count_ = 0;

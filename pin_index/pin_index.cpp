@@ -70,7 +70,7 @@ template <class F> Result<void> PinIndex::insert_slots(u64 first, u64 npages, F 
 	return {};
 }
 
-Result<void> PinIndex::insert(u64 first, u64 npages, const u64 *pages, const u64 *dma)
+Result<void> PinIndex::insert(u64 first, u64 npages, const PinPage *pages, const u64 *dma)
 {
 	if (!in_range(first, npages) || forms_.with_dma() != (dma != nullptr))
 		return Error(EINVAL);
@@ -81,10 +81,10 @@ Result<void> PinIndex::insert(u64 first, u64 npages, const u64 *pages, const u64
 	});
 }
 
-Result<void> PinIndex::insert_run(u64 first, u64 npages, u64 page, u64 dma)
+Result<void> PinIndex::insert_run(u64 first, u64 npages, PinPage page, u64 dma)
 {
-	if (!in_range(first, npages) || page & kPinCountMask ||
-	    (page & kPinPfnMask) + (npages - 1) > kPinPfnMask)
+	if (!in_range(first, npages) || !page.valid() ||
+	    page.pfn().value + (npages - 1) > PinPage::kPfnMask)
 		return Error(EINVAL);
 	if (!forms_.with_dma() && dma)
 		return Error(EINVAL);

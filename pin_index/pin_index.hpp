@@ -4,8 +4,8 @@
 // It maps a page's offset, the number of the page in the range, to its pfn, its count,
 // and its DMA address if the index is made with with_dma.
 //
-// Callers pass a page as its pfn, below 2^40, with a mark of their own in bits 62 and
-// 63. Offsets are below 2^52. A page can be pinned up to kMostPins times.
+// Callers pass a page as its pfn, below 2^40, with a mark of their own (pin_page.hpp).
+// Offsets are below 2^52. A page can be pinned up to kMostPins times.
 //
 // 512 pages are a slot. The pages of a slot are kept in the smallest of four forms
 // (pin_blocks.hpp), slots in a B+ tree (pin_slot_map.hpp). Functions that pin allocate
@@ -24,7 +24,7 @@ class PinIndex : Immovable {
 public:
 	static constexpr unsigned int kOffsetBits = 52;
 	static constexpr u64 kLastOffset = (u64{1} << kOffsetBits) - 1;
-	static constexpr u64 kMostPins = kPinMostCount;
+	static constexpr u64 kMostPins = PinWord::kMostCount;
 
 	explicit PinIndex(bool with_dma = false) : forms_(with_dma)
 	{
@@ -69,7 +69,7 @@ public:
 	// and writes them to pages. Errors: EOVERFLOW if a page has kMostPins pins
 	// already, ENOMEM; no count has changed then. Not inlined into loops over calls:
 	// that costs them more registers than the call.
-	[[gnu::noinline]] Result<u64> pin_again(u64 first, u64 npages, u64 *pages)
+	[[gnu::noinline]] Result<u64> pin_again(u64 first, u64 npages, PinPage *pages)
 	{
 		const SlotPart part(first, npages);
 		SlotRecord *record = map_.find(part.slot).record;
@@ -80,10 +80,10 @@ public:
 	// Inserts pages, each pinned once. dma has their DMA addresses if the index has
 	// those, and is null otherwise. Errors: EINVAL if pages or offsets are out of
 	// range, EEXIST if a page is pinned already, ENOMEM; none is inserted then.
-	Result<void> insert(u64 first, u64 npages, const u64 *pages, const u64 *dma = nullptr);
+	Result<void> insert(u64 first, u64 npages, const PinPage *pages, const u64 *dma = nullptr);
 
 	// insert() for contiguous pages: page and dma are the first one's.
-	Result<void> insert_run(u64 first, u64 npages, u64 page, u64 dma = 0);
+	Result<void> insert_run(u64 first, u64 npages, PinPage page, u64 dma = 0);
 
 	// Takes back one pin, or all pins, of each of npages pages from first on that is
 	// pinned. Appends pages without any more pins to gone, which is of the class

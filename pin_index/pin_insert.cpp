@@ -9,7 +9,7 @@ namespace vfio {
 namespace {
 
 // Whether each value is the one before it plus step.
-bool in_steps(const u64 *values, u32 n, u64 step)
+template <class T> bool in_steps(const T *values, u32 n, u64 step)
 {
 	for (u32 i = 1; i < n; i++)
 		if (values[i] != values[0] + i * step)
@@ -18,37 +18,37 @@ bool in_steps(const u64 *values, u32 n, u64 step)
 }
 
 // Writes a piece to the words of a dense slot.
-inline void write_words(u64 *words, const PinPiece &piece)
+inline void write_words(PinWord *words, const PinPiece &piece)
 {
 	if (piece.is_contiguous()) {
 		for (u32 place = piece.lo; place < piece.end(); place++)
-			words[place] = piece.base + place + kPinOne;
+			words[place] = PinWord::of(piece.base + place, 1);
 		return;
 	}
 
-	u64 *const to = words + piece.lo;
-	const u64 *const pages = piece.pages;
+	PinWord *const to = words + piece.lo;
+	const PinPage *const pages = piece.pages;
 	const u32 n = piece.n;
 	for (u32 i = 0; i < n; i++)
-		to[i] = pages[i] + kPinOne;
+		to[i] = PinWord::of(pages[i], 1);
 }
 
 } // namespace
 
-Result<PinPiece> PinPiece::of(u32 lo, u32 n, const u64 *pages, const u64 *dma)
+Result<PinPiece> PinPiece::of(u32 lo, u32 n, const PinPage *pages, const u64 *dma)
 {
-	u64 bits = pages[0] | pages[n - 1];
+	u64 bits = pages[0].value | pages[n - 1].value;
 
 	if (in_steps(pages, n, 1) && (!dma || in_steps(dma, n, kPageSize))) {
-		if (bits & kPinCountMask)
+		if (!PinPage{bits}.valid())
 			return Error(EINVAL);
 		return contiguous(lo, n, pages[0], dma ? dma[0] : 0, dma ? kPageSize : 0);
 	}
 	for (u32 i = 0; i < n; i++)
-		bits |= pages[i];
-	if (bits & kPinCountMask)
+		bits |= pages[i].value;
+	if (!PinPage{bits}.valid())
 		return Error(EINVAL);
-	return PinPiece{lo, n, pages, dma, 0, 0};
+	return PinPiece{lo, n, pages, dma, {}, 0};
 }
 
 void PinForms::replace(SlotRecord &record, const SlotRecord &by)
@@ -66,9 +66,10 @@ void PinForms::drop(const SlotRecord &record)
 }
 
 // Makes the record a run of [lo, hi]; base and dma_base are as in PinPiece.
-Result<void> PinForms::make_run(SlotRecord &record, u32 lo, u32 hi, u64 base, u64 dma_base)
+Result<void> PinForms::make_run(SlotRecord &record, u32 lo, u32 hi, PinPage base, u64 dma_base)
 {
-	SlotRecord run{record.key, base + lo + kPinOne};
+	const PinWord word = PinWord::of(base + lo, 1);
+	SlotRecord run{record.key, word.value};
 
 	if (breakable(lo, hi))
 		TRY(prepare_run());
@@ -77,7 +78,7 @@ Result<void> PinForms::make_run(SlotRecord &record, u32 lo, u32 hi, u64 base, u6
 
 		if (!block)
 			return Error(ENOMEM);
-		*block = {run.value, dma_base + lo * kPageSize};
+		*block = {word, dma_base + lo * kPageSize};
 		run.value = reinterpret_cast<u64>(block);
 	}
 	set_run(run, lo, hi);
@@ -119,7 +120,7 @@ Result<void> PinForms::insert_at_run(SlotRecord &record, const PinPiece &piece)
 	if (piece.lo <= hi && lo < piece.end())
 		return Error(EEXIST);
 	if (!piece.is_contiguous() || piece.base != base_of(record) ||
-	    piece.dma_base != dma_base_of(record) || pin_count_of(run_word(record)) != 1)
+	    piece.dma_base != dma_base_of(record) || run_word(record).count() != 1)
 		return rebuild(record, piece);
 
 	if (piece.end() == lo || piece.lo == hi + 1) {
@@ -129,7 +130,7 @@ Result<void> PinForms::insert_at_run(SlotRecord &record, const PinPiece &piece)
 
 		if (breaks)
 			TRY(prepare_run());
-		run_word(record) -= lo - new_lo;
+		run_word(record) = run_word(record) - (lo - new_lo);
 		if (with_dma())
 			reinterpret_cast<PinRunBlock *>(record.value)->dma -=
 				(lo - new_lo) * kPageSize;
@@ -214,11 +215,11 @@ Result<void> PinForms::insert_in_sparse(SlotRecord &record, const PinPiece &piec
 
 Result<void> PinForms::insert_in_dense(SlotRecord &record, const PinPiece &piece)
 {
-	u64 *const words = dense_words(record);
+	PinWord *const words = dense_words(record);
 	const u32 total = dense_live(record) + piece.n;
 
 	for (u32 place = piece.lo; place < piece.end(); place++)
-		if (words[place])
+		if (words[place].pinned())
 			return Error(EEXIST);
 	// Most pages have been unpinned since the record became dense.
 	if (few(total) && rebuild(record, piece).ok())
@@ -243,12 +244,12 @@ Result<bool> PinForms::rebuild_contiguous(SlotRecord &record, const PinPiece &pi
 	bool fits = true;
 
 	// In most cases the first page shows that they are not contiguous.
-	if (pin_page_of(sparse(record).words[0]) - sparse(record).places[0] != piece.base)
+	if (sparse(record).words[0].page() - sparse(record).places[0] != piece.base)
 		return false;
-	each(record, 0, kPinSlotPages, [&](u32 place, u64 word, u64 dma) {
-		fits &= pin_page_of(word) - place == piece.base &&
+	each(record, 0, kPinSlotPages, [&](u32 place, PinWord word, u64 dma) {
+		fits &= word.page() - place == piece.base &&
 			(!with_dma() || dma - place * kPageSize == piece.dma_base);
-		most = max(most, pin_count_of(word));
+		most = max(most, word.count());
 		lo = min(lo, place);
 		hi = max(hi, place);
 	});
@@ -270,9 +271,9 @@ Result<bool> PinForms::rebuild_contiguous(SlotRecord &record, const PinPiece &pi
 	block->base = piece.base;
 	block->dma = piece.dma_base;
 	set_bits(*block, piece.lo, piece.n);
-	each(record, 0, kPinSlotPages, [&](u32 place, u64 word, u64) {
+	each(record, 0, kPinSlotPages, [&](u32 place, PinWord word, u64) {
 		for (u32 plane = 0; plane < planes; plane++)
-			block->bits[plane][place / 64] |= (pin_count_of(word) >> plane & 1)
+			block->bits[plane][place / 64] |= (word.count() >> plane & 1)
 							  << (place % 64);
 		block->live++;
 	});
@@ -296,7 +297,7 @@ Result<void> PinForms::rebuild(SlotRecord &record, const PinPiece &piece)
 			return Error(ENOMEM);
 
 		PinSparse sparse = sparse_at(block, size_class, 0);
-		const auto append = [&](u32 place, u64 word, u64 dma) {
+		const auto append = [&](u32 place, PinWord word, u64 dma) {
 			sparse.words[sparse.count] = word;
 			sparse.places[sparse.count] = static_cast<u16>(place);
 			if (with_dma())
@@ -312,15 +313,18 @@ Result<void> PinForms::rebuild(SlotRecord &record, const PinPiece &piece)
 		set_sparse(built, sparse);
 		built.value = reinterpret_cast<u64>(block);
 	} else {
-		auto *words = static_cast<u64 *>(allocate(dense_size()));
+		auto *words = static_cast<PinWord *>(allocate(dense_size()));
 
 		if (!words)
 			return Error(ENOMEM);
 
-		u64 *addresses = words + kPinSlotPages;
 		__builtin_memset(words, 0, dense_size());
+		set_dense(built, total);
+		built.value = reinterpret_cast<u64>(words);
+
+		u64 *addresses = dense_dma(built);
 		if (old)
-			each(record, 0, kPinSlotPages, [&](u32 place, u64 word, u64 dma) {
+			each(record, 0, kPinSlotPages, [&](u32 place, PinWord word, u64 dma) {
 				words[place] = word;
 				if (with_dma())
 					addresses[place] = dma;
@@ -328,8 +332,6 @@ Result<void> PinForms::rebuild(SlotRecord &record, const PinPiece &piece)
 		write_words(words, piece);
 		for (u32 place = piece.lo; with_dma() && place < piece.end(); place++)
 			addresses[place] = piece.dma_at(place);
-		set_dense(built, total);
-		built.value = reinterpret_cast<u64>(words);
 	}
 	replace(record, built);
 	return {};

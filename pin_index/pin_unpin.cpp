@@ -20,17 +20,17 @@ u32 PinForms::unpin_run(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &go
 	const u32 run_last = run_hi(record);
 	const u32 begin = max(lo, run_first);
 	const u32 last = min(lo + n - 1, run_last);
-	u64 &word = run_word(record);
+	PinWord &word = run_word(record);
 
 	if (begin > last)
 		return n;
-	if (taken == Taken::kOnePin && pin_count_of(word) > 1) {
-		word -= kPinOne;
+	if (taken == Taken::kOnePin && word.count() > 1) {
+		word = word.unpinned_once();
 		return n;
 	}
 
 	const u32 skipped = begin - run_first;
-	if (!gone.push(record.first_offset() + begin, last - begin + 1, pin_page_of(word) + skipped,
+	if (!gone.push(record.first_offset() + begin, last - begin + 1, word.page() + skipped,
 		       with_dma() ? run_dma(record) + skipped * kPageSize : 0, 0))
 		return begin - lo;
 
@@ -40,7 +40,7 @@ u32 PinForms::unpin_run(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &go
 		const u32 new_lo = begin == run_first ? last + 1 : run_first;
 		const u32 new_hi = begin == run_first ? run_last : begin - 1;
 
-		word += new_lo - run_first;
+		word = word + (new_lo - run_first);
 		if (with_dma())
 			reinterpret_cast<PinRunBlock *>(record.value)->dma +=
 				(new_lo - run_first) * kPageSize;
@@ -118,17 +118,17 @@ u32 PinForms::unpin_sparse(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone 
 
 	for (; from < sparse.count && sparse.places[from] < lo + n; from++) {
 		const u32 place = sparse.places[from];
-		const u64 word = sparse.words[from];
+		const PinWord word = sparse.words[from];
 
-		if (taken == Taken::kAllPins || pin_count_of(word) == 1) {
-			if (!gone.push(record.first_offset() + place, 1, pin_page_of(word),
+		if (taken == Taken::kAllPins || word.count() == 1) {
+			if (!gone.push(record.first_offset() + place, 1, word.page(),
 				       with_dma() ? sparse.dma[from] : 0, 0)) {
 				done = place - lo;
 				break;
 			}
 			continue;
 		}
-		sparse.words[to] = word - kPinOne;
+		sparse.words[to] = word.unpinned_once();
 		sparse.places[to] = static_cast<u16>(place);
 		if (with_dma())
 			sparse.dma[to] = sparse.dma[from];
@@ -142,7 +142,7 @@ u32 PinForms::unpin_sparse(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone 
 	if (!sparse.count) {
 		clear(record);
 	} else if (sparse.count == 1 && !with_dma()) {
-		SlotRecord single{record.key, sparse.words[0]};
+		SlotRecord single{record.key, sparse.words[0].value};
 
 		set_run(single, sparse.places[0], sparse.places[0]);
 		replace(record, single);
@@ -155,24 +155,24 @@ u32 PinForms::unpin_sparse(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone 
 template <class Gone>
 u32 PinForms::unpin_dense(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone)
 {
-	u64 *words = dense_words(record);
+	PinWord *words = dense_words(record);
 	const u64 first = record.first_offset();
 	u32 left = dense_live(record);
 	u32 place = lo;
 
 	for (; place < lo + n; place++) {
-		const u64 word = words[place];
+		const PinWord word = words[place];
 
-		if (!word)
+		if (!word.pinned())
 			continue;
-		if (taken == Taken::kOnePin && pin_count_of(word) > 1) {
-			words[place] = word - kPinOne;
+		if (taken == Taken::kOnePin && word.count() > 1) {
+			words[place] = word.unpinned_once();
 			continue;
 		}
-		if (!gone.push(first + place, 1, pin_page_of(word),
+		if (!gone.push(first + place, 1, word.page(),
 			       with_dma() ? dense_dma(record)[place] : 0, 0))
 			break;
-		words[place] = 0;
+		words[place] = {};
 		left--;
 	}
 	if (left)

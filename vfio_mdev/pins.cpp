@@ -23,7 +23,7 @@ u64 offset_of(Iova iova)
 
 mdev_pin_run to_driver(const PinnedRun &run)
 {
-	return {run.first << kPageShift, run.npages, run.page & kPinPfnMask, run.dma,
+	return {run.first << kPageShift, run.npages, run.page.pfn().value, run.dma,
 		static_cast<u32>(run.count)};
 }
 

@@ -15,9 +15,8 @@ namespace vfio {
 
 namespace {
 
-constexpr u64 kReadMark = u64{1} << 62;
-constexpr u64 kWriteMark = u64{1} << 63;
-static_assert((kReadMark | kWriteMark) == kPinMarkMask);
+constexpr u64 kReadMark = 1;
+constexpr u64 kWriteMark = 2;
 
 u64 mark_of(u32 prot)
 {
@@ -50,8 +49,8 @@ struct Pins::PinCall : Call {
 	const u64 npages;
 	const u32 prot;
 	// A batch: its pages, and their DMA addresses.
-	PageArray pages;
-	PageArray dma;
+	PageArray<PinPage> pages;
+	PageArray<u64> dma;
 	const u64 room;
 	// How many pages the index has counted for this call, from first on.
 	u64 done = 0;
@@ -134,7 +133,7 @@ Result<void> Pins::go_on(PinCall &call)
 		}
 	}
 	for (u32 i = stored; dma_dev_ && i < fetched; i++)
-		shim_dma_unmap(dma_dev_, call.dma.pages()[i], direction_);
+		shim_dma_unmap(dma_dev_, call.dma.entries()[i], direction_);
 	release_pages(first + stored, fetched - stored);
 	return result;
 }
@@ -143,11 +142,11 @@ Result<void> Pins::go_on(PinCall &call)
 // be fetched next: pages that are not there, or that were pinned for less access.
 Result<void> Pins::count_locked(PinCall &call)
 {
-	u64 *const pages = call.pages.pages();
+	PinPage *const pages = call.pages.entries();
 	const u64 mark = mark_of(call.prot);
 	const u64 want = min(call.npages - call.done, call.room);
 	const u64 counted = TRY(index_.pin_again(call.at(), want, pages));
-	const auto allowed = [=](u64 i) { return (pages[i] & mark) == mark; };
+	const auto allowed = [=](u64 i) { return (pages[i].mark() & mark) == mark; };
 	u64 n = 0;
 
 	while (n < counted && allowed(n))
@@ -172,11 +171,11 @@ Result<void> Pins::count_locked(PinCall &call)
 Result<void> Pins::fetch(PinCall &call)
 {
 	const u32 n = call.missing;
-	u64 *const pages = call.pages.pages();
+	PinPage *const pages = call.pages.entries();
 
 	TRY(Result<void>::from_negative(
-		shim_vfio_pin(vdev_, call.at() << kPageShift, n, call.prot, pages)));
-	shim_pages_to_pfns(pages, n);
+		shim_vfio_pin(vdev_, call.at() << kPageShift, n, call.prot, &pages->value)));
+	shim_pages_to_pfns(&pages->value, n);
 
 	const Result<void> mapped = dma_dev_ ? map_pages(call, n) : Result<void>();
 	if (!mapped.ok()) {
@@ -184,7 +183,7 @@ Result<void> Pins::fetch(PinCall &call)
 		return mapped;
 	}
 	for (u32 i = 0; i < n; i++)
-		pages[i] |= mark_of(call.prot);
+		pages[i] = PinPage::of({pages[i].value}, mark_of(call.prot));
 	call.fetched = n;
 	call.missing = 0;
 	return {};
@@ -194,10 +193,11 @@ Result<void> Pins::fetch(PinCall &call)
 // may be unpinned alone.
 Result<void> Pins::map_pages(PinCall &call, u32 npages)
 {
-	u64 *const dma = call.dma.pages();
+	u64 *const dma = call.dma.entries();
 
 	for (u32 i = 0; i < npages; i++)
-		if (shim_dma_map(dma_dev_, call.pages.pages()[i], direction_, dma + i) < 0) {
+		if (shim_dma_map(dma_dev_, call.pages.entries()[i].pfn().value, direction_,
+				 dma + i) < 0) {
 			while (i--)
 				shim_dma_unmap(dma_dev_, dma[i], direction_);
 			return Error(EIO);
@@ -211,11 +211,12 @@ Result<void> Pins::map_pages(PinCall &call, u32 npages)
 // in the next turn.
 Result<u32> Pins::store_locked(PinCall &call, u32 fetched)
 {
-	u64 *const pages = call.pages.pages();
+	PinPage *const pages = call.pages.entries();
 	const u64 absent = index_.absent_from(call.at(), fetched);
 
 	if (absent) {
-		TRY(index_.insert(call.at(), absent, pages, dma_dev_ ? call.dma.pages() : nullptr));
+		TRY(index_.insert(call.at(), absent, pages,
+				  dma_dev_ ? call.dma.entries() : nullptr));
 		call.done += absent;
 	} else if (fetched) {
 		call.done += TRY(index_.pin_again(call.at(), fetched, pages));

@@ -42,7 +42,8 @@ Result<void> Type1::record(DmaRange &dma, const ExternalPages &pages, bool &over
 //
 // The owner is charged with the lock held again: hardware domains may have come or
 // gone meanwhile, and pages that another caller has pinned are charged already.
-Result<u64> Type1::pin_new(iommu_group *group, DmaRange &dma, Iova iova, u64 npages, u64 *handles)
+Result<u64> Type1::pin_new(iommu_group *group, DmaRange &dma, Iova iova, u64 npages,
+			   PageHandle *handles)
 {
 	npages = min(npages, dma.npages_from(iova));
 	if (npages > 1)
@@ -80,7 +81,8 @@ Result<u64> Type1::pin_new(iommu_group *group, DmaRange &dma, Iova iova, u64 npa
 // Pins pages of one mapping from iova on, npages at most: those that are pinned
 // already, or if the first is not, those that are not. Returns how many; none if the
 // caller has to try again.
-Result<u64> Type1::pin_some(iommu_group *group, Iova iova, u64 npages, u32 prot, u64 *handles)
+Result<u64> Type1::pin_some(iommu_group *group, Iova iova, u64 npages, u32 prot,
+			    PageHandle *handles)
 {
 	DmaRange &dma = *TRY(dmas_.find_settled(iova));
 
@@ -89,11 +91,13 @@ Result<u64> Type1::pin_some(iommu_group *group, Iova iova, u64 npages, u32 prot,
 	if ((dma.prot() & prot) != prot)
 		return Error(EPERM);
 
-	// No page behind the end of the mapping is recorded.
-	const u64 again = TRY(dma.external.pin_again(dma.page_index(iova), npages, handles));
+	// No page behind the end of the mapping is recorded. Pages are in the array first,
+	// and their handles then take their place.
+	const u64 again = TRY(dma.external.pin_again(dma.page_index(iova), npages,
+						     reinterpret_cast<PinPage *>(handles)));
 	if (!again)
 		return pin_new(group, dma, iova, npages, handles);
-	shim_pages_of(handles, again);
+	shim_pages_of(&handles->value, again);
 	return again;
 }
 
@@ -108,7 +112,8 @@ Result<void> Type1::may_pin() const
 	return {};
 }
 
-Result<void> Type1::pin_pages(iommu_group *group, Iova iova, u64 npages, u32 prot, u64 *handles)
+Result<void> Type1::pin_pages(iommu_group *group, Iova iova, u64 npages, u32 prot,
+			      PageHandle *handles)
 {
 	const Iova first = page_at(iova);
 	Iova at = first;
@@ -163,9 +168,8 @@ using namespace vfio;
 CORE_ENTRY int type1_pin_pages(type1 *handle, iommu_group *group, u64 iova, u32 npages, u32 prot,
 			       page **pages)
 {
-	// Handles are struct page pointers (shim/pin.h).
-	const Result<void> pinned = Type1::of(handle).pin_pages(group, {iova}, npages, prot,
-								reinterpret_cast<u64 *>(pages));
+	const Result<void> pinned = Type1::of(handle).pin_pages(
+		group, {iova}, npages, prot, reinterpret_cast<PageHandle *>(pages));
 
 	if (pinned.ok())
 		return static_cast<int>(npages);

@@ -71,12 +71,13 @@ public:
 	Result<iommu_domain *> group_domain(const iommu_group *group);
 
 	// Pins npages pages from iova on for a device of group, all or none, and
-	// writes handles of them (dma/shim/pin.h). A page is charged once however
-	// often it is pinned. prot is SHIM_IOMMU_READ and SHIM_IOMMU_WRITE, or-ed.
+	// writes their handles. A page is charged once however often it is pinned.
+	// prot is SHIM_IOMMU_READ and SHIM_IOMMU_WRITE, or-ed.
 	// Errors: EINVAL outside mappings or if no device hears of unmaps, EPERM
 	// against the mapping's protection, EACCES with the v1 interface, EBUSY
 	// while addresses are being updated, EOVERFLOW, ENOMEM, EFAULT.
-	Result<void> pin_pages(iommu_group *group, Iova iova, u64 npages, u32 prot, u64 *handles);
+	Result<void> pin_pages(iommu_group *group, Iova iova, u64 npages, u32 prot,
+			       PageHandle *handles);
 
 	// Takes back one pin of each page.
 	void unpin_pages(Iova iova, u64 npages);
@@ -166,9 +167,10 @@ private:
 		__must_hold(dmas_.lock);
 	// Not inlined into pin_some(), which mostly only counts.
 	[[gnu::noinline]] Result<u64> pin_new(iommu_group *group, DmaRange &dma, Iova iova,
-					      u64 npages, u64 *handles) __must_hold(dmas_.lock);
-	Result<u64> pin_some(iommu_group *group, Iova iova, u64 npages, u32 prot, u64 *handles)
+					      u64 npages, PageHandle *handles)
 		__must_hold(dmas_.lock);
+	Result<u64> pin_some(iommu_group *group, Iova iova, u64 npages, u32 prot,
+			     PageHandle *handles) __must_hold(dmas_.lock);
 	Result<void> may_pin() const __must_hold(dmas_.lock);
 	void note_pinned(iommu_group *group) __must_not_hold(groups_lock_, dmas_.lock);
 

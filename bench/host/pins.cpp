@@ -18,6 +18,7 @@ namespace {
 
 using benchmark::State;
 using vfio::PinIndex;
+using vfio::PinPage;
 using vfio::UnpinnedPages;
 
 constexpr u64 kGuest = 512ULL << 30 >> 12;
@@ -29,10 +30,10 @@ void must(const vfio::Result<void>& result) {
 }
 
 // Physical memory of which no two pages are contiguous.
-u64 scattered(u64 offset) { return (offset * 0x9e3779b97f4a7c15) >> 32 & ~u64{1}; }
+PinPage scattered(u64 offset) { return {(offset * 0x9e3779b97f4a7c15) >> 32 & ~u64{1}}; }
 
 void insert_scattered(PinIndex& index, u64 first, u64 npages) {
-  u64 pages[kBatch];
+  PinPage pages[kBatch];
   for (u64 i = 0; i < npages; i++) pages[i] = scattered(first + i);
   must(index.insert(first, npages, pages));
 }
@@ -58,12 +59,12 @@ std::vector<u64> shuffled(u64 count) {
 
 void huge_pages(PinIndex& index) {
   for (u64 slot : shuffled(kGuest / kSlot))
-    must(index.insert_run(slot * kSlot, kSlot, scattered(slot) / 2 * kSlot));
+    must(index.insert_run(slot * kSlot, kSlot, {scattered(slot).value / 2 * kSlot}));
 }
 
 void huge_pages_in_order(PinIndex& index) {
   for (u64 slot = 0; slot < kGuest / kSlot; slot++)
-    must(index.insert_run(slot * kSlot, kSlot, scattered(slot) / 2 * kSlot));
+    must(index.insert_run(slot * kSlot, kSlot, {scattered(slot).value / 2 * kSlot}));
 }
 
 void all_scattered(PinIndex& index) {
@@ -133,11 +134,11 @@ enum class Step { kPin, kAgain, kUnpin };
 void batches(State& state, Step step, bool contiguous) {
   const u64 count = static_cast<u64>(state.range(0)) / kBatch * kBatch;
   PinIndex index;
-  u64 pages[kBatch];
+  PinPage pages[kBatch];
   const auto pin = [&] {
     for (u64 first = 0; first < count; first += kBatch)
       if (contiguous)
-        must(index.insert_run(first, kBatch, scattered(first / kSlot) / 2 * kSlot));
+        must(index.insert_run(first, kBatch, {scattered(first / kSlot).value / 2 * kSlot}));
       else
         insert_scattered(index, first, kBatch);
   };

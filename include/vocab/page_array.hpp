@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// PageArray: an array of page handles or addresses, for work on many pages that
-// is done in batches.
+// PageArray: an array with an entry for each page, for work on many pages that is done
+// in batches. PageHandle: a page as the kernel's drivers name it.
 #pragma once
 
 #include "shim/alloc.h"
@@ -9,19 +9,24 @@
 
 namespace vfio {
 
+// A struct page pointer, which C++ does not follow.
+struct PageHandle {
+	u64 value;
+};
+
 // For one page the array has a single entry. For several it fills a page of memory;
 // if that cannot be allocated it has a single entry too, so that creating one never
 // fails.
-class PageArray : Immovable {
+template <class T> class PageArray : Immovable {
 public:
 	explicit PageArray(u64 npages)
 	{
 		if (npages == 1)
 			return;
-		page_ = static_cast<u64 *>(shim_alloc_page());
+		page_ = static_cast<T *>(shim_alloc_page());
 		if (page_) {
-			pages_ = page_;
-			room_ = kPageSize / sizeof(u64);
+			entries_ = page_;
+			room_ = kPageSize / sizeof(T);
 		}
 	}
 
@@ -31,9 +36,9 @@ public:
 			shim_free_page(page_);
 	}
 
-	u64 *pages()
+	T *entries()
 	{
-		return pages_;
+		return entries_;
 	}
 
 	u64 room() const
@@ -42,9 +47,9 @@ public:
 	}
 
 private:
-	u64 single_ = 0;
-	u64 *page_ = nullptr;
-	u64 *pages_ = &single_;
+	T single_ = {};
+	T *page_ = nullptr;
+	T *entries_ = &single_;
 	u64 room_ = 1;
 };
 

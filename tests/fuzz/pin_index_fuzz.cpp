@@ -37,7 +37,7 @@ class PinIndexFuzz : public fuzz::Input<HostTest> {
 
 		if (below(4) == 0)
 			mock::plan.fail(mock::Fail::kAlloc, 1 + below(8));
-		model.operate(bytes, what, first, n, page, straight);
+		model.operate(bytes, what, first, n, {page}, straight);
 	}
 
 	void fuzz() override

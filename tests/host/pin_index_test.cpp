@@ -84,14 +84,15 @@ TEST_F(PinIndexTest, Edges)
 {
 	PinModel model;
 	constexpr u64 last = PinIndex::kLastOffset;
+	const PinPage greatest = PinPage::of({PinPage::kPfnMask}, 3);
 
-	EXPECT_TRUE(model.insert_run(0, 1, kPinPfnMask, 0));
-	EXPECT_TRUE(model.insert_run(last, 1, kPinPfnMask | kPinMarkMask, 0));
-	EXPECT_TRUE(model.insert_run(last - 1, 1, 0, 0));
-	EXPECT_TRUE(model.insert_run(1, 1, 0, 0));
+	EXPECT_TRUE(model.insert_run(0, 1, {PinPage::kPfnMask}, 0));
+	EXPECT_TRUE(model.insert_run(last, 1, greatest, 0));
+	EXPECT_TRUE(model.insert_run(last - 1, 1, {0}, 0));
+	EXPECT_TRUE(model.insert_run(1, 1, {0}, 0));
 	model.check_all();
 	model.check(last, last);
-	EXPECT_EQ(find_page(model.index, last).page, kPinPfnMask | kPinMarkMask);
+	EXPECT_EQ(find_page(model.index, last).page, greatest);
 	EXPECT_EQ(model.index.pinned_from(last - 1, 2), 2u);
 	model.unpin(0, last + 1);
 	expect_bytes(model, 0);
@@ -100,7 +101,7 @@ TEST_F(PinIndexTest, Edges)
 TEST_F(PinIndexTest, OutOfRange)
 {
 	PinModel model;
-	u64 pages[] = {kPinPfnMask, kPinPfnMask + 1, 5};
+	PinPage pages[] = {{PinPage::kPfnMask}, {PinPage::kPfnMask + 1}, {5}};
 	const u64 dma[] = {0, 0, 0};
 	constexpr u64 last = PinIndex::kLastOffset;
 	const Error inval(EINVAL);
@@ -112,16 +113,16 @@ TEST_F(PinIndexTest, OutOfRange)
 	EXPECT_EQ(model.index.insert(0, 1, pages, dma).error(), inval);
 	EXPECT_EQ(model.index.insert(last, 2, pages + 2).error(), inval);
 	EXPECT_EQ(model.index.insert(last + 1, 1, pages + 2).error(), inval);
-	EXPECT_EQ(model.index.insert_run(0, 2, kPinPfnMask).error(), inval);
-	EXPECT_EQ(model.index.insert_run(0, ~u64{0}, 1).error(), inval);
-	EXPECT_EQ(model.index.insert_run(~u64{0}, 1, 1).error(), inval);
-	EXPECT_EQ(model.index.insert_run(0, 1, 1, 4096).error(), inval);
+	EXPECT_EQ(model.index.insert_run(0, 2, {PinPage::kPfnMask}).error(), inval);
+	EXPECT_EQ(model.index.insert_run(0, ~u64{0}, {1}).error(), inval);
+	EXPECT_EQ(model.index.insert_run(~u64{0}, 1, {1}).error(), inval);
+	EXPECT_EQ(model.index.insert_run(0, 1, {1}, 4096).error(), inval);
 	EXPECT_EQ(pin_pages(model.index, last, 2, pages).error(), inval);
 	EXPECT_EQ(pin_pages(model.index, 0, 3, pages).error(), inval);
 
 	// Wrong in the second slot: nothing of the first stays.
-	std::vector<u64> many(600, 7);
-	many[599] = kPinOne;
+	std::vector<PinPage> many(600, PinPage{7});
+	many[599] = {PinWord::kOne};
 	EXPECT_EQ(model.index.insert(0, 600, many.data()).error(), inval);
 	expect_bytes(model, 0);
 
@@ -134,7 +135,7 @@ TEST_F(PinIndexTest, SinglePageCounts)
 {
 	PinModel model;
 
-	EXPECT_TRUE(model.insert_run(1000, 1, 5, 0));
+	EXPECT_TRUE(model.insert_run(1000, 1, {5}, 0));
 	expect_bytes(model, 0);
 	for (int i = 0; i < 300; i++)
 		EXPECT_TRUE(model.pin_again(1000, 1));
@@ -150,11 +151,11 @@ TEST_F(PinIndexTest, Run)
 {
 	PinModel model;
 
-	EXPECT_TRUE(model.insert_run(110, 1, 110, 0));
-	EXPECT_TRUE(model.insert_run(111, 1, 111, 0));
+	EXPECT_TRUE(model.insert_run(110, 1, {110}, 0));
+	EXPECT_TRUE(model.insert_run(111, 1, {111}, 0));
 	expect_bytes(model, 0);
-	EXPECT_TRUE(model.insert_run(100, 10, 100, 0));
-	EXPECT_TRUE(model.insert_run(112, 300, 112, 0));
+	EXPECT_TRUE(model.insert_run(100, 10, {100}, 0));
+	EXPECT_TRUE(model.insert_run(112, 300, {112}, 0));
 	expect_bytes(model, kRun);
 	model.unpin(90, 20);
 	model.unpin(400, 100);
@@ -162,7 +163,7 @@ TEST_F(PinIndexTest, Run)
 	model.unpin(200, 1);
 	expect_bytes(model, kOnePlane);
 	model.unpin(110, 289);
-	EXPECT_EQ(find_page(model.index, 399).page, 399u);
+	EXPECT_EQ(find_page(model.index, 399).page, PinPage{399});
 	expect_bytes(model, kOnePlane);
 	model.unpin(399, 1);
 	expect_bytes(model, 0);
@@ -174,7 +175,7 @@ TEST_F(PinIndexTest, PlanesGrow)
 	const u64 bytes[] = {kRun,	   kTwoPlanes,	 kTwoPlanes,   kThreePlanes, kThreePlanes,
 			     kThreePlanes, kThreePlanes, kSevenPlanes, kSevenPlanes};
 
-	EXPECT_TRUE(model.insert_run(0, 512, 512, 0));
+	EXPECT_TRUE(model.insert_run(0, 512, {512}, 0));
 	for (const u64 wanted : bytes) {
 		expect_bytes(model, wanted);
 		EXPECT_TRUE(model.pin_again(0, 512));
@@ -194,7 +195,7 @@ TEST_F(PinIndexTest, PlanesOfOnePage)
 {
 	PinModel model;
 
-	EXPECT_TRUE(model.insert_run(0, 100, 512, 0));
+	EXPECT_TRUE(model.insert_run(0, 100, {512}, 0));
 	for (int i = 0; i < 200; i++)
 		EXPECT_TRUE(model.pin_again(63, 1));
 	model.check_all();
@@ -211,7 +212,7 @@ TEST_F(PinIndexTest, ContiguousInAnyOrder)
 	PinModel model;
 	const auto insert_every = [&](u64 first, u64 step, u64 end) {
 		for (u64 i = first; i < end; i += step)
-			EXPECT_TRUE(model.insert_run(i, 1, 0x800 + i, 0));
+			EXPECT_TRUE(model.insert_run(i, 1, {0x800 + i}, 0));
 	};
 
 	insert_every(0, 2, 4);
@@ -235,11 +236,11 @@ TEST_F(PinIndexTest, SparseToRun)
 {
 	PinModel model;
 
-	EXPECT_TRUE(model.insert_run(0, 1, 7, 0));
-	EXPECT_TRUE(model.insert_run(2, 1, 9, 0));
-	EXPECT_TRUE(model.insert_run(3, 1, 10, 0));
+	EXPECT_TRUE(model.insert_run(0, 1, {7}, 0));
+	EXPECT_TRUE(model.insert_run(2, 1, {9}, 0));
+	EXPECT_TRUE(model.insert_run(3, 1, {10}, 0));
 	expect_bytes(model, 32);
-	EXPECT_TRUE(model.insert_run(1, 1, 8, 0));
+	EXPECT_TRUE(model.insert_run(1, 1, {8}, 0));
 	expect_bytes(model, kRun);
 }
 
@@ -276,18 +277,18 @@ TEST_F(PinIndexTest, OddOnesOut)
 	// pinned more often; planes that meet a stranger.
 	PinModel model;
 
-	EXPECT_TRUE(model.insert_run(0, 5, 100, 0));
-	EXPECT_TRUE(model.insert_run(5, 1, 999, 0));
+	EXPECT_TRUE(model.insert_run(0, 5, {100}, 0));
+	EXPECT_TRUE(model.insert_run(5, 1, {999}, 0));
 	expect_bytes(model, 64);
 
-	EXPECT_TRUE(model.insert_run(512, 300, 100, 0));
-	EXPECT_TRUE(model.insert_run(512 + 300, 1, 400 | u64{1} << 63, 0));
-	EXPECT_TRUE(model.insert_run(1024, 1, 100, 0));
+	EXPECT_TRUE(model.insert_run(512, 300, {100}, 0));
+	EXPECT_TRUE(model.insert_run(512 + 300, 1, PinPage::of({400}, 2), 0));
+	EXPECT_TRUE(model.insert_run(1024, 1, {100}, 0));
 	EXPECT_TRUE(model.pin_again(1024, 1));
-	EXPECT_TRUE(model.insert_run(1025, 1, 101, 0));
-	EXPECT_TRUE(model.insert_run(2048, 20, 100, 0));
-	EXPECT_TRUE(model.insert_run(2048 + 30, 20, 130, 0));
-	EXPECT_TRUE(model.insert_run(2048 + 25, 1, 7, 0));
+	EXPECT_TRUE(model.insert_run(1025, 1, {101}, 0));
+	EXPECT_TRUE(model.insert_run(2048, 20, {100}, 0));
+	EXPECT_TRUE(model.insert_run(2048 + 30, 20, {130}, 0));
+	EXPECT_TRUE(model.insert_run(2048 + 25, 1, {7}, 0));
 	model.check_all();
 	model.unpin(0, 4096);
 	EXPECT_EQ(model.index.npages(), 1u);
@@ -299,9 +300,9 @@ TEST_F(PinIndexTest, AlreadyThere)
 {
 	PinModel model;
 
-	EXPECT_TRUE(model.insert_run(600, 10, 600, 0));
-	EXPECT_TRUE(model.insert_run(0, 700, 0, 0));
-	EXPECT_TRUE(model.insert_run(609, 1, 609, 0));
+	EXPECT_TRUE(model.insert_run(600, 10, {600}, 0));
+	EXPECT_TRUE(model.insert_run(0, 700, {0}, 0));
+	EXPECT_TRUE(model.insert_run(609, 1, {609}, 0));
 	EXPECT_TRUE(model.insert(595, PinModel::scattered(595, 6)));
 	EXPECT_EQ(model.index.npages(), 10u);
 	model.check_all();
@@ -311,7 +312,7 @@ TEST_F(PinIndexTest, CountsOverflow)
 {
 	for (const u64 n : {1, 300}) {
 		PinModel model;
-		u64 pages[300];
+		PinPage pages[300];
 		const PinModel::Pages some = PinModel::scattered(0, n);
 
 		EXPECT_TRUE(model.insert(0, some));
@@ -338,13 +339,13 @@ TEST_F(PinIndexTest, DmaAddresses)
 {
 	PinModel model(true);
 
-	EXPECT_TRUE(model.insert_run(10, 100, 1000, 0x7000'0000));
+	EXPECT_TRUE(model.insert_run(10, 100, {1000}, 0x7000'0000));
 	expect_bytes(model, kRun + 16);
 	EXPECT_EQ(find_page(model.index, 20).dma, 0x7000'a000u);
-	EXPECT_TRUE(model.insert_run(0, 10, 990, 0x7000'0000 - 10 * 4096));
+	EXPECT_TRUE(model.insert_run(0, 10, {990}, 0x7000'0000 - 10 * 4096));
 	expect_bytes(model, kRun + 16);
 	// Contiguous pfns at other addresses.
-	EXPECT_TRUE(model.insert_run(110, 1, 1100, 0));
+	EXPECT_TRUE(model.insert_run(110, 1, {1100}, 0));
 	model.check_all();
 	EXPECT_TRUE(model.pin_again(0, 512));
 	EXPECT_TRUE(model.insert(1000, PinModel::scattered(1000, 300)));
@@ -362,7 +363,7 @@ TEST_F(PinIndexTest, Drop)
 	for (const bool with_dma : {false, true}) {
 		PinModel model(with_dma);
 
-		EXPECT_TRUE(model.insert_run(0, 1000, 5000, with_dma ? 0x1000000 : 0));
+		EXPECT_TRUE(model.insert_run(0, 1000, {5000}, with_dma ? 0x1000000 : 0));
 		model.drop(10, 5);
 		EXPECT_TRUE(model.pin_again(20, 300));
 		EXPECT_TRUE(model.pin_again(100, 10));
@@ -388,29 +389,29 @@ TEST_F(PinIndexTest, Drop)
 TEST_F(PinIndexTest, UnpinnedPages)
 {
 	PinModel model;
-	std::vector<std::pair<u64, u64>> pieces;
+	std::vector<std::pair<PinPage, u64>> pieces;
 	const auto unpin = [&](u64 first, u64 npages) {
 		UnpinnedPages gone;
 		const u64 done = model.index.unpin(first, npages, gone);
 
 		pieces.clear();
-		gone.for_each([&](u64 page, u64 n) { pieces.emplace_back(page, n); });
+		gone.for_each([&](PinPage page, u64 n) { pieces.emplace_back(page, n); });
 		return done;
 	};
 
 	EXPECT_TRUE(model.insert(0, PinModel::scattered(0, 15)));
-	EXPECT_TRUE(model.insert_run(512, 1024, 77, 0));
-	EXPECT_TRUE(model.insert_run(2048, 9, 5, 0));
+	EXPECT_TRUE(model.insert_run(512, 1024, {77}, 0));
+	EXPECT_TRUE(model.insert_run(2048, 9, {5}, 0));
 
 	// The run of two slots is one; the next long one waits.
 	EXPECT_EQ(unpin(0, 4096), 2048u);
 	ASSERT_EQ(pieces.size(), 1u + 15);
-	EXPECT_EQ(pieces[0], std::pair(u64{77}, u64{1024}));
+	EXPECT_EQ(pieces[0], std::pair(PinPage{77}, u64{1024}));
 	for (u64 i = 0; i < 15; i++)
 		EXPECT_EQ(pieces[1 + i], std::pair(PinModel::scattered(i, 1).page[0], u64{1}));
 	EXPECT_EQ(unpin(2048, 2048), 2048u);
 	ASSERT_EQ(pieces.size(), 1u);
-	EXPECT_EQ(pieces[0], std::pair(u64{5}, u64{9}));
+	EXPECT_EQ(pieces[0], std::pair(PinPage{5}, u64{9}));
 	EXPECT_TRUE(model.index.empty());
 
 	// As much as there is room for.
@@ -426,10 +427,11 @@ TEST_F(PinIndexTest, BatchesFailAsAWhole)
 	for (const bool with_dma : {false, true}) {
 		PinModel model(with_dma);
 
-		EXPECT_TRUE(model.insert_run(100, 2, 100, 100 << 12));
+		EXPECT_TRUE(model.insert_run(100, 2, {100}, 100 << 12));
 		// Rows of forms: runs, planes, sparse, dense.
-		EXPECT_GE(sweep(model, [&] { return model.insert_run(200, 3000, 200, 200 << 12); }),
-			  3);
+		EXPECT_GE(
+			sweep(model, [&] { return model.insert_run(200, 3000, {200}, 200 << 12); }),
+			3);
 		model.unpin(300, 1);
 		EXPECT_GE(
 			sweep(model,
@@ -437,9 +439,10 @@ TEST_F(PinIndexTest, BatchesFailAsAWhole)
 			3);
 		EXPECT_GE(sweep(model, [&] { return model.pin_again(100, 1); }), 1);
 		EXPECT_GE(sweep(model, [&] { return model.pin_again(512, 2000); }), 1);
-		EXPECT_GE(sweep(model, [&] { return model.pin(0, model.contiguous(3900, 0, 0)); }),
-			  2);
-		EXPECT_GE(sweep(model, [&] { return model.insert_run(1 << 30, 1, 5, 0); }), 0);
+		EXPECT_GE(
+			sweep(model, [&] { return model.pin(0, model.contiguous(3900, {0}, 0)); }),
+			2);
+		EXPECT_GE(sweep(model, [&] { return model.insert_run(1 << 30, 1, {5}, 0); }), 0);
 		for (int i = 0; i < 6; i++)
 			EXPECT_GE(sweep(model, [&] { return model.pin_again(0, 9000); }), 0);
 		for (int i = 0; i < 10; i++)
@@ -459,7 +462,7 @@ TEST_F(PinIndexTest, Spares)
 	constexpr u64 spares = runs / PinBlocks::kRunsPerSpare;
 
 	for (u64 i = 0; i < runs; i++)
-		EXPECT_TRUE(model.insert_run(i * 512, 512, i * 1000, 0));
+		EXPECT_TRUE(model.insert_run(i * 512, 512, {i * 1000}, 0));
 	const u64 bytes = model.index.bytes();
 	const u64 certain = mock::blocks_taken_certainly();
 
@@ -475,7 +478,7 @@ TEST_F(PinIndexTest, Spares)
 
 	// Runs that are whole again have their spares again.
 	for (u64 i = 0; i < runs; i++)
-		EXPECT_TRUE(model.insert_run(i * 512 + 200, 1, i * 1000 + 200, 0));
+		EXPECT_TRUE(model.insert_run(i * 512 + 200, 1, {i * 1000 + 200}, 0));
 	EXPECT_EQ(model.index.bytes(), bytes);
 	for (u64 i = 0; i < runs; i++)
 		model.unpin(i * 512, 511);
@@ -489,7 +492,7 @@ TEST_F(PinIndexTest, Clear)
 {
 	PinModel model(true);
 
-	EXPECT_TRUE(model.insert_run(PinIndex::kLastOffset - 600, 601, 5, 0));
+	EXPECT_TRUE(model.insert_run(PinIndex::kLastOffset - 600, 601, {5}, 0));
 	EXPECT_TRUE(model.insert(0, PinModel::scattered(0, 1000)));
 	EXPECT_TRUE(model.pin_again(PinIndex::kLastOffset - 600, 601));
 	EXPECT_TRUE(model.pin_again(7, 1));
@@ -502,11 +505,11 @@ TEST_F(PinIndexTest, Clear)
 // One page at a time, in every form.
 TEST_F(PinIndexTest, OnePage)
 {
-	constexpr u64 kNone = ~u64{0};
+	constexpr PinPage kNone = {~u64{0}};
 	PinModel model;
 	u64 at = 0;
 	const auto again = [&](u64 offset) {
-		u64 page = 0;
+		PinPage page = {};
 		const u64 pinned = model.index.pin_again(offset, 1, &page).value();
 
 		if (pinned)
@@ -517,7 +520,7 @@ TEST_F(PinIndexTest, OnePage)
 	// A single page, then sparse, then dense; pages go on in order.
 	EXPECT_EQ(again(0), kNone);
 	for (at = 0; at < kPinSlotPages; at++) {
-		const u64 page = PinModel::scattered(at, 1).page[0];
+		const PinPage page = PinModel::scattered(at, 1).page[0];
 
 		EXPECT_TRUE(model.insert_run(at, 1, page, 0));
 		EXPECT_EQ(again(at), page);
@@ -525,7 +528,7 @@ TEST_F(PinIndexTest, OnePage)
 		EXPECT_TRUE(model.insert_run(at, 1, page, 0)) << "it is there";
 	}
 	model.check_all();
-	EXPECT_EQ(model.index.insert_run(PinIndex::kLastOffset + 1, 1, 1).error(), Error(EINVAL));
+	EXPECT_EQ(model.index.insert_run(PinIndex::kLastOffset + 1, 1, {1}).error(), Error(EINVAL));
 
 	// All but one go, one by one.
 	for (at = 0; at < kPinSlotPages - 1; at++)
@@ -537,9 +540,9 @@ TEST_F(PinIndexTest, OnePage)
 	expect_bytes(model, 0);
 
 	// Contiguous pages: a run takes memory to count, planes have it.
-	EXPECT_TRUE(model.insert_run(512, 512, 0x1000, 0));
+	EXPECT_TRUE(model.insert_run(512, 512, {0x1000}, 0));
 	EXPECT_EQ(again(1024), kNone);
-	EXPECT_EQ(again(600), 0x1000u + 600 - 512);
-	EXPECT_EQ(again(600), 0x1000u + 600 - 512);
+	EXPECT_EQ(again(600), PinPage{0x1000 + 600 - 512});
+	EXPECT_EQ(again(600), PinPage{0x1000 + 600 - 512});
 	model.check_all();
 }

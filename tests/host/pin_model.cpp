@@ -14,7 +14,7 @@ const Error kNone(0);
 
 } // namespace
 
-PinModel::Pages PinModel::contiguous(u64 n, u64 page, u64 dma) const
+PinModel::Pages PinModel::contiguous(u64 n, PinPage page, u64 dma) const
 {
 	Pages pages;
 
@@ -30,7 +30,7 @@ PinModel::Pages PinModel::scattered(u64 first, u64 n)
 	for (u64 i = 0; i < n; i++) {
 		const u64 mixed = (first + i) * 0x9e3779b97f4a7c15;
 
-		pages.add(mixed >> 32 | (mixed & 1) << 63, mixed << 12);
+		pages.add(PinPage::of({mixed >> 32}, (mixed & 1) << 1), mixed << 12);
 	}
 	return pages;
 }
@@ -73,7 +73,7 @@ bool PinModel::insert(u64 first, const Pages &pages)
 	return done || any_in(first, n);
 }
 
-bool PinModel::insert_run(u64 first, u64 n, u64 page, u64 dma)
+bool PinModel::insert_run(u64 first, u64 n, PinPage page, u64 dma)
 {
 	const Pages pages = contiguous(n, page, dma);
 	const bool done =
@@ -85,7 +85,7 @@ bool PinModel::insert_run(u64 first, u64 n, u64 page, u64 dma)
 	return done || any_in(first, n);
 }
 
-Result<void> pin_pages(PinIndex &index, u64 first, u64 npages, u64 *pages, const u64 *dma)
+Result<void> pin_pages(PinIndex &index, u64 first, u64 npages, PinPage *pages, const u64 *dma)
 {
 	u64 done = 0;
 	Result<void> result;
@@ -145,7 +145,7 @@ bool PinModel::pin_again(u64 first, u64 n)
 	for (;;) {
 		const u64 most = std::min<u64>(n, kPinSlotPages - first % kPinSlotPages);
 		u64 found = 0;
-		std::vector<u64> pages(n, 0x5a5a);
+		std::vector<PinPage> pages(n, PinPage{0x5a5a});
 
 		for (auto at = pins.find(first);
 		     at != pins.end() && at->first == first + found && found < most; ++at)
@@ -218,8 +218,8 @@ void PinModel::unpin_pages(u64 first, u64 n)
 	const u64 blocks = mock::blocks_taken() - mock::blocks_taken_certainly();
 
 	while (n) {
-		std::multiset<u64> expected;
-		std::multiset<u64> got;
+		std::multiset<PinPage> expected;
+		std::multiset<PinPage> got;
 		UnpinnedPages gone;
 		const u64 done = index.unpin(first, n, gone);
 
@@ -233,7 +233,7 @@ void PinModel::unpin_pages(u64 first, u64 n)
 			expected.insert(at->second.page);
 			at = pins.erase(at);
 		}
-		gone.for_each([&](u64 page, u64 npages) {
+		gone.for_each([&](PinPage page, u64 npages) {
 			for (u64 i = 0; i < npages; i++)
 				got.insert(page + i);
 		});
@@ -257,10 +257,10 @@ void PinModel::clear()
 	EXPECT_EQ(index.bytes(), 0u);
 }
 
-void PinModel::operate(Choices &choices, Operation what, u64 first, u64 n, u64 first_page,
+void PinModel::operate(Choices &choices, Operation what, u64 first, u64 n, PinPage first_page,
 		       bool straight)
 {
-	const u64 first_dma = first_page << 12;
+	const u64 first_dma = first_page.value << 12;
 	const Pages pages = straight ? contiguous(n, first_page, first_dma) : scattered(first, n);
 
 	switch (what) {

@@ -14,7 +14,7 @@
 
 // Counts one more pin of each page that is pinned already, and inserts the others: all
 // or none. Pages that were pinned are written to pages.
-vfio::Result<void> pin_pages(vfio::PinIndex &index, u64 first, u64 npages, u64 *pages,
+vfio::Result<void> pin_pages(vfio::PinIndex &index, u64 first, u64 npages, vfio::PinPage *pages,
 			     const u64 *dma = nullptr);
 
 // Returns one page. Its npages is 0 if the page is not pinned.
@@ -23,7 +23,7 @@ vfio::PinnedRun find_page(const vfio::PinIndex &index, u64 offset);
 class PinModel {
 public:
 	struct Pin {
-		u64 page;
+		vfio::PinPage page;
 		u64 dma;
 		u64 count;
 
@@ -32,10 +32,10 @@ public:
 
 	// A block of pages to be pinned.
 	struct Pages {
-		std::vector<u64> page;
+		std::vector<vfio::PinPage> page;
 		std::vector<u64> dma;
 
-		void add(u64 new_page, u64 new_dma)
+		void add(vfio::PinPage new_page, u64 new_dma)
 		{
 			page.push_back(new_page);
 			dma.push_back(new_dma);
@@ -48,13 +48,13 @@ public:
 
 	// Pages that are contiguous, or that share nothing; kept the same for
 	// the same offset, as memory does.
-	Pages contiguous(u64 n, u64 page, u64 dma) const;
+	Pages contiguous(u64 n, vfio::PinPage page, u64 dma) const;
 	static Pages scattered(u64 first, u64 n);
 
 	// What these expect, whether it works or not, is up to the map. False
 	// if there was no memory.
 	bool insert(u64 first, const Pages &pages);
-	bool insert_run(u64 first, u64 n, u64 page, u64 dma);
+	bool insert_run(u64 first, u64 n, vfio::PinPage page, u64 dma);
 	bool pin(u64 first, const Pages &pages);
 	bool pin_again(u64 first, u64 n);
 	void unpin(u64 first, u64 n);
@@ -83,7 +83,7 @@ public:
 	};
 	// Does one of them to n pages, which are contiguous from first_page on or
 	// scattered, and compares what the index says of them and of the next.
-	void operate(Choices &choices, Operation what, u64 first, u64 n, u64 first_page,
+	void operate(Choices &choices, Operation what, u64 first, u64 n, vfio::PinPage first_page,
 		     bool straight);
 
 	// What the index says about [first, last]; all of it.

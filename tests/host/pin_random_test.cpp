@@ -25,7 +25,7 @@ protected:
 			if (fail && choices.below(4) == 0)
 				mock::plan.fail(mock::Fail::kAlloc, 1 + choices.below(6));
 			// Memory is contiguous as a whole, or pages are anywhere.
-			model.operate(choices, draw(choices), first, n, 0x4000 + (first - base),
+			model.operate(choices, draw(choices), first, n, {0x4000 + (first - base)},
 				      choices.below(3));
 			if (choices.below(200) == 0)
 				model.unpin(base, span);
