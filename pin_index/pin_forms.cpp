@@ -88,6 +88,81 @@ u32 PinForms::absent_from(const SlotRecord &record, u32 lo, u32 n) const
 	return found;
 }
 
+namespace {
+
+// How many pages there are before the first for which word_at(i) is not what is wanted. A
+// word of 0 is that of a page that is not pinned.
+template <Compared wanted, class F> u32 compare_with(u32 n, const PinPage *pages, F word_at)
+{
+	u64 i = 0;
+
+	for (; i < n; i++) {
+		const u64 word = word_at(i).value;
+		const u64 page = pages[i].value;
+
+		if ((word ^ page) == PinWord::kOne || (word | page) == 0) {
+			if (wanted == Compared::kDiffers)
+				break;
+		} else if (wanted == Compared::kSame) {
+			break;
+		}
+	}
+	return static_cast<u32>(i);
+}
+
+} // namespace
+
+template <Compared wanted>
+u32 PinForms::compare(const SlotRecord *record, u32 lo, u32 n, const PinPage *pages) const
+{
+	if (!record)
+		return compare_with<wanted>(n, pages, [](u64) { return PinWord{0}; });
+	switch (PinMeta::form(*record)) {
+	case PinForm::kRun: {
+		const u32 before = run_lo(*record) - lo;
+		const u32 length = run_length(*record);
+		const PinWord word = run_word(*record);
+
+		// Places before the run wrap around to large ones.
+		return compare_with<wanted>(n, pages, [=](u64 place) {
+			const u32 i = static_cast<u32>(place);
+
+			return i - before < length ? word + (i - before) : PinWord{0};
+		});
+	}
+	case PinForm::kPlanes: {
+		const PinPlanesBlock &block = planes(*record);
+
+		return compare_with<wanted>(n, pages, [&](u64 place) {
+			const u32 i = static_cast<u32>(place);
+			const u64 count = block.count(lo + i);
+
+			return count ? PinWord::of(block.base + (lo + i), count) : PinWord{0};
+		});
+	}
+	case PinForm::kSparse: {
+		const PinSparse sparse = this->sparse(*record);
+		u32 at = sparse.before(lo);
+
+		return compare_with<wanted>(n, pages, [&](u64 i) {
+			return at < sparse.count && sparse.places[at] == lo + i ?
+				       sparse.words[at++] :
+				       PinWord{0};
+		});
+	}
+	case PinForm::kDense:
+		break;
+	}
+
+	const PinWord *words = dense_words(*record) + lo;
+	return compare_with<wanted>(n, pages, [=](u64 i) { return words[i]; });
+}
+
+template u32 PinForms::compare<Compared::kSame>(const SlotRecord *record, u32 lo, u32 n,
+						const PinPage *pages) const;
+template u32 PinForms::compare<Compared::kDiffers>(const SlotRecord *record, u32 lo, u32 n,
+						   const PinPage *pages) const;
+
 u32 PinForms::list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) const
 {
 	const u64 first = record.slot() << kPinSlotShift;

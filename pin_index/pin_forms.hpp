@@ -60,6 +60,9 @@ struct PinPiece {
 // How many pins unpinning takes back from each page.
 enum class Taken { kOnePin, kAllPins };
 
+// Which of two arrays' elements are counted.
+enum class Compared { kSame, kDiffers };
+
 class PinForms : public PinBlocks {
 public:
 	using PinBlocks::PinBlocks;
@@ -69,6 +72,13 @@ public:
 	// PinIndex to check pages.
 	u32 pinned_from(const SlotRecord &record, u32 lo, u32 n) const;
 	u32 absent_from(const SlotRecord &record, u32 lo, u32 n) const;
+
+	// How many of the n pages from lo on are as pages says, or are not, up to the
+	// first of which the reverse is true. A page is 0 there if it is not pinned; all
+	// are if record is null.
+	template <Compared wanted>
+	u32 compare(const SlotRecord *record, u32 lo, u32 n, const PinPage *pages) const;
+
 	u32 list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) const;
 	Result<u64> again(SlotRecord &record, u32 lo, u32 n, PinPage *pages);
 	Result<void> insert(SlotRecord &record, const PinPiece &piece);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // The results of a pin index: PinnedRuns, pages that were found or unpinned with all
-// that the index knows of them, and UnpinnedPages, which have only pfns and marks.
+// that the index knows of them; UnpinnedPages, which have only pfns and marks, and
+// UnpinnedSpans, which have only offsets.
 #pragma once
 
 #include "pin_blocks.hpp"
@@ -80,6 +81,61 @@ private:
 	PinnedRun runs_[kRoom];
 	u64 npages_ = 0;
 	u64 dma_step_ = 0;
+	u32 count_ = 0;
+};
+
+// Up to kRoom spans of offsets whose pages were unpinned. What the pages were is not kept.
+class UnpinnedSpans : Immovable {
+public:
+	struct Span {
+		u64 first;
+		u64 npages;
+	};
+
+	// As PinnedRuns::push(), with the same parameters.
+	bool push(u64 first, u64 npages, PinPage, u64, u64)
+	{
+		if (count_ && spans_[count_ - 1].first + spans_[count_ - 1].npages == first) {
+			spans_[count_ - 1].npages += npages;
+		} else {
+			if (count_ == kRoom)
+				return false;
+			spans_[count_++] = {first, npages};
+		}
+		npages_ += npages;
+		return true;
+	}
+
+	u64 npages() const
+	{
+		return npages_;
+	}
+
+	void clear()
+	{
+		count_ = 0;
+		npages_ = 0;
+	}
+
+	void set_dma(bool)
+	{
+	}
+
+	const Span *begin() const
+	{
+		return spans_;
+	}
+
+	const Span *end() const
+	{
+		return spans_ + count_;
+	}
+
+private:
+	static constexpr u32 kRoom = 16;
+
+	Span spans_[kRoom];
+	u64 npages_ = 0;
 	u32 count_ = 0;
 };
 

@@ -64,6 +64,11 @@ public:
 		return length_from(first, npages, false);
 	}
 
+	// How many of npages pages from first on are as an array says (kSame), up to
+	// the first that is not; or the reverse (kDiffers). An element of the array is
+	// a page that is pinned once, or 0 for one that is not pinned.
+	template <Compared wanted> u64 compare(u64 first, u64 npages, const PinPage *pages) const;
+
 	// Counts one more pin of each of npages pages from first on, up to the first
 	// that is not pinned or the end of the slot. Returns how many pages that were,
 	// and writes them to pages. Errors: EOVERFLOW if a page has kMostPins pins
@@ -86,8 +91,8 @@ public:
 	Result<void> insert_run(u64 first, u64 npages, PinPage page, u64 dma = 0);
 
 	// Takes back one pin, or all pins, of each of npages pages from first on that is
-	// pinned. Appends pages without any more pins to gone, which is of the class
-	// PinnedRuns or UnpinnedPages, until gone is full. Returns how many of npages it
+	// pinned. Appends pages without any more pins to gone, which is of one of the
+	// classes of pin_found.hpp, until gone is full. Returns how many of npages it
 	// went through. Not inlined, as pin_again().
 	template <class Gone>
 	[[gnu::noinline]] u64 take(u64 first, u64 npages, Taken taken, Gone &gone);

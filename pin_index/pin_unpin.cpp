@@ -200,5 +200,6 @@ u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &gone)
 
 template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, Taken taken, PinnedRuns &gone);
 template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, Taken taken, UnpinnedPages &gone);
+template u32 PinForms::unpin(SlotRecord &record, u32 lo, u32 n, Taken taken, UnpinnedSpans &gone);
 
 } // namespace vfio

@@ -325,6 +325,27 @@ void PinModel::check(u64 first, u64 last) const
 	EXPECT_EQ(index.pinned_from(first, n), there ? pinned : 0);
 	EXPECT_EQ(index.absent_from(first, n), there ? 0 : pinned);
 
+	// As the map says, and with one page that is not.
+	std::vector<PinPage> pages;
+	for (u64 i = 0; i < std::min<u64>(n, 1100); i++)
+		pages.push_back(pins.contains(first + i) ? pins.at(first + i).page : PinPage{0});
+	// A page that is 0 cannot be told from one that is not pinned, and a page that is
+	// pinned more than once is never as an array says.
+	const bool odd = std::any_of(pins.begin(), pins.end(), [](const auto &pin) {
+		return pin.second.page == PinPage{0} || pin.second.count != 1;
+	});
+	const u64 other = first * 0x9e3779b9 % pages.size();
+	if (!odd) {
+		EXPECT_EQ(index.compare<Compared::kSame>(first, pages.size(), pages.data()),
+			  pages.size());
+		EXPECT_EQ(index.compare<Compared::kDiffers>(first, pages.size(), pages.data()), 0u);
+		pages[other].value ^= 1;
+		EXPECT_EQ(index.compare<Compared::kSame>(first, pages.size(), pages.data()), other);
+		EXPECT_EQ(index.compare<Compared::kDiffers>(first + other, pages.size() - other,
+							    pages.data() + other),
+			  1u);
+	}
+
 	const PinnedRun found = find_page(index, first);
 	EXPECT_EQ(found.npages, there);
 	if (there) {
