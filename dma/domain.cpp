@@ -3,6 +3,7 @@
 
 #include "shim/alloc.h"
 #include "shim/lock.h"
+#include "unmapper.hpp"
 
 namespace vfio {
 
@@ -44,93 +45,6 @@ IovaRange Domain::aperture() const
 }
 
 namespace {
-
-// Returns the smallest block that contains a range. The size of a block is a
-// power of two, and it is aligned to its size. IOMMUs flush such blocks; some
-// drivers flush the wrong block if they are asked for another range.
-constexpr IovaRange block_around(IovaRange range)
-{
-	const u64 differ = range.first.value ^ range.last.value;
-	const u64 mask = differ ? kU64Max >> __builtin_clzll(differ) : 0;
-
-	return {{range.first.value & ~mask}, {range.last.value | mask}};
-}
-
-static_assert(block_around({{0x3000}, {0x3fff}}) == IovaRange{{0x3000}, {0x3fff}});
-static_assert(block_around({{0x3000}, {0x4fff}}) == IovaRange{{0}, {0x7fff}});
-static_assert(block_around({{0x5000}, {0x6fff}}) == IovaRange{{0x4000}, {0x7fff}});
-static_assert(block_around({{kU64Max - 0xfff}, {kU64Max}}) ==
-	      IovaRange{{kU64Max - 0xfff}, {kU64Max}});
-static_assert(block_around(kAllIova) == kAllIova);
-
-// Unmaps ranges, which the caller passes in ascending order, and flushes the IOMMU at
-// the latest in its destructor: no device reaches the ranges afterwards. There is one
-// flush for each block of SHIM_MAX_FLUSH bytes in which ranges are.
-class Unmapper : Immovable {
-public:
-	explicit Unmapper(iommu_domain *domain) : domain_(domain)
-	{
-	}
-
-	~Unmapper()
-	{
-		flush();
-	}
-
-	// Unmaps a range that begins and ends where mappings do. A mapping may lie in two
-	// blocks; an IOMMU may unmap all of it when asked for its part in the first.
-	[[gnu::always_inline]] void unmap(IovaRange range)
-	{
-		const u64 size = range.size();
-		u64 unmapped = 0;
-
-		while (!same_flush(range.first, range.last)) {
-			const Iova last{range.first.value | (SHIM_MAX_FLUSH - 1)};
-
-			unmapped += unmap_part({range.first, last});
-			range.first = last + 1;
-		}
-		unmapped += unmap_part(range);
-		WARN_ONCE_IF(unmapped != size, "the IOMMU did not unmap what was mapped");
-	}
-
-private:
-	static bool same_flush(Iova one, Iova other)
-	{
-		return (one.value ^ other.value) < SHIM_MAX_FLUSH;
-	}
-
-	// Unmaps a part that lies in one block, and flushes it later. Returns the bytes
-	// that were unmapped.
-	u64 unmap_part(IovaRange part)
-	{
-		if (due_ && !same_flush(due_range_.first, part.first))
-			flush();
-		if (!due_) {
-			shim_gather_init(&gather_);
-			due_range_.first = part.first;
-		}
-		due_range_.last = part.last;
-		due_ = true;
-		return shim_domain_unmap(domain_, part.first.value, part.size(), &gather_);
-	}
-
-	void flush()
-	{
-		if (!due_)
-			return;
-
-		const IovaRange block = block_around(due_range_);
-
-		shim_domain_flush(domain_, &gather_, block.first.value, block.last.value);
-		due_ = false;
-	}
-
-	iommu_domain *const domain_;
-	IovaRange due_range_ = {};
-	bool due_ = false;
-	shim_gather gather_;
-};
 
 // Maps runs one after the other, from an address on. The destructor unmaps them,
 // unless keep() has been called.

@@ -139,6 +139,11 @@ bool shim_pfn_has_page(u64 pfn)
 	return pfn_valid(pfn);
 }
 
+const void *shim_page_memory(u64 pfn)
+{
+	return page_address(pfn_to_page(pfn));
+}
+
 void shim_pages_of(u64 *pfns, u64 count)
 {
 	u64 i;

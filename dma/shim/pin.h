@@ -108,6 +108,15 @@ void shim_unpin(u64 pfn, u64 npages, bool dirty);
 bool shim_pfn_has_page(u64 pfn);
 
 /**
+ * shim_page_memory() - where the kernel has a page
+ * @pfn: the pfn of memory with a struct page, which is pinned
+ *
+ * Context: any.
+ * Return: the address of its first byte. Userspace may write the page at any time.
+ */
+const void *shim_page_memory(u64 pfn);
+
+/**
  * shim_pages_of() - replace pfns by the handles of their pages
  * @pfns: pfns of memory with a struct page, which become handles; marks beside
  *	the pfns are ignored

@@ -170,6 +170,15 @@ void shim_pages_of(u64 *pfns, u64 count)
 	}
 }
 
+const void *shim_page_memory(u64 pfn)
+{
+	if (!shim_pfn_has_page(pfn))
+		violation("memory of %#llx, which has none", pfn);
+	if (!phys::pins(pfn))
+		violation("page %#llx is read and not pinned", pfn);
+	return phys::contents(pfn);
+}
+
 bool shim_copy_from_user(void *to, u64 from, size_t size)
 {
 	if (plan.hit(Fail::kCopyIn))
