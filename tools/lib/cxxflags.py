@@ -15,11 +15,11 @@ def core_flags():
 def flags_of(path, core):
     """For a path from the root of the tree, where the compiler must run. core: core_flags()."""
     directory = os.path.dirname(path)
-    if path.startswith(("vfio_", "dma/", "pin_index/")):
+    if path.startswith(("vfio_", "dma/", "nested/", "pin_index/")):
         return [*core, f"-I{directory}"]
-    flags = ["-std=c++20", "-D_GNU_SOURCE", f"-I{directory}"]
+    flags = ["-std=c++20", "-D_GNU_SOURCE", f"-I{directory}", "-Iinclude"]
     if path.startswith(("tests/host/", "tests/fuzz/", "tests/model/", "bench/host/")):
         # Built with the core, of one module or the other.
         flags = ["-std=gnu++20", f"-I{directory}", "-Iinclude", "-I.", "-Itests/host", "-Itests/host/mock",
-                 "-Ivfio_type1", "-Ivfio_core", "-Ivfio_mdev"]
+                 "-Ivfio_type1", "-Ivfio_core", "-Ivfio_mdev", "-Ivfio_zpci"]
     return flags

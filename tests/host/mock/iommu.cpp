@@ -116,6 +116,17 @@ void shim_domain_detach(iommu_domain *domain, iommu_group *group)
 	domain->groups.erase(group);
 }
 
+// The size of the page that the IOMMU uses at an address, of those that it has.
+static u64 page_for(const iommu_domain &domain, u64 iova, u64 phys, u64 left)
+{
+	u64 best = smallest(domain);
+
+	for (u64 size = best; size && size <= left; size <<= 1)
+		if ((domain.hardware.pgsizes & size) && !((iova | phys) & (size - 1)))
+			best = size;
+	return best;
+}
+
 static void map_piece(iommu_domain *domain, u64 iova, u64 phys, u64 size, u32 prot)
 {
 	const u64 align = smallest(*domain) - 1;
@@ -136,12 +147,19 @@ static void map_piece(iommu_domain *domain, u64 iova, u64 phys, u64 size, u32 pr
 			    overlaps(iova, last, region))
 				violation("map at %#llx in a reserved region", iova);
 	domain->maps++;
+	u64 first = 0;
+	u64 end = domain->hardware.unmaps_whole_pages ? 0 : size;
 	for (u64 offset = 0; offset < size; offset += kPage) {
-		const Pte pte{(phys + offset) / kPage, prot, offset == 0, offset == size - kPage};
+		if (offset == end) {
+			first = end;
+			end += page_for(*domain, iova + offset, phys + offset, size - offset);
+		}
+		const Pte pte{(phys + offset) / kPage, prot, offset == first,
+			      offset == end - kPage};
 
 		if (!domain->ptes.emplace(iova + offset, pte).second)
 			violation("map at %#llx, which is mapped", iova + offset);
-		if (domain->stale.count(iova + offset))
+		if (domain->stale.count(iova + offset) && !domain->hardware.unmaps_whole_pages)
 			violation("map at %#llx, which is not flushed", iova + offset);
 		phys::mapped(pte.pfn);
 	}

@@ -27,6 +27,10 @@ struct Hardware {
 	// It unmaps what one call mapped as a whole, however little of it is
 	// asked for, as virtio's does.
 	bool unmaps_whole_calls = false;
+	// It unmaps what one of its pages maps as a whole, whatever the calls were, as
+	// VT-d's does; the pages are the largest that fit. And it may be asked to map
+	// what is unmapped and not flushed.
+	bool unmaps_whole_pages = false;
 };
 
 struct Pte {

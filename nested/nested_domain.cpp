@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "nested_domain.hpp"
+
+#include "refresh.hpp"
+#include "shim/lock.h"
+
+namespace vfio {
+
+constinit LockClass NestedDomain::lock_class_ = {"nested_domain", {}};
+
+namespace {
+
+// How many pages one call may map so that the IOMMU uses no page larger than kPageSize
+// for them, whatever lies behind: a power of two.
+constexpr u64 small_call_pages(u64 large_sizes)
+{
+	constexpr u64 kMost = u64{1} << 18;
+
+	return large_sizes ? min(kMost, (large_sizes & -large_sizes) / 2 / kPageSize) : kMost;
+}
+
+static_assert(small_call_pages(0x4020'0000) == 256);
+static_assert(small_call_pages(~u64{0x1fff}) == 1);
+
+} // namespace
+
+NestedDomain::NestedDomain(iommu_domain *domain, GuestMemory &memory)
+	: domain_(domain), memory_(memory),
+	  large_sizes_(shim_domain_pgsize_bitmap(domain) & ~(2 * kPageSize - 1)),
+	  call_pages_(small_call_pages(large_sizes_))
+{
+}
+
+Refreshed NestedDomain::refresh(const GuestTable &table, IovaRange range)
+{
+	const Guard guard(lock_);
+
+	statistics_.refreshes++;
+	return table.format == GuestTable::Format::kS390 ? refresh_as<S390Format>(table, range) :
+							   refresh_as<VtdFormat>(table, range);
+}
+
+template <class Format> Refreshed NestedDomain::refresh_as(const GuestTable &table, IovaRange range)
+{
+	if (large_.empty()) {
+		constexpr u64 kUnit = u64{1} << Format::shift(Format::kLargeLevel);
+
+		frame_pages_ = kUnit / kPageSize;
+		// No page of the hardware is as large as a unit and no larger.
+		unit_pages_ = large_sizes_ & (2 * kUnit - 1) ? frame_pages_ : 0;
+	} else {
+		// What was mapped as a whole is refreshed as a whole.
+		const u64 unit = unit_pages_ * kPageSize;
+
+		if (large_.pinned_from(range.first.value / unit, 1))
+			range.first.value &= ~(unit - 1);
+		if (large_.pinned_from(range.last.value / unit, 1))
+			range.last.value |= unit - 1;
+	}
+
+	__uninitialized Refresh refresh(*this, range.npages());
+	return refresh.run<Format>(table, range);
+}
+
+Result<void> NestedDomain::map_direct(IovaRange gpas, u64 offset)
+{
+	const Guard guard(lock_);
+	Refresh refresh(*this, gpas.npages());
+
+	return refresh.map_direct(gpas, offset);
+}
+
+// Unmaps what is behind busy memory, of pages that are mapped to contiguous guest frames.
+void NestedDomain::forget_busy_part(Refresh &refresh, u64 first, u64 npages, PinPage page)
+{
+	const u64 gpa = guest_address(page);
+	const IovaRange frames{{gpa}, {gpa + npages * kPageSize - 1}};
+
+	for (Iova at = frames.first;;) {
+		IovaRange part;
+		bool busy = false;
+		{
+			const Guard guard(memory_.tree.lock);
+			const DmaRange *dma = memory_.tree.first_in({at, frames.last});
+
+			if (!dma)
+				return;
+			part = {max(at, dma->range().first), min(frames.last, dma->range().last)};
+			busy = dma->busy.load();
+		}
+		if (busy) {
+			u64 from = first + ((part.first - frames.first) >> kPageShift);
+			u64 n = part.npages();
+
+			// A unit goes as a whole.
+			if (!large_.empty()) {
+				const u64 end = from + n;
+				const u64 unit = unit_pages_;
+
+				if (large_.pinned_from(from / unit, 1))
+					from = from / unit * unit;
+				n = end - from;
+				if (large_.pinned_from((end - 1) / unit, 1))
+					n = (end + unit - 1) / unit * unit - from;
+			}
+			refresh.unmap(from, n);
+		}
+		if (part.last == frames.last)
+			return;
+		at = part.last + 1;
+	}
+}
+
+void NestedDomain::forget_busy()
+{
+	const Guard guard(lock_);
+	Refresh refresh(*this, 0);
+
+	for (u64 first = 0; first <= PinIndex::kLastOffset;) {
+		PinnedRuns found;
+
+		first = pages_.list(first, PinIndex::kLastOffset, found);
+		for (const PinnedRun &run : found)
+			forget_busy_part(refresh, run.first, run.npages, run.page);
+		shim_cond_resched();
+	}
+}
+
+void NestedDomain::clear()
+{
+	const Guard guard(lock_);
+	Refresh refresh(*this, 0);
+
+	if (!pages_.empty())
+		refresh.unmap(0, PinIndex::kLastOffset + 1);
+}
+
+NestedDomain::Statistics NestedDomain::statistics()
+{
+	const Guard guard(lock_);
+
+	return statistics_;
+}
+
+u64 NestedDomain::npages()
+{
+	const Guard guard(lock_);
+
+	return pages_.npages();
+}
+
+u64 NestedDomain::bytes()
+{
+	const Guard guard(lock_);
+
+	return pages_.bytes() + large_.bytes();
+}
+
+} // namespace vfio

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "refresh.hpp"
+
+#include "dma/shim/worker.h"
+#include "shim/alloc.h"
+#include "shim/lock.h"
+
+namespace vfio {
+
+NestedDomain::Refresh::Refresh(NestedDomain &nested, u64 npages)
+	: nested_(nested), memory_(nested.memory_), reader_(nested.memory_),
+	  unmapper_(nested.domain_), entries_(npages ? npages : 1)
+{
+	static_assert(SHIM_MAX_RUNS * sizeof(PinRun) <= kPageSize);
+
+	if (npages <= 1)
+		return;
+	scratch_ = shim_alloc_page();
+	void *runs = scratch_ ? shim_alloc_page() : nullptr;
+	if (runs) {
+		runs_ = static_cast<PinRun *>(runs);
+		run_room_ = SHIM_MAX_RUNS;
+	}
+}
+
+NestedDomain::Refresh::~Refresh()
+{
+	if (scratch_)
+		shim_free_page(scratch_);
+	if (runs_ != &one_run_)
+		shim_free_page(runs_);
+}
+
+template <class Format>
+Refreshed NestedDomain::Refresh::run(const GuestTable &table, IovaRange range)
+{
+	// A page table has to be taken as a whole.
+	if (range.npages() > 1 && entries_.room() < Format::entries(0)) {
+		result_.outcome = Refreshed::Outcome::kNoRoom;
+		return result_;
+	}
+
+	const Guard guard(memory_.tree.lock);
+	TableWalk<Format, Refresh> walk(reader_, *this);
+	const WalkFault fault = walk.walk(table, range);
+
+	if (fault != WalkFault::kNone)
+		result_ = {Refreshed::Outcome::kFault, fault, walk.where()};
+	return result_;
+}
+
+template Refreshed NestedDomain::Refresh::run<S390Format>(const GuestTable &, IovaRange);
+template Refreshed NestedDomain::Refresh::run<VtdFormat>(const GuestTable &, IovaRange);
+
+Result<void> NestedDomain::Refresh::map_direct(IovaRange gpas, u64 offset)
+{
+	nested_.lock_.assume_held();
+
+	// The mapping goes as a whole, so that the IOMMU may use its largest pages.
+	constexpr u64 kWhole = u64{1} << 52;
+	const Guard guard(memory_.tree.lock);
+	const Frames frames{nullptr, guest_page(gpas.first.value, kReadWrite)};
+
+	if (!map((gpas.first.value + offset) >> kPageShift, frames, gpas.npages(), kWhole))
+		return Error(EFAULT);
+	if (result_.outcome == Refreshed::Outcome::kNoRoom)
+		return Error(ENOMEM);
+	return {};
+}
+
+// Ends the walk because of a page.
+bool NestedDomain::Refresh::fail(WalkFault fault, u64 page)
+{
+	result_ = {Refreshed::Outcome::kFault, fault, {page << kPageShift}};
+	return false;
+}
+
+// Called after each piece of a table; next is where the following one begins. Lets other
+// threads have the guest's memory now and then. Returns false if the caller is killed.
+bool NestedDomain::Refresh::breathe(Iova next)
+{
+	if (++pieces_ % kPiecesAtOnce)
+		return true;
+	{
+		const Unguard unlocked(memory_.tree.lock);
+
+		shim_cond_resched();
+	}
+	reader_.forget();
+	if (!shim_killed())
+		return true;
+	result_ = {Refreshed::Outcome::kInterrupted, WalkFault::kNone, next};
+	return false;
+}
+
+bool NestedDomain::Refresh::is_large(u64 page) const
+{
+	return !nested_.large_.empty() && nested_.large_.pinned_from(page / nested_.unit_pages_, 1);
+}
+
+// Takes units that are inside a range out of large_.
+void NestedDomain::Refresh::take_large(u64 first, u64 npages)
+{
+	const u64 unit = nested_.unit_pages_;
+	const u64 end = (first + npages) / unit;
+
+	for (u64 at = (first + unit - 1) / unit; at < end;) {
+		__uninitialized UnpinnedSpans gone;
+
+		at += nested_.large_.take(at, end - at, Taken::kAllPins, gone);
+	}
+}
+
+// Takes mapped pages out of the record. Returns how many of npages it went through.
+u64 NestedDomain::Refresh::take(u64 first, u64 npages, UnpinnedSpans &gone)
+{
+	gone.clear();
+	return nested_.pages_.take(first, npages, Taken::kAllPins, gone);
+}
+
+// Unmaps pages that have been taken out of the record.
+void NestedDomain::Refresh::unmap(const UnpinnedSpans &gone)
+{
+	for (const UnpinnedSpans::Span &span : gone)
+		unmapper_.unmap({{span.first << kPageShift},
+				 {((span.first + span.npages) << kPageShift) - 1}});
+	nested_.statistics_.unmapped += gone.npages();
+}
+
+void NestedDomain::Refresh::unmap(u64 first, u64 npages)
+{
+	nested_.lock_.assume_held();
+
+	__uninitialized UnpinnedSpans gone;
+
+	if (!nested_.large_.empty())
+		take_large(first, npages);
+	for (u64 done = 0; done < npages;) {
+		done += take(first + done, npages - done, gone);
+		unmap(gone);
+	}
+}
+
+// The same for a caller that holds the lock of the guest's memory.
+void NestedDomain::Refresh::unmap_locked(u64 first, u64 npages)
+{
+	__uninitialized UnpinnedSpans gone;
+
+	if (!nested_.large_.empty())
+		take_large(first, npages);
+	for (u64 done = 0; done < npages;) {
+		done += take(first + done, npages - done, gone);
+		if (gone.npages() == 0)
+			continue;
+
+		const Unguard unlocked(memory_.tree.lock);
+
+		unmap(gone);
+		reader_.forget();
+	}
+}
+
+bool NestedDomain::Refresh::gone(IovaRange range)
+{
+	nested_.lock_.assume_held();
+	memory_.tree.lock.assume_held();
+
+	unmap_locked(range.first.value >> kPageShift, range.npages());
+	return breathe(range.last + 1);
+}
+
+bool NestedDomain::Refresh::pages(Iova iova, u32 count)
+{
+	nested_.lock_.assume_held();
+	memory_.tree.lock.assume_held();
+
+	const u64 first = iova.value >> kPageShift;
+	const PinPage *const entries = entries_.entries();
+
+	for (u32 done = 0;;) {
+		const u32 left = count - done;
+		const u64 same =
+			nested_.pages_.compare<Compared::kSame>(first + done, left, entries + done);
+
+		done += static_cast<u32>(same);
+		if (done == count)
+			break;
+		// If a large frame has become a page table, the hardware's large page goes.
+		if (is_large(first)) {
+			const u64 unit = nested_.unit_pages_;
+
+			unmap_locked(first / unit * unit, unit);
+			done = 0;
+			continue;
+		}
+
+		// The first differs, that is known.
+		const u64 at = first + done + 1;
+		const u32 differ = 1 + static_cast<u32>(nested_.pages_.compare<Compared::kDiffers>(
+					       at, left - same - 1, entries + done + 1));
+		if (!update(first + done, entries + done, differ))
+			return false;
+		done += differ;
+		if (done == count)
+			break;
+	}
+	return breathe(iova + count * kPageSize);
+}
+
+// Replaces what is mapped of pages, all of which have changed.
+bool NestedDomain::Refresh::update(u64 first, const PinPage *pages, u32 npages)
+{
+	unmap_locked(first, npages);
+	for (u32 done = 0; done < npages;) {
+		if (!pages[done].value) {
+			done++;
+			continue;
+		}
+
+		u32 end = done + 1;
+		while (end < npages && pages[end].value)
+			end++;
+		if (!map(first + done, {pages + done, {}}, end - done, nested_.call_pages_))
+			return false;
+		done = end;
+	}
+	return true;
+}
+
+bool NestedDomain::Refresh::frame(IovaRange part, u64 address, u32 prot)
+{
+	nested_.lock_.assume_held();
+	memory_.tree.lock.assume_held();
+
+	const u64 unit_pages = nested_.frame_pages_;
+	const u64 npages = part.npages();
+	u64 first = part.first.value >> kPageShift;
+	PinPage page = guest_page(address, prot);
+
+	if (!prot)
+		return gone(part);
+	for (u64 left = npages; left;) {
+		const u64 n = min(left, unit_pages - first % unit_pages);
+
+		if (!unit(first, n, page))
+			return false;
+		first += n;
+		page = page + n;
+		left -= n;
+		if (!breathe({first << kPageShift}))
+			return false;
+	}
+	return true;
+}
+
+// Makes pages of one unit agree with contiguous guest frames from a page on.
+bool NestedDomain::Refresh::unit(u64 first, u64 npages, PinPage page)
+{
+	__uninitialized PinnedRuns found;
+
+	nested_.pages_.list(first, first + npages - 1, found);
+	if (found.npages() == npages && found.begin()->npages == npages &&
+	    found.begin()->page == page)
+		return true;
+
+	const bool large = nested_.unit_pages_ == npages;
+	unmap_locked(first, npages);
+	if (!large || result_.outcome == Refreshed::Outcome::kNoRoom)
+		return map(first, {nullptr, page}, npages, nested_.call_pages_);
+	if (!nested_.large_.insert_run(first / npages, 1, PinPage{0}).ok()) {
+		result_.outcome = Refreshed::Outcome::kNoRoom;
+		return true;
+	}
+
+	const bool mapped = map(first, {nullptr, page}, npages, npages);
+	if (!mapped || result_.outcome == Refreshed::Outcome::kNoRoom)
+		unmap_locked(first, npages);
+	return mapped;
+}
+
+// Maps pages that are not mapped. call_pages is a power of
+// two; the IOMMU is not asked for pages on both sides of a multiple of it by one call.
+// Returns false if a page cannot be mapped because the guest is wrong.
+bool NestedDomain::Refresh::map(u64 first, Frames frames, u64 npages, u64 call_pages)
+{
+	for (u64 done = 0; done < npages;) {
+		if (result_.outcome == Refreshed::Outcome::kNoRoom)
+			return true;
+		const u64 most = min(npages - done, call_pages - (first + done) % call_pages);
+		WalkFault fault = WalkFault::kNone;
+		u32 prot = 0;
+		const u64 n = resolve(frames.from(done), most, prot, fault);
+
+		if (n == 0)
+			return fail(fault, first + done);
+		commit(first + done, frames.from(done), n, prot);
+		done += n;
+	}
+	return true;
+}
+
+// Collects the host memory behind guest frames in runs_, as far as it can be mapped by one
+// call, with prot. Returns for how many pages; for none if the first has a fault.
+u64 NestedDomain::Refresh::resolve(Frames frames, u64 npages, u32 &prot, WalkFault &fault)
+{
+	u64 done = 0;
+
+	run_count_ = 0;
+	while (done < npages) {
+		const PinPage page = frames.at(done);
+		u32 permitted = 0;
+		const PinRun host = reader_.find(guest_address(page), permitted);
+		const u32 access = guest_access(page) & permitted;
+
+		if (host.npages() == 0 || access == 0) {
+			fault = host.npages() ? WalkFault::kProtection : WalkFault::kEntry;
+			break;
+		}
+		if (done && access != prot)
+			break;
+
+		u64 n = 1;
+		while (n < host.npages() && done + n < npages && frames.at(done + n) == page + n)
+			n++;
+
+		const PinRun run(host.first_page(), n);
+		if (!run_count_ || !runs_[run_count_ - 1].extend(run)) {
+			if (run_count_ == run_room_)
+				break;
+			runs_[run_count_++] = run;
+		}
+		prot = access;
+		done += n;
+	}
+	return done;
+}
+
+// Maps what resolve() has collected, and records it. If there is no memory for it, nothing
+// is mapped from now on.
+void NestedDomain::Refresh::commit(u64 first, Frames frames, u64 npages, u32 prot)
+{
+	if (nested_.pages_.npages() + npages > nested_.page_limit()) {
+		result_.outcome = Refreshed::Outcome::kNoRoom;
+		return;
+	}
+
+	const Result<void> recorded =
+		frames.array ? nested_.pages_.insert(first, npages, frames.array) :
+			       nested_.pages_.insert_run(first, npages, frames.first);
+	const Unguard unlocked(memory_.tree.lock);
+
+	reader_.forget();
+	if (!recorded.ok()) {
+		result_.outcome = Refreshed::Outcome::kNoRoom;
+		return;
+	}
+
+	iommu_domain *const domain = nested_.domain_;
+	const u64 iova = first << kPageShift;
+	// All DMA snoops the CPU's caches, as userspace has no way to write them back.
+	const u32 access = prot | SHIM_IOMMU_CACHE;
+	const int ret = run_count_ == 1 ?
+				shim_domain_map(domain, iova, phys_of(runs_->first()).value,
+						npages * kPageSize, access) :
+				shim_domain_map_runs(domain, iova, runs_->shim(), run_count_,
+						     access, scratch_);
+
+	if (ret == 0) {
+		nested_.statistics_.mapped += npages;
+		return;
+	}
+	for (u64 done = 0; done < npages;) {
+		__uninitialized UnpinnedSpans gone;
+
+		done += nested_.pages_.take(first + done, npages - done, Taken::kAllPins, gone);
+	}
+	result_.outcome = Refreshed::Outcome::kNoRoom;
+}
+
+} // namespace vfio
