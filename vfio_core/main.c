@@ -12,13 +12,15 @@
 #include "compat/uapi.h"
 #include "entry.h"
 #include "main.h"
+#include "uapi/vfio_zpci.h"
 #include "vfio_core/shim/iommu_driver.h"
 #include "vfio_core/shim/virqfd.h"
 
 /*
  * Modules that have IOMMU drivers, and the extensions that each serves. A module
  * is loaded when userspace asks for one of its extensions and no registered driver
- * supports it. A new module goes into MODULE_SOFTDEP() below as well.
+ * supports it. Those that initramfs tools must take along with vfio.ko are in
+ * MODULE_SOFTDEP() below as well.
  */
 static const struct shim_iommu_module vfio_iommu_modules[] = {
 	{
@@ -26,6 +28,10 @@ static const struct shim_iommu_module vfio_iommu_modules[] = {
 		.extensions = BIT(VFIO_TYPE1_IOMMU) | BIT(VFIO_TYPE1v2_IOMMU) |
 			      BIT(VFIO_TYPE1_NESTING_IOMMU),
 		.some_iommus = BIT(VFIO_TYPE1_NESTING_IOMMU),
+	},
+	{
+		.name = "vfio_zpci",
+		.extensions = BIT_ULL(VFIO_ZPCI_IOMMU),
 	},
 	{}
 };

@@ -18,7 +18,7 @@ import subprocess
 STOCK_MODULES = ["vfio", "vfio_iommu_type1", "irqbypass", "vfio-pci-core", "vfio-pci"]
 
 # Ours, by their place in the build tree.
-OUR_MODULES = ["vfio_core/vfio.ko", "vfio_type1/vfio_iommu_type1.ko"]
+OUR_MODULES = ["vfio_core/vfio.ko", "vfio_type1/vfio_iommu_type1.ko", "vfio_zpci/vfio_zpci.ko"]
 
 # Where the kernel has mediated devices: Debian's for s390x has none.
 MDEV, OUR_MDEV = "mdev", "vfio_mdev/mdev.ko"

@@ -7,7 +7,8 @@ import tempfile
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-OURS = ("vfio_core/vfio.ko", "vfio_mdev/mdev.ko", "vfio_type1/vfio_iommu_type1.ko")
+OURS = ("vfio_core/vfio.ko", "vfio_mdev/mdev.ko", "vfio_type1/vfio_iommu_type1.ko",
+        "vfio_zpci/vfio_zpci.ko")
 OTHER = "6.1.0-1-cloud-amd64"
 
 

@@ -162,7 +162,8 @@ class Choice(Made):
     def test_what_the_kernel_has(self):
         mine = self.headers("6.1.0-1-cloud-amd64", config=ALL[:2])
         self.assertEqual(self.ask("modules", KDIR=mine)[1].splitlines(),
-                         ["vfio vfio_core", "vfio_iommu_type1 vfio_type1", "without mdev"])
+                         ["vfio vfio_core", "vfio_iommu_type1 vfio_type1", "without mdev",
+                          "vfio_zpci vfio_zpci"])
 
 
 class Cache(Made):
@@ -196,14 +197,15 @@ class Dkms(Made):
         source = self.headers("6.1.0-1-amd64")
         names, (make, clean) = self.read("6.1.0-1-amd64", source)
         self.assertEqual(names, ["vfio_core/vfio /updates", "vfio_type1/vfio_iommu_type1 /updates",
-                                 "vfio_mdev/mdev /updates"])
+                                 "vfio_mdev/mdev /updates", "vfio_zpci/vfio_zpci /updates"])
         self.assertEqual(make, f"make KDIR={source} modules")
         self.assertEqual(clean, f"make KDIR={source} clean")
 
     def test_a_kernel_without_mdev(self):
         source = self.headers("6.1.0-1-cloud-amd64", config=ALL[:2])
         self.assertEqual(self.read("6.1.0-1-cloud-amd64", source)[0],
-                         ["vfio_core/vfio /updates", "vfio_type1/vfio_iommu_type1 /updates"])
+                         ["vfio_core/vfio /updates", "vfio_type1/vfio_iommu_type1 /updates",
+                          "vfio_zpci/vfio_zpci /updates"])
 
     def test_what_must_not_fail_gets_an_empty_module(self):
         for source in (self.headers("6.6.1-amd64"),

@@ -9,7 +9,8 @@ import tempfile
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-MODULES = ("vfio_core/vfio", "vfio_type1/vfio_iommu_type1", "vfio_mdev/mdev")
+MODULES = ("vfio_core/vfio", "vfio_type1/vfio_iommu_type1", "vfio_mdev/mdev",
+           "vfio_zpci/vfio_zpci")
 
 
 def read(path):

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "nested.hpp"
+
+#include <endian.h>
+
+#include <ostream>
+
+namespace stack {
+
+GuestTables::GuestTables(Memory& memory, uint32_t format, uint64_t end)
+    : memory_(memory), format_(format), next_(end), root_(new_table(2)) {}
+
+unsigned GuestTables::shift(unsigned level) const {
+  if (!s390()) return 12 + 9 * level;
+  return level == 0 ? 12 : 20 + 11 * (level - 1);
+}
+
+unsigned GuestTables::entries(unsigned level) const {
+  if (!s390()) return 512;
+  return level == 0 ? 256 : 2048;
+}
+
+uint64_t GuestTables::invalid(unsigned level) const {
+  if (!s390()) return 0;
+  return level == 0 ? 0x400 : 0x20;
+}
+
+uint64_t GuestTables::swap(uint64_t value) const {
+  return s390() ? htobe64(value) : htole64(value);
+}
+
+uint64_t GuestTables::anchor() const {
+  // Translation, designation type region-third table.
+  return s390() ? root_ | 0x800 | 1 << 2 : root_;
+}
+
+// Tables are aligned to their size.
+uint64_t GuestTables::new_table(unsigned level) {
+  const uint64_t size = entries(level) * sizeof(uint64_t);
+  next_ = (next_ - size) & ~(size - 1);
+  auto* table = reinterpret_cast<uint64_t*>(memory_.at(next_));
+  for (unsigned i = 0; i < entries(level); i++) table[i] = swap(invalid(level));
+  return next_;
+}
+
+uint64_t* GuestTables::entry(uint64_t iova, unsigned level) {
+  uint64_t table = root_;
+  for (unsigned at = 2;; at--) {
+    auto* found = reinterpret_cast<uint64_t*>(memory_.at(table)) +
+                  (iova >> shift(at)) % entries(at);
+    if (at == level) return found;
+    const uint64_t value = swap(*found);
+    const bool frame = s390() ? at == 1 && value & 0x400 : value & 0x80;
+    if (value == invalid(at) || frame) {
+      table = new_table(at - 1);
+      // Region entries have a length; entries of VT-d permissions.
+      *found = swap(table | (s390() ? (at == 2 ? 0x7 : 0) : 0x3));
+    } else {
+      table = value & ~0x7ffull;
+    }
+  }
+}
+
+void GuestTables::write(uint64_t iova, unsigned level, uint64_t value) {
+  __atomic_store_n(entry(iova, level), swap(value), __ATOMIC_RELEASE);
+}
+
+void GuestTables::map(uint64_t iova, uint64_t gpa, uint32_t prot) {
+  if (s390())
+    write(iova, 0, gpa | (prot & kGuestWrite ? 0 : 0x200));
+  else
+    write(iova, 0, gpa | prot);
+}
+
+void GuestTables::map_frame(uint64_t iova, uint64_t gpa, uint32_t prot) {
+  if (s390())
+    write(iova, 1, gpa | 0x400 | (prot & kGuestWrite ? 0 : 0x200));
+  else
+    write(iova, 1, gpa | 0x80 | prot);
+}
+
+void GuestTables::unmap(uint64_t iova, unsigned level) {
+  write(iova, level, invalid(level));
+}
+
+long zpci_register(int container, uint32_t fh, int device_fd,
+                   const GuestTables& tables, uint64_t pba, uint64_t pal) {
+  const vfio_zpci_register request{.argsz = sizeof request,
+                                   .flags = 0,
+                                   .fh = fh,
+                                   .fid = fh + 1000,
+                                   .device_fd = device_fd,
+                                   .format = tables.format(),
+                                   .levels = tables.levels(),
+                                   .reserved = 0,
+                                   .anchor = tables.anchor(),
+                                   .pba = pba,
+                                   .pal = pal};
+  return call(container, VFIO_ZPCI_REGISTER, &request);
+}
+
+long zpci_register_direct(int container, uint32_t fh, int device_fd,
+                          uint64_t pba, uint64_t pal) {
+  const vfio_zpci_register request{.argsz = sizeof request,
+                                   .flags = VFIO_ZPCI_REGISTER_DIRECT,
+                                   .fh = fh,
+                                   .fid = fh + 1000,
+                                   .device_fd = device_fd,
+                                   .format = VFIO_ZPCI_FORMAT_S390,
+                                   .levels = 0,
+                                   .reserved = 0,
+                                   .anchor = 0,
+                                   .pba = pba,
+                                   .pal = pal};
+  return call(container, VFIO_ZPCI_REGISTER, &request);
+}
+
+long zpci_deregister(int container, uint32_t fh, uint32_t flags) {
+  const vfio_zpci_deregister request{sizeof request, flags, fh, 0};
+  return call(container, VFIO_ZPCI_DEREGISTER, &request);
+}
+
+long zpci_set_state(int container, uint32_t fh, uint32_t state) {
+  const vfio_zpci_state request{sizeof request, 0, fh, state};
+  return call(container, VFIO_ZPCI_SET_STATE, &request);
+}
+
+ZpciRefreshed zpci_refresh(int container, uint32_t fh, uint64_t start,
+                           uint64_t length) {
+  vfio_zpci_refresh request{sizeof request, 0, fh, 99, 99, 0, start, length};
+  const long result = call(container, VFIO_ZPCI_REFRESH, &request);
+  return {result, request.cc, request.status};
+}
+
+std::ostream& operator<<(std::ostream& out, const ZpciRefreshed& refreshed) {
+  return out << "cc " << refreshed.cc << ", status " << refreshed.status
+             << ", result " << errno_name(refreshed.result);
+}
+
+vfio_zpci_event zpci_event(int container, uint32_t fh, uint32_t flags) {
+  vfio_zpci_event event{sizeof event, flags, fh, 0, 0, 0, 0};
+  EXPECT_OK(call(container, VFIO_ZPCI_GET_EVENT, &event));
+  return event;
+}
+
+vfio_zpci_statistics zpci_statistics(int container, uint32_t fh) {
+  vfio_zpci_statistics statistics{};
+  statistics.argsz = sizeof statistics;
+  statistics.fh = fh;
+  EXPECT_OK(call(container, VFIO_ZPCI_GET_STATISTICS, &statistics));
+  return statistics;
+}
+
+}  // namespace stack

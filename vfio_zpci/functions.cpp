@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// The ioctls about functions.
+#include "zpci.hpp"
+
+namespace vfio {
+
+// Errors: ENOENT.
+Result<Function *> Zpci::find(u32 fh) const
+{
+	Function *function = functions_.find({fh});
+
+	if (!function)
+		return Error(ENOENT);
+	return function;
+}
+
+void Zpci::forget(Function &function)
+{
+	function.deregister();
+	functions_.erase(function);
+	destroy(&function);
+}
+
+Result<void> Zpci::register_function(UserVa arg)
+{
+	vfio_zpci_register request;
+
+	TRY(copy_request(&request, arg, VFIO_ZPCI_REGISTER_DIRECT));
+
+	const Anchor anchor = TRY(Anchor::of(request));
+	const WriteGuard guard(lock_);
+	FunctionGroup *const attached =
+		find_group(shim_open_devices_find(&open_devices_, request.device_fd));
+	if (!attached)
+		return Error(ENODEV);
+
+	if (Function *known = functions_.find({request.fh})) {
+		if (&known->group != attached)
+			return Error(EBUSY);
+		return known->register_anchor(anchor);
+	}
+
+	UniquePtr<Function> made = TRY(make<Function>(request.fh, request.fid, *attached));
+	TRY(made->register_anchor(anchor));
+	functions_.insert(*made.release());
+	return {};
+}
+
+Result<void> Zpci::deregister(UserVa arg)
+{
+	vfio_zpci_deregister request;
+
+	TRY(copy_request(&request, arg, VFIO_ZPCI_DEREGISTER_FORGET));
+	if (request.reserved)
+		return Error(EINVAL);
+
+	const WriteGuard guard(lock_);
+	Function *const function = TRY(find(request.fh));
+
+	if (request.flags & VFIO_ZPCI_DEREGISTER_FORGET)
+		forget(*function);
+	else if (!function->deregister())
+		return Error(EINVAL);
+	return {};
+}
+
+Result<void> Zpci::set_state(UserVa arg)
+{
+	vfio_zpci_state request;
+
+	TRY(copy_request(&request, arg, 0));
+	if (request.state > VFIO_ZPCI_STATE_PERMANENT_ERROR)
+		return Error(EINVAL);
+
+	const WriteGuard guard(lock_);
+	Function *const function = TRY(find(request.fh));
+
+	function->set_state(request.state);
+	return {};
+}
+
+// Errors: EINTR.
+Result<Function::Outcome> Zpci::refresh_range(u32 fh, u64 start, u64 length)
+{
+	Function *const function = functions_.find({fh});
+
+	if (!function)
+		return Function::Outcome{VFIO_ZPCI_CC_INVALID_HANDLE, 0};
+	return function->refresh(start, length);
+}
+
+Result<void> Zpci::refresh(UserVa arg)
+{
+	vfio_zpci_refresh request;
+
+	TRY(copy_request(&request, arg, 0));
+	if (request.reserved)
+		return Error(EINVAL);
+	{
+		const ReadGuard guard(lock_);
+		const Function::Outcome outcome =
+			TRY(refresh_range(request.fh, request.start, request.length));
+
+		request.cc = outcome.cc;
+		request.status = outcome.status;
+	}
+	static_assert(OFFSET_END(vfio_zpci_refresh, cc) ==
+		      __builtin_offsetof(vfio_zpci_refresh, status));
+	return copy_out(arg + __builtin_offsetof(vfio_zpci_refresh, cc), &request.cc,
+			sizeof(request.cc) + sizeof(request.status));
+}
+
+Result<void> Zpci::refresh_ranges(UserVa arg)
+{
+	vfio_zpci_refresh_ranges request;
+	Function::Outcome outcome = {};
+
+	TRY(copy_request(&request, arg, 0));
+	if (request.reserved)
+		return Error(EINVAL);
+	for (request.done = 0; request.done < request.count; request.done++) {
+		vfio_zpci_range range;
+
+		TRY(copy_in(&range, {request.ranges + request.done * sizeof(range)},
+			    sizeof(range)));
+
+		const ReadGuard guard(lock_);
+		outcome = TRY(refresh_range(request.fh, range.start, range.length));
+		if (outcome.cc != VFIO_ZPCI_CC_OK)
+			break;
+	}
+	request.cc = outcome.cc;
+	request.status = outcome.status;
+	return copy_out(arg, &request, sizeof(request));
+}
+
+Result<void> Zpci::get_event(UserVa arg)
+{
+	vfio_zpci_event event;
+
+	TRY(copy_request(&event, arg, VFIO_ZPCI_EVENT_CLEAR));
+	if (event.reserved)
+		return Error(EINVAL);
+	{
+		const ReadGuard guard(lock_);
+
+		TRY(find(event.fh))->get_event(event);
+	}
+	return copy_out(arg, &event, sizeof(event));
+}
+
+Result<void> Zpci::get_statistics(UserVa arg)
+{
+	vfio_zpci_statistics statistics;
+
+	TRY(copy_request(&statistics, arg, 0));
+	{
+		const ReadGuard guard(lock_);
+
+		TRY(find(statistics.fh))->get_statistics(statistics);
+	}
+	return copy_out(arg, &statistics, sizeof(statistics));
+}
+
+} // namespace vfio

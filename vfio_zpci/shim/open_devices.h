@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The devices of a container that are open. vfio.ko tells an IOMMU driver when one is
+ * opened and closed, and leaves room in struct vfio_device for the driver's list.
+ *
+ * Locks: the owner of a list has a lock, held exclusively to add and remove.
+ */
+#ifndef SHIM_OPEN_DEVICES_H
+#define SHIM_OPEN_DEVICES_H
+
+#include "shim/base.h"
+
+struct iommu_group;
+struct vfio_device;
+
+/** struct shim_open_devices - a list of devices */
+struct shim_open_devices {
+	u64 storage[2];
+};
+
+SHIM_BEGIN
+
+/**
+ * shim_open_devices_init() - make an empty list
+ * @devices: storage
+ */
+void shim_open_devices_init(struct shim_open_devices *devices);
+
+/**
+ * shim_open_devices_add() - put a device on a list
+ * @devices: the list
+ * @device: a device, which is on no list
+ */
+void shim_open_devices_add(struct shim_open_devices *devices,
+			   struct vfio_device *device);
+
+/**
+ * shim_open_devices_remove() - take a device off its list
+ * @device: the device
+ */
+void shim_open_devices_remove(struct vfio_device *device);
+
+/**
+ * shim_open_devices_find() - the IOMMU group of the device that a file belongs to
+ * @devices: the list
+ * @fd: a descriptor of the calling process, for which vfio_file_has_dev() is true of
+ *	one of the devices: the kernel's own vfio.ko says so for its group's file,
+ *	vfio-cxx also for the device's own
+ *
+ * Return: the group, which lives as long as the device is on the list; NULL if @fd
+ * belongs to none of them.
+ */
+struct iommu_group *
+shim_open_devices_find(const struct shim_open_devices *devices, int fd);
+
+SHIM_END
+
+#endif

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Zpci: the IOMMU of one container, which is one guest: its memory, the IOMMU groups of
+// its devices, and its functions. The ioctls are described in include/uapi/vfio_zpci.h.
+//
+// Locks, in this order: lock_, a function's, a nested domain's, that of the guest's
+// memory, the mmap lock of a process. lock_ is held shared to refresh and to map and
+// unmap the guest's memory, and exclusively when groups, functions or anchors come and go.
+#pragma once
+
+#include "function.hpp"
+#include "shim/uapi.h"
+#include "vfio_zpci/shim/open_devices.h"
+#include "vocab/uaccess.hpp"
+
+// The handle by which C code refers to a Zpci.
+struct zpci {};
+
+namespace vfio {
+
+class Zpci : public zpci {
+public:
+	// extension: VFIO_ZPCI_IOMMU. Errors: EINVAL for others, ENOMEM.
+	static Result<UniquePtr<Zpci>> create(u64 extension);
+
+	static Zpci &of(zpci *handle)
+	{
+		return *static_cast<Zpci *>(handle);
+	}
+
+	Zpci();
+	// Forgets functions, detaches groups, and gives the memory back.
+	~Zpci();
+
+	// Whether all DMA snoops the CPU's caches: VFIO_DMA_CC_IOMMU.
+	bool coherent();
+
+	// An ioctl of the container that vfio.ko does not know, but for CHECK_EXTENSION.
+	// Returns what the ioctl returns, -ENOTTY for an unknown one.
+	long ioctl(u32 cmd, UserVa arg);
+
+	// Attaches a group that VFIO owns. Errors: EOPNOTSUPP if its devices reach memory
+	// only through the CPU (emulated), EINVAL for a group that is attached, those of
+	// FunctionGroup::attach().
+	Result<void> attach_group(iommu_group *group, bool emulated);
+
+	// Undoes attach_group(): forgets the group's functions. Without any group the
+	// guest has no memory any more.
+	void detach_group(iommu_group *group);
+
+	// The domain that a group is attached to. Errors: ENODEV if it has none.
+	Result<iommu_domain *> group_domain(const iommu_group *group);
+
+	// Called when a device is opened and closed.
+	void register_device(vfio_device *device);
+	void unregister_device(vfio_device *device);
+
+private:
+	// guest.cpp
+	Result<void> get_info(UserVa arg) __must_not_hold(lock_);
+	Result<void> map_dma(UserVa arg) __must_not_hold(lock_);
+	Result<void> unmap_dma(UserVa arg) __must_not_hold(lock_);
+	Result<void> add_memory(IovaRange gpas, UserVa uva, u32 prot) __must_hold_shared(lock_);
+	Result<u64> remove_memory(IovaRange gpas) __must_hold_shared(lock_);
+	void remove_all_memory() __must_hold(lock_);
+
+	// functions.cpp
+	Result<void> register_function(UserVa arg) __must_not_hold(lock_);
+	Result<void> deregister(UserVa arg) __must_not_hold(lock_);
+	Result<void> set_state(UserVa arg) __must_not_hold(lock_);
+	Result<void> refresh(UserVa arg) __must_not_hold(lock_);
+	Result<void> refresh_ranges(UserVa arg) __must_not_hold(lock_);
+	Result<Function::Outcome> refresh_range(u32 fh, u64 start, u64 length)
+		__must_hold_shared(lock_);
+	Result<void> get_event(UserVa arg) __must_not_hold(lock_);
+	Result<void> get_statistics(UserVa arg) __must_not_hold(lock_);
+	Result<Function *> find(u32 fh) const __must_hold_shared(lock_);
+	void forget(Function &function) __must_hold(lock_);
+	FunctionGroup *find_group(const iommu_group *group) const __must_hold_shared(lock_);
+
+	static LockClass lock_class_;
+
+	RwSem lock_{lock_class_};
+	GuestMemory memory_;
+	// What DomainSet takes for the mappings of a group; there never is one.
+	DmaTree no_mappings_{0};
+	List<FunctionGroup> groups_ __guarded_by(lock_);
+	shim_open_devices open_devices_ __guarded_by(lock_);
+	RangeTree<Function, FunctionHandle> functions_ __guarded_by(lock_);
+};
+
+// Copies a request in. allowed: the flags that it may have. Errors: EFAULT; EINVAL for
+// another flag or an argsz that is too small.
+template <class T> Result<void> copy_request(T *request, UserVa arg, u32 allowed)
+{
+	TRY(copy_struct_in<sizeof(T)>(request, arg));
+	if (request->argsz < sizeof(T) || (request->flags & ~allowed))
+		return Error(EINVAL);
+	return {};
+}
+
+} // namespace vfio
