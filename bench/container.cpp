@@ -64,11 +64,19 @@ static std::string usual_device() {
 
 Container::Container() : Container(group_of(usual_device())) {}
 
-Container::Container(const std::string& group) {
+bool Container::knows(unsigned long extension) {
+  const int container = open_or_throw("/dev/vfio/vfio");
+  const int known = ioctl(container, VFIO_CHECK_EXTENSION, extension);
+  close(container);
+  return known > 0;
+}
+
+Container::Container(const std::string& group, unsigned long extension) {
+  static_assert(kType1 == VFIO_TYPE1v2_IOMMU);
   fd_ = open_or_throw("/dev/vfio/vfio");
   group_ = open_or_throw("/dev/vfio/" + group);
   if (ioctl(group_, VFIO_GROUP_SET_CONTAINER, &fd_) < 0) throw_errno("SET_CONTAINER");
-  if (ioctl(fd_, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) < 0) throw_errno("SET_IOMMU");
+  if (ioctl(fd_, VFIO_SET_IOMMU, extension) < 0) throw_errno("SET_IOMMU");
 }
 
 Container::~Container() {

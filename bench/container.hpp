@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// A VFIO container with the type1 (v2) IOMMU and one device's group in it.
+// A VFIO container with one device's group in it, and usually the type1 (v2) IOMMU.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,10 @@ class Container {
   static std::string find_device(const std::string& number);
   // Returns the number of the IOMMU group of the device at that PCI address.
   static std::string group_of(const std::string& name);
-  // Of the group of that number.
-  explicit Container(const std::string& group);
+  // Whether some IOMMU driver serves an extension.
+  static bool knows(unsigned long extension);
+  // Of the group of that number, with the IOMMU of an extension.
+  explicit Container(const std::string& group, unsigned long extension = kType1);
   ~Container();
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;
@@ -37,7 +39,12 @@ class Container {
   // A device of the group, opened; the fd is the caller's.
   int open_device(const std::string& name);
 
+  int fd() const { return fd_; }
+  int group() const { return group_; }
+
  private:
+  static constexpr unsigned long kType1 = 3;  // VFIO_TYPE1v2_IOMMU
+
   void unmap(std::uint32_t flags, std::uint64_t iova, std::uint64_t size, std::uint64_t mapped);
   void dirty(std::uint32_t flags);
 

@@ -12,6 +12,7 @@
 #include "container.hpp"
 #include "flushes.hpp"
 #include "memory.hpp"
+#include "nested.hpp"
 #include "pin_device.hpp"
 
 namespace bench {
@@ -269,6 +270,75 @@ void run_pin_memory(Meter& meter) {
   measure("one", std::size_t{512} * 1024 * kMiB / kPage, {12345678});
 }
 
+// Refreshes of a guest's I/O page table, by the two ways of NestedGuest.
+void run_nested(Meter& meter) {
+  constexpr std::size_t kPages = 256;
+  const Memory memory(Layout::kScattered, 64 * kMiB);
+  std::vector<std::size_t> order = shuffled();
+  NestedGuest guest(memory);
+
+  // An entry of a table that is 0 is wrong, whatever its bits mean.
+  std::replace(order.begin(), order.end(), std::size_t{0}, std::size_t{1});
+
+  // Other pages are mapped, as in any guest.
+  for (std::size_t page = 16; page < 32; page++)
+    guest.map(kIova + page * kPage, order[page] * kPage);
+  guest.refresh(kIova + 16 * kPage, 16 * kPage);
+  for (int i = 0; i < kCalls; i++) {
+    const std::uint64_t iova = kIova + (i % 8) * kPage;
+    guest.map(iova, order[i] * kPage);
+    meter.measure("nested-map-page", 1, [&] { guest.refresh(iova, kPage); });
+    guest.invalidate(iova, 1);
+    meter.measure("nested-unmap-page", 1, [&] { guest.refresh(iova, kPage); });
+  }
+  guest.invalidate(kIova + 16 * kPage, 16);
+  guest.refresh(kIova + 16 * kPage, 16 * kPage);
+  for (int i = 0; i < kRuns; i++) {
+    for (std::size_t page = 0; page < kPages; page++)
+      guest.map(kIova + page * kPage, order[page] * kPage);
+    meter.measure("nested-map-256", kPages, [&] { guest.refresh(kIova, kPages * kPage); });
+    guest.invalidate(kIova, kPages);
+    meter.measure("nested-unmap-256", kPages, [&] { guest.refresh(kIova, kPages * kPage); });
+  }
+
+  // Each page of the guest's three times.
+  constexpr std::size_t kMapped = 3 * kMany;
+  for (std::size_t page = 0; page < kMapped; page++)
+    guest.map(kIova + page * kPage, order[page % kMany] * kPage);
+  guest.refresh(kIova, kMapped * kPage);
+  const NestedGuest::Record record = guest.record();
+  meter.add(
+      "nested-bytes",
+      record.pages ? static_cast<double>(record.bytes) / static_cast<double>(record.pages) : 0);
+  for (int i = 0; i < kRuns && guest.nested(); i++)
+    meter.measure("nested-unchanged", kMapped, [&] { guest.refresh(0, std::uint64_t{1} << 32); });
+  if (!guest.nested()) meter.add("nested-unchanged", 0);
+  if (!Flushes::can_count()) return;
+  for (std::size_t page = 0; page < kMany; page += 2) guest.invalidate(kIova + page * kPage, 1);
+  const Flushes::Counts counts = Flushes::count([&] {
+    if (guest.nested())
+      guest.refresh(kIova, kMany * kPage);
+    else
+      for (std::size_t page = 0; page < kMany; page += 2)
+        guest.refresh(kIova + page * kPage, kPage);
+  });
+  meter.add("nested-flushes", static_cast<double>(counts.iotlb));
+}
+
+// The same for memory of huge pages, which the guest maps page by page.
+void run_nested_thp(Meter& meter) {
+  constexpr std::size_t kPages = 256;
+  const Memory memory(Layout::kThp, 64 * kMiB);
+  NestedGuest guest(memory);
+  for (int i = 0; i < kRuns; i++) {
+    for (std::size_t page = 0; page < kPages; page++)
+      guest.map(kIova + page * kPage, kHugePage + page * kPage);
+    meter.measure("nested-map-thp", kPages, [&] { guest.refresh(kIova, kPages * kPage); });
+    guest.invalidate(kIova, kPages);
+    meter.measure("nested-unmap-thp", kPages, [&] { guest.refresh(kIova, kPages * kPage); });
+  }
+}
+
 void run_memory(Meter& meter) {
   Container container;
   {
@@ -334,6 +404,11 @@ const std::vector<Group>& groups() {
       {"pins-4096th",
        {"pin-4096th", "again-4096th", "unpin-4096th"},
        [](Meter& m) { run_sparse_pins(m, "4096th", 4096 * kMany / 2, one_in(4096, kMany / 2)); }},
+      {"nested",
+       {"nested-map-page", "nested-unmap-page", "nested-map-256", "nested-unmap-256",
+        "nested-bytes", "nested-unchanged", "nested-flushes"},
+       run_nested},
+      {"nested-thp", {"nested-map-thp", "nested-unmap-thp"}, run_nested_thp},
       {"memory", {"bytes-run", "bytes-thp-512m"}, run_memory},
       {"pins-memory",
        {"bytes-pins-thp", "bytes-pins-all", "bytes-pins-half", "bytes-pins-64th",

@@ -81,6 +81,22 @@ SECTIONS = [
         Row("again-4096th", "pin them again", "a page", None, 0),
         Row("unpin-4096th", "unpin them", "a page", None, 0),
     ]),
+    # Stock: a VMM that maps and unmaps page by page through type1.
+    Section("Instructions of a guest's I/O page table", [
+        Row("nested-map-page", "refresh of 1 new page", "a page", 2300, 0),
+        Row("nested-unmap-page", "refresh of 1 page that is invalid now", "a page", None, 0),
+        Row("nested-map-256", "refresh of 256 new pages, scattered in guest memory", "a page", 640,
+            0),
+        Row("nested-map-thp", "the same, contiguous and in a huge page of the host", "a page", 120,
+            0),
+        Row("nested-unmap-256", "invalidate 256 pages", "a page", 120, 0),
+        Row("nested-unmap-thp", "the same, contiguous and in a huge page of the host", "a page",
+            None, 0),
+        Row("nested-unchanged", "refresh of 4 GiB that did not change", "a mapped page", 20, 1),
+        Row("nested-flushes", "IOTLB flushes of one refresh that unmaps 8192 pages with holes",
+            "a refresh", 1, 0),
+        Row("nested-bytes", "bytes that record what is mapped", "a page", 10, 1),
+    ]),
     Section("IOTLB flushes", [
         Row("flushes-adjacent-range", "one UNMAP of 16384 adjacent mappings, by range", "a call",
             1, 0),

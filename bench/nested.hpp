@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// A guest with an I/O page table of its own in its memory, in the format of s390, and the two ways
+// in which a VMM answers when the guest has changed it: vfio_zpci follows the table in one ioctl;
+// with type1 the VMM maps and unmaps page by page.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "container.hpp"
+#include "memory.hpp"
+
+namespace bench {
+
+class NestedGuest {
+ public:
+  // Guest address 0 is at the beginning of the memory. Throws what fails.
+  explicit NestedGuest(const Memory& memory);
+  ~NestedGuest();
+  NestedGuest(const NestedGuest&) = delete;
+  NestedGuest& operator=(const NestedGuest&) = delete;
+
+  // Whether the container follows the table.
+  bool nested() const { return nested_; }
+
+  // The guest maps a page, or makes the entries of pages invalid.
+  void map(std::uint64_t iova, std::uint64_t gpa);
+  void invalidate(std::uint64_t iova, std::size_t npages);
+
+  // What the guest has changed in the range takes effect: with type1 each page that is valid is
+  // mapped, and the others are unmapped.
+  void refresh(std::uint64_t iova, std::uint64_t size);
+
+  // The bytes in which vfio_zpci keeps what is mapped, and how many pages that is.
+  struct Record {
+    std::uint64_t bytes, pages;
+  };
+  Record record() const;
+
+ private:
+  std::uint64_t* entry(std::uint64_t iova);
+  std::uint64_t new_table(std::size_t entries, std::uint64_t invalid);
+
+  const std::uint64_t memory_;
+  const bool nested_;
+  std::unique_ptr<Container> container_;
+  int device_ = -1;
+  // The tables are memory of the guest's as well.
+  Memory tables_;
+  std::uint64_t tables_gpa_;
+  std::uint64_t used_ = 0;
+  std::uint64_t root_;
+};
+
+}  // namespace bench
