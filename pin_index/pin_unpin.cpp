@@ -157,7 +157,7 @@ u32 PinForms::unpin_dense(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &
 {
 	PinWord *words = dense_words(record);
 	const u64 first = record.first_offset();
-	u32 left = dense_live(record);
+	const u64 gone_before = gone.npages();
 	u32 place = lo;
 
 	for (; place < lo + n; place++) {
@@ -173,8 +173,9 @@ u32 PinForms::unpin_dense(SlotRecord &record, u32 lo, u32 n, Taken taken, Gone &
 			       with_dma() ? dense_dma(record)[place] : 0, 0))
 			break;
 		words[place] = {};
-		left--;
 	}
+
+	const u32 left = dense_live(record) - static_cast<u32>(gone.npages() - gone_before);
 	if (left)
 		set_dense(record, left);
 	else
