@@ -44,7 +44,7 @@ NestedGuest::NestedGuest(const Memory& memory)
   vfio_zpci_register request{};
   request.argsz = sizeof(request);
   request.fh = kHandle;
-  request.device_fd = container_->group();
+  request.group_fd = container_->group();
   request.format = VFIO_ZPCI_FORMAT_S390;
   // Translation, by a region-third table.
   request.anchor = root_ | 0x800 | 1 << 2;

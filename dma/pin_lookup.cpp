@@ -16,6 +16,9 @@ Result<UniquePtr<PinLookup>> PinLookup::of(const PinRuns &runs)
 	});
 
 	Mark *mark = &made->first_;
+	// Larger arrays cannot be allocated.
+	if (marks * sizeof(Mark) > kMostBytes)
+		return Error(ENOMEM);
 	if (marks > 1) {
 		mark = made->marks_ = static_cast<Mark *>(shim_valloc(marks * sizeof(Mark)));
 		if (!mark)

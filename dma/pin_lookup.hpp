@@ -4,7 +4,7 @@
 // page's index. The record is not changed as long as the lookup exists.
 //
 // It keeps a mark at every kStep runs, and divides the mapping into as many equal parts as
-// there are marks: for each it keeps the mark before its first page. A search is among the
+// there are marks: for each it keeps the last mark at or before its first page. A search is among the
 // marks of one part, of which there are few unless runs differ much. That is 20 bytes for
 // kStep runs, and nothing for a record with few runs.
 #pragma once
@@ -33,6 +33,7 @@ public:
 
 private:
 	static constexpr u32 kStep = 4;
+	static constexpr u64 kMostBytes = u64{1} << 30;
 
 	// Runs that lie one after the other in memory, up to the next mark; page is the
 	// number of the first page of the first.

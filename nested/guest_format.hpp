@@ -19,13 +19,14 @@ namespace vfio {
 // Why a walk could not go on; the values are those of zPCI's error events.
 enum class WalkFault : u32 {
 	kNone = 0,
-	// The guest asked for access that the memory behind the entry does not have.
+	// The memory behind the entry permits none of the access that the table permits.
 	kProtection = 4,
 	// The entry is zero, or leads to memory that the guest does not have.
 	kEntry = 7,
 	// The length or the offset of a region table is not that of a whole one.
 	kLength = 8,
-	// The entry is of another type than the table that has it.
+	// The table cannot have such an entry: it leads to address 0, or is a large frame
+	// where there is none.
 	kType = 9,
 };
 
@@ -109,7 +110,8 @@ struct S390Format {
 		return kLittleEndian ? __builtin_bswap64(raw) : raw;
 	}
 
-	// Whether an entry of a table above the page tables maps nothing, and is not wrong.
+	// Whether an entry of a table above the page tables is marked as mapping nothing. An
+	// entry of 0 is not, but wrong: decode() says so.
 	static constexpr bool is_invalid(u32, u64 entry)
 	{
 		return entry & kInvalidTable;

@@ -5,7 +5,8 @@
 
 namespace vfio {
 
-Result<void> GuestMemory::add(IovaRange gpas, UserVa uva, u32 prot, iommu_group *group, u32 workers)
+Result<DmaRange *> GuestMemory::add(IovaRange gpas, UserVa uva, u32 prot, iommu_group *group,
+				    u32 workers)
 {
 	UniquePtr<DmaRange> made = TRY(make<DmaRange>(gpas, uva, prot));
 	{
@@ -26,9 +27,10 @@ Result<void> GuestMemory::add(IovaRange gpas, UserVa uva, u32 prot, iommu_group 
 				const Guard guard(tree.lock);
 
 				npages_ += gpas.npages();
+				DmaTree::hold(dma);
 			}
 			tree.settle(dma);
-			return {};
+			return &dma;
 		}
 		result = lookup.error();
 		unpin_range(dma);
@@ -37,7 +39,17 @@ Result<void> GuestMemory::add(IovaRange gpas, UserVa uva, u32 prot, iommu_group 
 	List<DmaRange> failed;
 	failed.push_back(dma);
 	tree.remove(failed);
-	return result;
+	return result.error();
+}
+
+void GuestMemory::drop(DmaRange &dma, List<DmaRange> &victims)
+{
+	const Guard guard(tree.lock);
+
+	tree.let_go(dma);
+	victims.push_back(dma);
+	DmaTree::make_busy(victims);
+	npages_ -= dma.range().npages();
 }
 
 Result<void> GuestMemory::take(IovaRange gpas, List<DmaRange> &victims)
@@ -60,8 +72,10 @@ Result<void> GuestMemory::take(IovaRange gpas, List<DmaRange> &victims)
 
 u64 GuestMemory::remove(List<DmaRange> &victims)
 {
-	for (DmaRange &dma : victims)
+	for (DmaRange &dma : victims) {
+		dma.lookup.reset();
 		unpin_range(dma);
+	}
 	return tree.remove(victims);
 }
 

@@ -24,10 +24,21 @@ public:
 
 	// Pins the process's memory from uva on, charges it, and makes it the guest's
 	// memory at gpas. workers is as in MapPolicy. A message about RLIMIT_MEMLOCK
-	// names a device of group. Errors: those of DmaTree::insert_busy() and
-	// pin_range().
-	Result<void> add(IovaRange gpas, UserVa uva, u32 prot, iommu_group *group, u32 workers)
-		__must_not_hold(tree.lock);
+	// names a device of group. The mapping is held: the caller calls keep() or drop()
+	// once devices have it. Errors: those of DmaTree::insert_busy() and pin_range().
+	Result<DmaRange *> add(IovaRange gpas, UserVa uva, u32 prot, iommu_group *group,
+			       u32 workers) __must_not_hold(tree.lock);
+
+	// Lets others remove a mapping that add() has returned.
+	void keep(DmaRange &dma) __must_not_hold(tree.lock)
+	{
+		const Guard guard(tree.lock);
+
+		tree.let_go(dma);
+	}
+
+	// Instead of keep(): the first step of removing, for this mapping.
+	void drop(DmaRange &dma, List<DmaRange> &victims) __must_not_hold(tree.lock);
 
 	// The first step of removing: makes the mappings in gpas busy, and puts them on
 	// a list. Errors: EINVAL if gpas begins or ends inside a mapping, EINTR.

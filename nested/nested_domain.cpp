@@ -35,7 +35,6 @@ Refreshed NestedDomain::refresh(const GuestTable &table, IovaRange range)
 {
 	const Guard guard(lock_);
 
-	statistics_.refreshes++;
 	return table.format == GuestTable::Format::kS390 ? refresh_as<S390Format>(table, range) :
 							   refresh_as<VtdFormat>(table, range);
 }
@@ -46,7 +45,7 @@ template <class Format> Refreshed NestedDomain::refresh_as(const GuestTable &tab
 		constexpr u64 kUnit = u64{1} << Format::shift(Format::kLargeLevel);
 
 		frame_pages_ = kUnit / kPageSize;
-		// No page of the hardware is as large as a unit and no larger.
+		// Without a large page that fits into a unit, no unit is mapped by one.
 		unit_pages_ = large_sizes_ & (2 * kUnit - 1) ? frame_pages_ : 0;
 	} else {
 		// What was mapped as a whole is refreshed as a whole.

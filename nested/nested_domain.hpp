@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// NestedDomain: what one I/O page table of the hardware has to do with a guest's own.
+// NestedDomain: keeps one I/O page table of the hardware in agreement with a guest's own.
 // The domain maps an IOVA where the guest's table maps it, to the host memory that is
 // behind the guest address (GuestMemory): a translation in two stages, done in software
 // when the guest says that it has changed its table.
@@ -42,12 +42,14 @@ struct Refreshed {
 	Outcome outcome = Outcome::kDone;
 	WalkFault fault = WalkFault::kNone;
 	Iova at = {};
+	// The range is refreshed up to at; the caller refreshes the rest. So other threads
+	// get the locks now and then however large the range is.
+	bool more = false;
 };
 
 class NestedDomain : Immovable {
 public:
 	struct Statistics {
-		u64 refreshes;
 		u64 mapped;
 		u64 unmapped;
 	};
@@ -61,8 +63,8 @@ public:
 		clear();
 	}
 
-	// Makes the domain agree with the guest's table in a range of IOVAs. The domain
-	// can translate all of the range, and no part of it is reserved.
+	// Makes the domain agree with the guest's table in a range of IOVAs, or in the
+	// first part of it. The domain can translate all of the range, and no part of it is reserved.
 	Refreshed refresh(const GuestTable &table, IovaRange range) __must_not_hold(lock_);
 
 	// Maps the guest's memory at gpas, which one mapping of it has, without a table:
@@ -112,9 +114,9 @@ private:
 	const u64 call_pages_;
 	PinIndex pages_ __guarded_by(lock_);
 	PinIndex large_ __guarded_by(lock_);
-	// How many pages a unit of large_ has, and the format's smallest large frame. No
-	// unit is large_ if unit_pages_ is 0: the IOMMU has no page of such a size. Both
-	// are constant as long as large_ is not empty.
+	// frame_pages_ is how many pages the format's smallest large frame has, and
+	// unit_pages_ is the same, or 0 if the hardware has no large page that fits into
+	// such a frame. Both are constant as long as large_ is not empty.
 	u64 unit_pages_ __guarded_by(lock_) = 0;
 	u64 frame_pages_ __guarded_by(lock_) = 1;
 	Statistics statistics_ __guarded_by(lock_) = {};

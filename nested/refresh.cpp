@@ -34,18 +34,13 @@ NestedDomain::Refresh::~Refresh()
 template <class Format>
 Refreshed NestedDomain::Refresh::run(const GuestTable &table, IovaRange range)
 {
-	// A page table has to be taken as a whole.
-	if (range.npages() > 1 && entries_.room() < Format::entries(0)) {
-		result_.outcome = Refreshed::Outcome::kNoRoom;
-		return result_;
-	}
-
 	const Guard guard(memory_.tree.lock);
 	TableWalk<Format, Refresh> walk(reader_, *this);
 	const WalkFault fault = walk.walk(table, range);
 
 	if (fault != WalkFault::kNone)
 		result_ = {Refreshed::Outcome::kFault, fault, walk.where()};
+	result_.more = sliced_ && result_.at <= range.last && result_.at > range.first;
 	return result_;
 }
 
@@ -56,12 +51,14 @@ Result<void> NestedDomain::Refresh::map_direct(IovaRange gpas, u64 offset)
 {
 	nested_.lock_.assume_held();
 
-	// The mapping goes as a whole, so that the IOMMU may use its largest pages.
-	constexpr u64 kWhole = u64{1} << 52;
+	// A mapping goes as a whole, so that the IOMMU may use its largest pages, which are
+	// no larger than a call.
+	constexpr u64 kCallPages = u64{1} << 18;
+	static_assert(kCallPages << kPageShift < u64{1} << 32, "a list's runs are smaller");
 	const Guard guard(memory_.tree.lock);
 	const Frames frames{nullptr, guest_page(gpas.first.value, kReadWrite)};
 
-	if (!map((gpas.first.value + offset) >> kPageShift, frames, gpas.npages(), kWhole))
+	if (!map((gpas.first.value + offset) >> kPageShift, frames, gpas.npages(), kCallPages))
 		return Error(EFAULT);
 	if (result_.outcome == Refreshed::Outcome::kNoRoom)
 		return Error(ENOMEM);
@@ -81,6 +78,11 @@ bool NestedDomain::Refresh::breathe(Iova next)
 {
 	if (++pieces_ % kPiecesAtOnce)
 		return true;
+	if (pieces_ >= kPiecesASlice) {
+		result_.at = next;
+		sliced_ = true;
+		return false;
+	}
 	{
 		const Unguard unlocked(memory_.tree.lock);
 
@@ -138,6 +140,7 @@ void NestedDomain::Refresh::unmap(u64 first, u64 npages)
 	for (u64 done = 0; done < npages;) {
 		done += take(first + done, npages - done, gone);
 		unmap(gone);
+		shim_cond_resched();
 	}
 }
 
@@ -157,6 +160,7 @@ void NestedDomain::Refresh::unmap_locked(u64 first, u64 npages)
 
 		unmap(gone);
 		reader_.forget();
+		shim_cond_resched();
 	}
 }
 
@@ -177,6 +181,16 @@ bool NestedDomain::Refresh::pages(Iova iova, u32 count)
 	const u64 first = iova.value >> kPageShift;
 	const PinPage *const entries = entries_.entries();
 
+	// If a large frame has become a page table that says something else, the hardware's
+	// large page goes, and with it all pages of the unit. The first call for the unit is
+	// for its first page; if it is not for all pages, the others are not known yet.
+	if (is_large(first) &&
+	    (count < nested_.unit_pages_ ||
+	     nested_.pages_.compare<Compared::kSame>(first, count, entries) < count)) {
+		const u64 unit = nested_.unit_pages_;
+
+		unmap_locked(first / unit * unit, unit);
+	}
 	for (u32 done = 0;;) {
 		const u32 left = count - done;
 		const u64 same =
@@ -185,14 +199,6 @@ bool NestedDomain::Refresh::pages(Iova iova, u32 count)
 		done += static_cast<u32>(same);
 		if (done == count)
 			break;
-		// If a large frame has become a page table, the hardware's large page goes.
-		if (is_large(first)) {
-			const u64 unit = nested_.unit_pages_;
-
-			unmap_locked(first / unit * unit, unit);
-			done = 0;
-			continue;
-		}
 
 		// The first differs, that is known.
 		const u64 at = first + done + 1;
@@ -325,12 +331,15 @@ u64 NestedDomain::Refresh::resolve(Frames frames, u64 npages, u32 &prot, WalkFau
 
 		const PinRun run(host.first_page(), n);
 		if (!run_count_ || !runs_[run_count_ - 1].extend(run)) {
-			if (run_count_ == run_room_)
+			// Memory without struct pages cannot be in a list with other memory.
+			if (run_count_ == run_room_ || (run_count_ && !run.pinned()))
 				break;
 			runs_[run_count_++] = run;
 		}
 		prot = access;
 		done += n;
+		if (!run.pinned())
+			break;
 	}
 	return done;
 }

@@ -33,6 +33,11 @@ public:
 	bool frame(IovaRange part, u64 address, u32 prot);
 	bool pages(Iova first, u32 count);
 
+	u64 room() const
+	{
+		return entries_.room();
+	}
+
 	PinPage *entries()
 	{
 		return entries_.entries();
@@ -46,6 +51,9 @@ public:
 private:
 	// After so many pieces of the table other threads may have the locks and the CPU.
 	static constexpr u32 kPiecesAtOnce = 64;
+	// After so many a refresh ends for now: the caller goes on with the rest. That is
+	// 4 GiB or more of page tables.
+	static constexpr u32 kPiecesASlice = 8192;
 
 	// Guest frames of successive pages: an array, or contiguous from one on if array is
 	// null.
@@ -96,6 +104,7 @@ private:
 	// Where shim_domain_map_runs() works, if run_room_ is more than one.
 	void *scratch_ = nullptr;
 	u32 pieces_ = 0;
+	bool sliced_ = false;
 	Refreshed result_;
 };
 

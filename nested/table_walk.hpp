@@ -4,15 +4,20 @@
 // what is mapped there. Each entry is read once, so that the guest may change its table
 // meanwhile: a walk sees an entry as it was before or after the change.
 //
+// The sink's functions may release the lock of the guest's memory and take it again. Pages
+// of tables that the walk has found stay pinned meanwhile: the caller holds the nested
+// domain's lock, without which no memory is unpinned.
+//
 // The sink has these functions; each returns false if the walk must stop:
 //   bool gone(IovaRange range)
 //       nothing is mapped in the range
 //   bool frame(IovaRange part, u64 address, u32 prot)
 //       part is inside a large frame, and is at the guest address
+//   u64 room()
+//       how many pages of a page table the sink takes at a time
 //   PinPage *entries()
-//       where it takes the pages of a page table, all of them that are in the range: for
-//       each page its guest frame with the access that the table permits (guest_page()), or
-//       0 if it is not mapped
+//       where it takes them: for each page its guest frame with the access that the table
+//       permits (guest_page()), or 0 if it is not mapped
 //   bool pages(Iova first, u32 count)
 //       the pages are in entries()
 //   Iova next()
@@ -101,11 +106,15 @@ private:
 		for (u64 entry = first; entry <= last; entry++) {
 			if (!page || entry % kEntriesAPage == 0) [[unlikely]] {
 				page = reader_.page(entry * sizeof(u64));
-				if (!page)
-					return fail(
-						WalkFault::kEntry,
+				if (!page) {
+					const Iova at =
 						max(range.first,
-						    begin_of<level>(range.first, entry - first)));
+						    begin_of<level>(range.first, entry - first));
+
+					if (told != at && !sink_.gone({told, at - 1}))
+						return stop();
+					return fail(WalkFault::kEntry, at);
+				}
 			}
 
 			const u64 raw = read(page + entry % kEntriesAPage);
@@ -166,18 +175,25 @@ private:
 			return fail(WalkFault::kEntry, range.first);
 		page += (origin / sizeof(u64) + index_of<0>(range.first)) % kEntriesAPage;
 
-		PinPage *const pages = sink_.entries();
-		u64 done = 0;
-		u64 raw = 0;
-		for (; done < npages; done++) {
-			raw = read(page + done);
-			if (!Format::page(raw, prot, pages[done])) [[unlikely]]
-				break;
+		for (u64 done = 0; done < npages;) {
+			const Iova first = range.first + done * kPageSize;
+			const u64 n = min(npages - done, sink_.room());
+			PinPage *const pages = sink_.entries();
+			u64 decoded = 0;
+			u64 raw = 0;
+
+			for (; decoded < n; decoded++) {
+				raw = read(page + done + decoded);
+				if (!Format::page(raw, prot, pages[decoded])) [[unlikely]]
+					break;
+			}
+			if (decoded && !sink_.pages(first, static_cast<u32>(decoded)))
+				return stop();
+			if (decoded < n)
+				return fail(Format::decode(0, raw).fault,
+					    first + decoded * kPageSize);
+			done += n;
 		}
-		if (done && !sink_.pages(range.first, static_cast<u32>(done)))
-			return stop();
-		if (done < npages)
-			return fail(Format::decode(0, raw).fault, range.first + done * kPageSize);
 		return WalkFault::kNone;
 	}
 

@@ -60,7 +60,7 @@ struct PinPiece {
 // How many pins unpinning takes back from each page.
 enum class Taken { kOnePin, kAllPins };
 
-// Which of two arrays' elements are counted.
+// Whether compare() counts pages that agree or pages that differ.
 enum class Compared { kSame, kDiffers };
 
 class PinForms : public PinBlocks {

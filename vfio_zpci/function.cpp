@@ -86,11 +86,12 @@ Result<Function::Outcome> Function::refresh(u64 start, u64 length)
 	const Refreshed refreshed = group.refresh(range);
 	switch (refreshed.outcome) {
 	case Refreshed::Outcome::kDone:
-		return Outcome{VFIO_ZPCI_CC_OK, 0};
+		return Outcome{VFIO_ZPCI_CC_OK, 0, refreshed.more, refreshed.at.value};
 	case Refreshed::Outcome::kFault:
 		return fail(static_cast<u32>(refreshed.fault), refreshed.at.value);
 	case Refreshed::Outcome::kNoRoom:
-		return Outcome{VFIO_ZPCI_CC_ERROR, VFIO_ZPCI_STATUS_NO_RESOURCES};
+		return Outcome{VFIO_ZPCI_CC_ERROR, VFIO_ZPCI_STATUS_NO_RESOURCES, refreshed.more,
+			       refreshed.at.value};
 	case Refreshed::Outcome::kInterrupted:
 		break;
 	}
@@ -104,8 +105,13 @@ void Function::get_event(vfio_zpci_event &event)
 	event.fid = fid_;
 	event.code = event_;
 	event.address = event_ ? event_address_ : 0;
-	if (event.flags & VFIO_ZPCI_EVENT_CLEAR)
-		event_ = 0;
+}
+
+void Function::clear_event()
+{
+	const Guard guard(lock_);
+
+	event_ = 0;
 }
 
 void Function::get_statistics(vfio_zpci_statistics &statistics)

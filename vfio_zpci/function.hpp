@@ -5,7 +5,7 @@
 // RPCIT (include/uapi/vfio_zpci.h).
 //
 // Lock: lock_ guards all that is not constant; it is held while the function is refreshed.
-// It is taken inside the lock of the guest (Zpci), which keeps the group.
+// It is taken inside the lock of the guest (Zpci), which keeps the group attached.
 #pragma once
 
 #include "function_group.hpp"
@@ -22,6 +22,8 @@ public:
 	struct Outcome {
 		u32 cc;
 		u32 status;
+		bool more = false;
+		u64 next = 0;
 	};
 
 	Function(u32 fh, u32 fid, FunctionGroup &group) : group(group), fh_{fh}, fid_(fid)
@@ -44,11 +46,12 @@ public:
 	// state is VFIO_ZPCI_STATE_*. The caller has the guest's lock exclusively.
 	void set_state(u32 state) __must_not_hold(lock_);
 
-	// Refreshes length bytes from start on. Errors: EINTR.
+	// Refreshes length bytes from start on, or the first of them: then more is set, and
+	// the caller goes on at next. Errors: EINTR.
 	Result<Outcome> refresh(u64 start, u64 length) __must_not_hold(lock_);
 
-	// Writes the pending event, and clears it if the request asks for that.
 	void get_event(vfio_zpci_event &event) __must_not_hold(lock_);
+	void clear_event() __must_not_hold(lock_);
 
 	void get_statistics(vfio_zpci_statistics &statistics) __must_not_hold(lock_);
 

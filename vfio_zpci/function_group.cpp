@@ -29,17 +29,17 @@ FunctionGroup::~FunctionGroup()
 
 Result<void> FunctionGroup::add_anchor(const Anchor &anchor)
 {
-	if (functions_) {
+	if (anchored_functions_) {
 		if (anchor != anchor_)
 			return Error(EBUSY);
-		functions_++;
+		anchored_functions_++;
 		return {};
 	}
 	if (!domains_.space().span().contains(anchor.window))
 		return Error(EINVAL);
 
 	anchor_ = anchor;
-	functions_ = 1;
+	anchored_functions_ = 1;
 	if (!anchor.direct)
 		return {};
 
@@ -55,7 +55,7 @@ Result<void> FunctionGroup::add_anchor(const Anchor &anchor)
 				return {};
 			gpas = dma->range();
 		}
-		result = memory_added(gpas);
+		result = map_added_memory(gpas);
 		if (gpas.last == kAllIova.last)
 			break;
 		at = gpas.last + 1;
@@ -67,7 +67,7 @@ Result<void> FunctionGroup::add_anchor(const Anchor &anchor)
 
 void FunctionGroup::drop_anchor()
 {
-	if (--functions_ == 0)
+	if (--anchored_functions_ == 0)
 		nested_->clear();
 }
 
@@ -78,7 +78,8 @@ Refreshed FunctionGroup::refresh(IovaRange range)
 	if (anchor_.direct)
 		return result;
 	domains_.space().each([&](IovaRange part) {
-		if (result.outcome != Refreshed::Outcome::kDone || !part.overlaps(range))
+		if (result.outcome != Refreshed::Outcome::kDone || result.more ||
+		    !part.overlaps(range))
 			return;
 		result = nested_->refresh(
 			anchor_.table, {max(part.first, range.first), min(part.last, range.last)});
@@ -86,11 +87,11 @@ Refreshed FunctionGroup::refresh(IovaRange range)
 	return result;
 }
 
-Result<void> FunctionGroup::memory_added(IovaRange gpas)
+Result<void> FunctionGroup::map_added_memory(IovaRange gpas)
 {
 	const u64 most = anchor_.window.last - anchor_.window.first;
 
-	if (functions_ == 0 || !anchor_.direct || gpas.first.value > most)
+	if (anchored_functions_ == 0 || !anchor_.direct || gpas.first.value > most)
 		return {};
 	gpas.last.value = min(gpas.last.value, most);
 

@@ -45,7 +45,7 @@ public:
 
 	// Maps new memory of the guest for devices whose anchor is direct. Errors: ENOMEM;
 	// the caller removes the memory then.
-	Result<void> memory_added(IovaRange gpas);
+	Result<void> map_added_memory(IovaRange gpas);
 
 	NestedDomain &nested()
 	{
@@ -70,7 +70,7 @@ private:
 	DomainSet domains_;
 	UniquePtr<NestedDomain> nested_;
 	// How many functions have the anchor.
-	u32 functions_ = 0;
+	u32 anchored_functions_ = 0;
 	Anchor anchor_;
 };
 

@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // The ioctls about functions.
+#include "dma/shim/worker.h"
+#include "shim/lock.h"
 #include "zpci.hpp"
 
 namespace vfio {
+
+namespace {
+
+// Of a guest; no machine has so many.
+constexpr u64 kMostFunctions = 4096;
+
+} // namespace
 
 // Errors: ENOENT.
 Result<Function *> Zpci::find(u32 fh) const
@@ -31,7 +40,7 @@ Result<void> Zpci::register_function(UserVa arg)
 	const Anchor anchor = TRY(Anchor::of(request));
 	const WriteGuard guard(lock_);
 	FunctionGroup *const attached =
-		find_group(shim_open_devices_find(&open_devices_, request.device_fd));
+		find_group(shim_open_devices_find(&open_devices_, request.group_fd));
 	if (!attached)
 		return Error(ENODEV);
 
@@ -40,6 +49,9 @@ Result<void> Zpci::register_function(UserVa arg)
 			return Error(EBUSY);
 		return known->register_anchor(anchor);
 	}
+
+	if (functions_.size() >= kMostFunctions)
+		return Error(ENOSPC);
 
 	UniquePtr<Function> made = TRY(make<Function>(request.fh, request.fid, *attached));
 	TRY(made->register_anchor(anchor));
@@ -80,14 +92,32 @@ Result<void> Zpci::set_state(UserVa arg)
 	return {};
 }
 
-// Errors: EINTR.
+// Refreshes a range, in slices if it is large: the locks are free in between. Errors: EINTR.
 Result<Function::Outcome> Zpci::refresh_range(u32 fh, u64 start, u64 length)
 {
-	Function *const function = functions_.find({fh});
+	bool no_resources = false;
 
-	if (!function)
-		return Function::Outcome{VFIO_ZPCI_CC_INVALID_HANDLE, 0};
-	return function->refresh(start, length);
+	for (;;) {
+		Function::Outcome outcome = {VFIO_ZPCI_CC_INVALID_HANDLE, 0};
+		{
+			const ReadGuard guard(lock_);
+
+			if (Function *function = functions_.find({fh}))
+				outcome = TRY(function->refresh(start, length));
+		}
+		no_resources |= outcome.status == VFIO_ZPCI_STATUS_NO_RESOURCES;
+		if (!outcome.more) {
+			// What could not be mapped in an earlier slice is not mapped.
+			if (no_resources && outcome.cc == VFIO_ZPCI_CC_OK)
+				outcome = {VFIO_ZPCI_CC_ERROR, VFIO_ZPCI_STATUS_NO_RESOURCES};
+			return outcome;
+		}
+		if (shim_killed())
+			return Error(EINTR);
+		shim_cond_resched();
+		length -= outcome.next - start;
+		start = outcome.next;
+	}
 }
 
 Result<void> Zpci::refresh(UserVa arg)
@@ -97,14 +127,12 @@ Result<void> Zpci::refresh(UserVa arg)
 	TRY(copy_request(&request, arg, 0));
 	if (request.reserved)
 		return Error(EINVAL);
-	{
-		const ReadGuard guard(lock_);
-		const Function::Outcome outcome =
-			TRY(refresh_range(request.fh, request.start, request.length));
 
-		request.cc = outcome.cc;
-		request.status = outcome.status;
-	}
+	const Function::Outcome outcome =
+		TRY(refresh_range(request.fh, request.start, request.length));
+
+	request.cc = outcome.cc;
+	request.status = outcome.status;
 	static_assert(OFFSET_END(vfio_zpci_refresh, cc) ==
 		      __builtin_offsetof(vfio_zpci_refresh, status));
 	return copy_out(arg + __builtin_offsetof(vfio_zpci_refresh, cc), &request.cc,
@@ -125,10 +153,12 @@ Result<void> Zpci::refresh_ranges(UserVa arg)
 		TRY(copy_in(&range, {request.ranges + request.done * sizeof(range)},
 			    sizeof(range)));
 
-		const ReadGuard guard(lock_);
 		outcome = TRY(refresh_range(request.fh, range.start, range.length));
 		if (outcome.cc != VFIO_ZPCI_CC_OK)
 			break;
+		if (shim_killed())
+			return Error(EINTR);
+		shim_cond_resched();
 	}
 	request.cc = outcome.cc;
 	request.status = outcome.status;
@@ -147,7 +177,13 @@ Result<void> Zpci::get_event(UserVa arg)
 
 		TRY(find(event.fh))->get_event(event);
 	}
-	return copy_out(arg, &event, sizeof(event));
+	TRY(copy_out(arg, &event, sizeof(event)));
+	if (event.flags & VFIO_ZPCI_EVENT_CLEAR) {
+		const ReadGuard guard(lock_);
+
+		TRY(find(event.fh))->clear_event();
+	}
+	return {};
 }
 
 Result<void> Zpci::get_statistics(UserVa arg)

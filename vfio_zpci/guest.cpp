@@ -67,22 +67,27 @@ Result<void> Zpci::map_dma(UserVa arg)
 	return add_memory(gpas, uva, prot);
 }
 
-// Errors: those of GuestMemory::add() and FunctionGroup::memory_added().
+// Errors: those of GuestMemory::add() and FunctionGroup::map_added_memory().
 Result<void> Zpci::add_memory(IovaRange gpas, UserVa uva, u32 prot)
 {
 	const FunctionGroup *any = groups_.front();
-	Result<void> result =
-		memory_.add(gpas, uva, prot, any ? any->group : nullptr, zpci_param_pin_workers());
+	DmaRange &dma = *TRY(
+		memory_.add(gpas, uva, prot, any ? any->group : nullptr, zpci_param_pin_workers()));
+	Result<void> result;
 
-	if (!result.ok())
-		return result;
 	for (FunctionGroup &group : groups_) {
-		result = group.memory_added(gpas);
+		result = group.map_added_memory(gpas);
 		if (!result.ok())
 			break;
 	}
-	if (!result.ok())
-		(void)remove_memory(gpas);
+	if (result.ok()) {
+		memory_.keep(dma);
+		return {};
+	}
+
+	List<DmaRange> victims;
+	memory_.drop(dma, victims);
+	remove(victims);
 	return result;
 }
 
@@ -117,6 +122,12 @@ Result<u64> Zpci::remove_memory(IovaRange gpas)
 	TRY(memory_.take(gpas, victims));
 	if (victims.empty())
 		return u64{0};
+	return remove(victims);
+}
+
+// Removes busy mappings: no device reaches them when they are unpinned.
+u64 Zpci::remove(List<DmaRange> &victims)
+{
 	for (FunctionGroup &group : groups_)
 		group.nested().forget_busy();
 	return memory_.remove(victims);
@@ -127,11 +138,8 @@ void Zpci::remove_all_memory()
 {
 	List<DmaRange> victims;
 
-	if (memory_.take(kAllIova, victims).ok()) {
-		for (FunctionGroup &group : groups_)
-			group.nested().forget_busy();
-		memory_.remove(victims);
-	}
+	if (memory_.take(kAllIova, victims).ok())
+		remove(victims);
 }
 
 } // namespace vfio

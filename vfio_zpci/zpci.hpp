@@ -62,6 +62,7 @@ private:
 	Result<void> unmap_dma(UserVa arg) __must_not_hold(lock_);
 	Result<void> add_memory(IovaRange gpas, UserVa uva, u32 prot) __must_hold_shared(lock_);
 	Result<u64> remove_memory(IovaRange gpas) __must_hold_shared(lock_);
+	u64 remove(List<DmaRange> &victims) __must_hold_shared(lock_);
 	void remove_all_memory() __must_hold(lock_);
 
 	// functions.cpp
@@ -71,7 +72,7 @@ private:
 	Result<void> refresh(UserVa arg) __must_not_hold(lock_);
 	Result<void> refresh_ranges(UserVa arg) __must_not_hold(lock_);
 	Result<Function::Outcome> refresh_range(u32 fh, u64 start, u64 length)
-		__must_hold_shared(lock_);
+		__must_not_hold(lock_);
 	Result<void> get_event(UserVa arg) __must_not_hold(lock_);
 	Result<void> get_statistics(UserVa arg) __must_not_hold(lock_);
 	Result<Function *> find(u32 fh) const __must_hold_shared(lock_);

@@ -29,7 +29,7 @@ void NestedIommu::register_table(const protocol::Boot& format,
   request.argsz = sizeof(request);
   request.fh = kHandle;
   request.fid = kHandle;
-  request.device_fd = group_;
+  request.group_fd = group_;
   request.format = vtd ? VFIO_ZPCI_FORMAT_VTD : VFIO_ZPCI_FORMAT_S390;
   request.levels = vtd ? format.levels : 0;
   request.anchor = registration.anchor;

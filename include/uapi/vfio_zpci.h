@@ -40,9 +40,8 @@
  * @fh:		the guest's handle of the function; its first registration makes the
  *		function known, and enables it
  * @fid:	the function's ID, for events
- * @device_fd:	the file of the function's device, or of its group. The device is open, and
- *		its group is attached to the container. With the kernel's own vfio.ko it is
- *		the group's.
+ * @group_fd:	the file of the IOMMU group of the function's device. The device is open, and
+ *		the group is attached to the container.
  * @format:	VFIO_ZPCI_FORMAT_*
  * @levels:	of a table of VT-d, 3 to 5; 0 for s390, where the anchor says it
  * @anchor:	the table
@@ -55,9 +54,9 @@
  *
  * Return: 0, or -1 with errno: EINVAL for a window or an anchor that is not possible, or
  * if the device's IOMMU does not translate all of the window; EBUSY if the function has an
- * anchor, or another function of the same IOMMU group has another anchor, format or
- * window; ENODEV if @device_fd is
- * no such file; ENOMEM.
+ * anchor or is of another group, or if another function of the same IOMMU group has another
+ * anchor, format or window; ENODEV if @group_fd is no such file; ENOSPC if there are too
+ * many functions; ENOMEM.
  */
 struct vfio_zpci_register {
 	__u32 argsz;
@@ -65,7 +64,7 @@ struct vfio_zpci_register {
 #define VFIO_ZPCI_REGISTER_DIRECT (1 << 0)
 	__u32 fh;
 	__u32 fid;
-	__s32 device_fd;
+	__s32 group_fd;
 	__u32 format;
 	__u32 levels;
 	__u32 reserved;
@@ -104,7 +103,10 @@ struct vfio_zpci_deregister {
  * @state:	VFIO_ZPCI_STATE_*
  *
  * Changes the state of a function. One that becomes disabled loses its anchor, as by
- * VFIO_ZPCI_DEREGISTER, and its pending event.
+ * VFIO_ZPCI_DEREGISTER, and its pending event. One that becomes enabled keeps its event
+ * until it is cleared; while an event is pending, later errors add none.
+ *
+ * Return: 0, or -1 with errno: EINVAL for another state.
  */
 struct vfio_zpci_state {
 	__u32 argsz;
@@ -222,7 +224,7 @@ struct vfio_zpci_event {
 #define VFIO_ZPCI_EVENT_NO_ANCHOR    1 /* no translation anchor is registered */
 #define VFIO_ZPCI_EVENT_OUT_OF_RANGE 2 /* the range is not inside the window */
 #define VFIO_ZPCI_EVENT_PROTECTION \
-	4 /* more access than the guest's memory permits */
+	4 /* the guest's memory permits none of the access */
 #define VFIO_ZPCI_EVENT_ENTRY \
 	7 /* an entry is zero, or leads out of guest memory */
 #define VFIO_ZPCI_EVENT_LENGTH 8 /* the length or offset of a region table */

@@ -179,10 +179,10 @@ TYPED_TEST(Nested, MemoryThatGoesIsUnmapped)
 
 	// Other memory comes to the same guest addresses.
 	this->process.mm.map(0x20'0000'0000, 16, this->kPfn + 0x10'0000);
-	ASSERT_TRUE(
-		this->memory
-			->add(this->pages(16, 16), {0x20'0000'0000}, kReadWrite, &this->group, 1)
-			.ok());
+	this->memory->keep(
+		*this->memory
+			 ->add(this->pages(16, 16), {0x20'0000'0000}, kReadWrite, &this->group, 1)
+			 .take());
 	ASSERT_TRUE(this->done(kIova, 40 * kPage));
 	EXPECT_EQ(this->mapped().at(kIova / kPage + 20).pfn, this->kPfn + 0x10'0000 + 4);
 }
@@ -197,6 +197,78 @@ TYPED_TEST(Nested, AccessIsThatOfTheMemory)
 	ASSERT_TRUE(this->done(kIova, 2 * kPage));
 	EXPECT_EQ(this->mapped().at(kIova / kPage).prot, u32{SHIM_IOMMU_READ});
 	EXPECT_EQ(this->mapped().at(kIova / kPage + 1).prot, kReadWrite);
+}
+
+// A device's memory is mapped by calls of its own.
+TYPED_TEST(Nested, MemoryWithoutStructPages)
+{
+	this->boot();
+	this->process.mm.map(0x20'0000'0000, 4, mock::kDevicePfn + 5, true, mock::Kind::kBar);
+	this->memory->keep(*this->memory
+				    ->add(this->pages(this->kPages, 4), {0x20'0000'0000},
+					  kReadWrite, &this->group, 1)
+				    .take());
+	const u64 gpas[] = {5, 9, this->kPages, this->kPages + 1, 11, 13};
+	for (u64 i = 0; i < std::size(gpas); i++)
+		this->map(kIova + i * kPage, gpas[i] * kPage);
+	ASSERT_TRUE(this->done(kIova, std::size(gpas) * kPage));
+	const Targets mapped = this->mapped();
+	EXPECT_EQ(mapped.at(kIova / kPage + 2).pfn, mock::kDevicePfn + 5);
+	EXPECT_EQ(mapped.at(kIova / kPage + 3).pfn, mock::kDevicePfn + 6);
+	EXPECT_EQ(mapped.at(kIova / kPage + 5).pfn, this->kPfn + 13);
+	this->nested->clear();
+	EXPECT_EQ(this->remove(this->kPages, 4).value(), 4 * kPage);
+}
+
+// Many tables, as a guest makes them that lets all entries lead to one.
+TYPED_TEST(Nested, ALargeRangeIsRefreshedInSlices)
+{
+	using Format = typename TypeParam::Format;
+	constexpr u64 kTables = 16384;
+	const u64 roots = kTables / Format::entries(1);
+
+	this->boot();
+	const u64 page_table = this->new_table(0);
+	const u64 table = this->new_table(1);
+	for (u64 i = 0; i < Format::entries(1); i++)
+		this->write(table + i * sizeof(u64), TypeParam::table_entry(1, page_table));
+	for (u64 i = 0; i < roots; i++)
+		this->write(this->entry(2, i << Format::shift(2)),
+			    TypeParam::table_entry(2, table));
+
+	const u64 end = roots << Format::shift(2);
+	u64 at = 0;
+	int slices = 1;
+	for (Refreshed result = this->refresh(0, end); result.more;
+	     result = this->refresh(at, end - at)) {
+		EXPECT_EQ(result.outcome, Refreshed::Outcome::kDone);
+		ASSERT_GT(result.at.value, at);
+		at = result.at.value;
+		ASSERT_LT(at, end);
+		slices++;
+	}
+	EXPECT_EQ(slices, 2);
+}
+
+// A table that is only partly in the guest's memory: what its first part says is done.
+TYPED_TEST(Nested, ATableThatBeginsInMemory)
+{
+	using Format = typename TypeParam::Format;
+	const u64 span = u64{1} << Format::shift(TypeParam::kTop);
+
+	if (Format::entries(TypeParam::kTop) * sizeof(u64) <= kPage)
+		return; // it lies in one page
+	this->boot();
+	this->map(kIova, 3 * kPage);
+	ASSERT_TRUE(this->done(kIova, kPage));
+	this->root = (this->kPages - 1) * kPage;
+	for (u64 i = 0; i < kPage / sizeof(u64); i++)
+		this->write(this->root + i * sizeof(u64),
+			    TypeParam::invalid_entry(TypeParam::kTop));
+	const Refreshed result = this->refresh(0, 600 * span);
+	EXPECT_EQ(result.outcome, Refreshed::Outcome::kFault);
+	EXPECT_EQ(result.at.value, 512 * span);
+	EXPECT_TRUE(this->mapped().empty());
 }
 
 // Every call that can fail, in turn.

@@ -122,7 +122,9 @@ protected:
 
 	Result<void> add(u64 page, u64 npages, u32 prot = kReadWrite)
 	{
-		return memory->add(pages(page, npages), {kUva + page * kPage}, prot, &group, 1);
+		memory->keep(*TRY(
+			memory->add(pages(page, npages), {kUva + page * kPage}, prot, &group, 1)));
+		return {};
 	}
 
 	// As UNMAP_DMA does.

@@ -83,13 +83,13 @@ void GuestTables::unmap(uint64_t iova, unsigned level) {
   write(iova, level, invalid(level));
 }
 
-long zpci_register(int container, uint32_t fh, int device_fd,
+long zpci_register(int container, uint32_t fh, int group_fd,
                    const GuestTables& tables, uint64_t pba, uint64_t pal) {
   const vfio_zpci_register request{.argsz = sizeof request,
                                    .flags = 0,
                                    .fh = fh,
                                    .fid = fh + 1000,
-                                   .device_fd = device_fd,
+                                   .group_fd = group_fd,
                                    .format = tables.format(),
                                    .levels = tables.levels(),
                                    .reserved = 0,
@@ -99,13 +99,13 @@ long zpci_register(int container, uint32_t fh, int device_fd,
   return call(container, VFIO_ZPCI_REGISTER, &request);
 }
 
-long zpci_register_direct(int container, uint32_t fh, int device_fd,
+long zpci_register_direct(int container, uint32_t fh, int group_fd,
                           uint64_t pba, uint64_t pal) {
   const vfio_zpci_register request{.argsz = sizeof request,
                                    .flags = VFIO_ZPCI_REGISTER_DIRECT,
                                    .fh = fh,
                                    .fid = fh + 1000,
-                                   .device_fd = device_fd,
+                                   .group_fd = group_fd,
                                    .format = VFIO_ZPCI_FORMAT_S390,
                                    .levels = 0,
                                    .reserved = 0,

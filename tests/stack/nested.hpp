@@ -50,10 +50,10 @@ class GuestTables {
 };
 
 // Fills in argsz. Each returns the ioctl's result.
-long zpci_register(int container, uint32_t fh, int device_fd,
+long zpci_register(int container, uint32_t fh, int group_fd,
                    const GuestTables& tables, uint64_t pba = 0,
                    uint64_t pal = (1ull << 38) - 1);
-long zpci_register_direct(int container, uint32_t fh, int device_fd,
+long zpci_register_direct(int container, uint32_t fh, int group_fd,
                           uint64_t pba, uint64_t pal);
 long zpci_deregister(int container, uint32_t fh, uint32_t flags = 0);
 long zpci_set_state(int container, uint32_t fh, uint32_t state);

@@ -43,9 +43,7 @@ void shim_open_devices_remove(struct vfio_device *device);
 /**
  * shim_open_devices_find() - the IOMMU group of the device that a file belongs to
  * @devices: the list
- * @fd: a descriptor of the calling process, for which vfio_file_has_dev() is true of
- *	one of the devices: the kernel's own vfio.ko says so for its group's file,
- *	vfio-cxx also for the device's own
+ * @fd: a descriptor of the calling process, for the file of a VFIO group
  *
  * Return: the group, which lives as long as the device is on the list; NULL if @fd
  * belongs to none of them.

@@ -185,6 +185,8 @@ int shim_domain_map_runs(iommu_domain *domain, u64 iova, const shim_pin_run *run
 
 		if (size >= u64{1} << 32)
 			violation("run of %#llx bytes in a list", size);
+		if ((runs[i].pfn & SHIM_PIN_PFN_MASK) >= kDevicePfn)
+			violation("memory without struct pages in a list");
 		map_piece(domain, iova, (runs[i].pfn & SHIM_PIN_PFN_MASK) * kPage, size, prot);
 		iova += size;
 	}
