@@ -18,8 +18,8 @@ using namespace vfio;
 
 // What a page of IOVAs is mapped to.
 struct Target {
-	u64 pfn;
-	u32 prot;
+	u64 pfn = 0;
+	u32 prot = 0;
 
 	bool operator==(const Target &) const = default;
 };
