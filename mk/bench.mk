@@ -5,6 +5,7 @@
 
 .PHONY: bench bench-scale bench-host
 
+# KERNEL=6.12 or 7.3: beside the modules of that kernel; nothing is written then.
 # BENCH: arguments for tools/bench, e.g. BENCH='--no-bars --reuse thp-64m'
 bench: modules testmods
 	$(MAKE) -C bench
