@@ -47,6 +47,8 @@ struct Refreshed {
 	bool more = false;
 };
 
+class Refresh;
+
 class NestedDomain : Immovable {
 public:
 	struct Statistics {
@@ -86,7 +88,7 @@ public:
 	u64 bytes() __must_not_hold(lock_);
 
 private:
-	class Refresh;
+	friend class Refresh;
 
 	// The most pages that a domain maps: a guest maps the same page seldom twice.
 	// The caller holds the lock of the guest's memory.

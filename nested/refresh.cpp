@@ -7,7 +7,7 @@
 
 namespace vfio {
 
-NestedDomain::Refresh::Refresh(NestedDomain &nested, u64 npages)
+Refresh::Refresh(NestedDomain &nested, u64 npages)
 	: nested_(nested), memory_(nested.memory_), reader_(nested.memory_),
 	  unmapper_(nested.domain_), entries_(npages ? npages : 1)
 {
@@ -23,7 +23,7 @@ NestedDomain::Refresh::Refresh(NestedDomain &nested, u64 npages)
 	}
 }
 
-NestedDomain::Refresh::~Refresh()
+Refresh::~Refresh()
 {
 	if (scratch_)
 		shim_free_page(scratch_);
@@ -31,8 +31,7 @@ NestedDomain::Refresh::~Refresh()
 		shim_free_page(runs_);
 }
 
-template <class Format>
-Refreshed NestedDomain::Refresh::run(const GuestTable &table, IovaRange range)
+template <class Format> Refreshed Refresh::run(const GuestTable &table, IovaRange range)
 {
 	const Guard guard(memory_.tree.lock);
 	TableWalk<Format, Refresh> walk(reader_, *this);
@@ -44,10 +43,10 @@ Refreshed NestedDomain::Refresh::run(const GuestTable &table, IovaRange range)
 	return result_;
 }
 
-template Refreshed NestedDomain::Refresh::run<S390Format>(const GuestTable &, IovaRange);
-template Refreshed NestedDomain::Refresh::run<VtdFormat>(const GuestTable &, IovaRange);
+template Refreshed Refresh::run<S390Format>(const GuestTable &, IovaRange);
+template Refreshed Refresh::run<VtdFormat>(const GuestTable &, IovaRange);
 
-Result<void> NestedDomain::Refresh::map_direct(IovaRange gpas, u64 offset)
+Result<void> Refresh::map_direct(IovaRange gpas, u64 offset)
 {
 	nested_.lock_.assume_held();
 
@@ -66,7 +65,7 @@ Result<void> NestedDomain::Refresh::map_direct(IovaRange gpas, u64 offset)
 }
 
 // Ends the walk because of a page.
-bool NestedDomain::Refresh::fail(WalkFault fault, u64 page)
+bool Refresh::fail(WalkFault fault, u64 page)
 {
 	result_ = {Refreshed::Outcome::kFault, fault, {page << kPageShift}};
 	return false;
@@ -74,7 +73,7 @@ bool NestedDomain::Refresh::fail(WalkFault fault, u64 page)
 
 // Called after each piece of a table; next is where the following one begins. Lets other
 // threads have the guest's memory now and then. Returns false if the caller is killed.
-bool NestedDomain::Refresh::breathe(Iova next)
+bool Refresh::breathe(Iova next)
 {
 	if (++pieces_ % kPiecesAtOnce)
 		return true;
@@ -95,13 +94,13 @@ bool NestedDomain::Refresh::breathe(Iova next)
 	return false;
 }
 
-bool NestedDomain::Refresh::is_large(u64 page) const
+bool Refresh::is_large(u64 page) const
 {
 	return !nested_.large_.empty() && nested_.large_.pinned_from(page / nested_.unit_pages_, 1);
 }
 
 // Takes units that are inside a range out of large_.
-void NestedDomain::Refresh::take_large(u64 first, u64 npages)
+void Refresh::take_large(u64 first, u64 npages)
 {
 	const u64 unit = nested_.unit_pages_;
 	const u64 end = (first + npages) / unit;
@@ -114,14 +113,14 @@ void NestedDomain::Refresh::take_large(u64 first, u64 npages)
 }
 
 // Takes mapped pages out of the record. Returns how many of npages it went through.
-u64 NestedDomain::Refresh::take(u64 first, u64 npages, UnpinnedSpans &gone)
+u64 Refresh::take(u64 first, u64 npages, UnpinnedSpans &gone)
 {
 	gone.clear();
 	return nested_.pages_.take(first, npages, Taken::kAllPins, gone);
 }
 
 // Unmaps pages that have been taken out of the record.
-void NestedDomain::Refresh::unmap(const UnpinnedSpans &gone)
+void Refresh::unmap(const UnpinnedSpans &gone)
 {
 	for (const UnpinnedSpans::Span &span : gone)
 		unmapper_.unmap({{span.first << kPageShift},
@@ -129,7 +128,7 @@ void NestedDomain::Refresh::unmap(const UnpinnedSpans &gone)
 	nested_.statistics_.unmapped += gone.npages();
 }
 
-void NestedDomain::Refresh::unmap(u64 first, u64 npages)
+void Refresh::unmap(u64 first, u64 npages)
 {
 	nested_.lock_.assume_held();
 
@@ -145,7 +144,7 @@ void NestedDomain::Refresh::unmap(u64 first, u64 npages)
 }
 
 // The same for a caller that holds the lock of the guest's memory.
-void NestedDomain::Refresh::unmap_locked(u64 first, u64 npages)
+void Refresh::unmap_locked(u64 first, u64 npages)
 {
 	__uninitialized UnpinnedSpans gone;
 
@@ -164,7 +163,7 @@ void NestedDomain::Refresh::unmap_locked(u64 first, u64 npages)
 	}
 }
 
-bool NestedDomain::Refresh::gone(IovaRange range)
+bool Refresh::gone(IovaRange range)
 {
 	nested_.lock_.assume_held();
 	memory_.tree.lock.assume_held();
@@ -173,7 +172,7 @@ bool NestedDomain::Refresh::gone(IovaRange range)
 	return breathe(range.last + 1);
 }
 
-bool NestedDomain::Refresh::pages(Iova iova, u32 count)
+bool Refresh::pages(Iova iova, u32 count)
 {
 	nested_.lock_.assume_held();
 	memory_.tree.lock.assume_held();
@@ -214,7 +213,7 @@ bool NestedDomain::Refresh::pages(Iova iova, u32 count)
 }
 
 // Replaces what is mapped of pages, all of which have changed.
-bool NestedDomain::Refresh::update(u64 first, const PinPage *pages, u32 npages)
+bool Refresh::update(u64 first, const PinPage *pages, u32 npages)
 {
 	unmap_locked(first, npages);
 	for (u32 done = 0; done < npages;) {
@@ -233,7 +232,7 @@ bool NestedDomain::Refresh::update(u64 first, const PinPage *pages, u32 npages)
 	return true;
 }
 
-bool NestedDomain::Refresh::frame(IovaRange part, u64 address, u32 prot)
+bool Refresh::frame(IovaRange part, u64 address, u32 prot)
 {
 	nested_.lock_.assume_held();
 	memory_.tree.lock.assume_held();
@@ -260,7 +259,7 @@ bool NestedDomain::Refresh::frame(IovaRange part, u64 address, u32 prot)
 }
 
 // Makes pages of one unit agree with contiguous guest frames from a page on.
-bool NestedDomain::Refresh::unit(u64 first, u64 npages, PinPage page)
+bool Refresh::unit(u64 first, u64 npages, PinPage page)
 {
 	__uninitialized PinnedRuns found;
 
@@ -287,7 +286,7 @@ bool NestedDomain::Refresh::unit(u64 first, u64 npages, PinPage page)
 // Maps pages that are not mapped. call_pages is a power of
 // two; the IOMMU is not asked for pages on both sides of a multiple of it by one call.
 // Returns false if a page cannot be mapped because the guest is wrong.
-bool NestedDomain::Refresh::map(u64 first, Frames frames, u64 npages, u64 call_pages)
+bool Refresh::map(u64 first, Frames frames, u64 npages, u64 call_pages)
 {
 	for (u64 done = 0; done < npages;) {
 		if (result_.outcome == Refreshed::Outcome::kNoRoom)
@@ -307,7 +306,7 @@ bool NestedDomain::Refresh::map(u64 first, Frames frames, u64 npages, u64 call_p
 
 // Collects the host memory behind guest frames in runs_, as far as it can be mapped by one
 // call, with prot. Returns for how many pages; for none if the first has a fault.
-u64 NestedDomain::Refresh::resolve(Frames frames, u64 npages, u32 &prot, WalkFault &fault)
+u64 Refresh::resolve(Frames frames, u64 npages, u32 &prot, WalkFault &fault)
 {
 	u64 done = 0;
 
@@ -346,7 +345,7 @@ u64 NestedDomain::Refresh::resolve(Frames frames, u64 npages, u32 &prot, WalkFau
 
 // Maps what resolve() has collected, and records it. If there is no memory for it, nothing
 // is mapped from now on.
-void NestedDomain::Refresh::commit(u64 first, Frames frames, u64 npages, u32 prot)
+void Refresh::commit(u64 first, Frames frames, u64 npages, u32 prot)
 {
 	if (nested_.pages_.npages() + npages > nested_.page_limit()) {
 		result_.outcome = Refreshed::Outcome::kNoRoom;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// NestedDomain::Refresh: one refresh of a nested domain, or another change of what it
+// Refresh: one refresh of a nested domain, or another change of what it
 // maps. It is the sink of the walk through the guest's table.
 #pragma once
 
@@ -10,7 +10,7 @@
 
 namespace vfio {
 
-class NestedDomain::Refresh : Immovable {
+class Refresh : Immovable {
 public:
 	// The caller holds the nested domain's lock as long as this exists, but not that of
 	// the guest's memory, which the functions of the sink are called with.

@@ -68,8 +68,8 @@ static void what_is_no_container(struct kunit *test)
 			-EBADF);
 	KUNIT_EXPECT_EQ(test, file_ioctl(group, VFIO_GROUP_SET_CONTAINER, 8),
 			-EFAULT);
-	KUNIT_EXPECT_EQ(test, set_container(f, group, other), -EINVAL);
-	KUNIT_EXPECT_EQ(test, set_container(f, group, group), -EINVAL);
+	KUNIT_EXPECT_EQ(test, set_container(f, group, other), -EBADFD);
+	KUNIT_EXPECT_EQ(test, set_container(f, group, group), -EBADFD);
 	KUNIT_EXPECT_EQ(test, set_container(f, group, open_container(f)), 0);
 	KUNIT_EXPECT_EQ(test, set_container(f, group, open_container(f)),
 			-EINVAL);
