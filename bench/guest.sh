@@ -22,6 +22,8 @@ for dev in /sys/bus/pci/devices/*; do
 	echo vfio-pci >"$dev/driver_override"
 	echo "${dev##*/}" >/sys/bus/pci/drivers/vfio-pci/bind || fail "cannot bind ${dev##*/}"
 done
+# Later kernels test their cryptography in the background for a while after they have booted.
+sleep 20
 /bench "$@" || exit
 case $1 in
 --profile)
