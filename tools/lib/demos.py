@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the demos share: a guest whose output is shown as it comes, what is known on this side of
 the modules and of the kernel log, and the verdict."""
+import lzma
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 
 TOOLS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -16,8 +18,22 @@ STOCK_ON_TOP = {"vfio_virqfd": "vfio_virqfd.ko", "vfio_pci_core": "pci/vfio-pci-
                 "vfio_pci": "pci/vfio-pci.ko"}
 
 
-def build_id(path):
-    notes = subprocess.run(["readelf", "-n", path], capture_output=True, text=True, check=True)
+# A module of its own in some kernels, of which vfio-pci needs it.
+OPTIONAL = "vfio_virqfd"
+
+
+def module_file(path):
+    """The file of a module, which later kernels compress, or None."""
+    return next((name for name in (path, path + ".xz") if os.path.exists(name)), None)
+
+
+def build_id(file):
+    with (lzma.open if file.endswith(".xz") else open)(file, "rb") as packed, \
+            tempfile.NamedTemporaryFile() as plain:
+        plain.write(packed.read())
+        plain.flush()
+        notes = subprocess.run(["readelf", "-n", plain.name], capture_output=True, text=True,
+                               check=True)
     return re.search(r"Build ID: ([0-9a-f]+)", notes.stdout)[1]
 
 
@@ -57,7 +73,8 @@ def faults(name, bdf):
     """(IOVA, "Read" or "Write") of each of DMAR's reports about the device in the kernel log."""
     with open(log_path(name), encoding="utf-8", errors="replace") as log:
         found = re.findall(r"DMAR: \[DMA (Read|Write)[^]]*\] Request device \["
-                           + re.escape((bdf or "none").removeprefix("0000:"))
+                           # Later kernels name the PCI domain, too.
+                           + "(?:0000:)?" + re.escape((bdf or "none").removeprefix("0000:"))
                            + r"\] fault addr (0x[0-9a-f]+)", log.read())
     return [(int(iova, 16), way) for way, iova in found]
 
@@ -75,21 +92,30 @@ def judge_modules(facts, claim, files):
     "module NAME: IDENTITY ..." of the guest is one that it loaded."""
     def loaded(name, path):
         found = facts.get(f"module {name}", "").split()
-        return bool(found) and os.path.exists(path) and found[0] == build_id(path)
+        file = module_file(path)
+        return bool(found) and file is not None and found[0] == build_id(file)
 
     found = [name for name, path in files.items() if loaded(name, path)]
     return claim, ", ".join(found) or "none loaded", len(found) == len(files)
 
 
+def ask(tool, *arguments):
+    return subprocess.run([os.path.join(TOOLS, tool), *arguments], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
 def ours(*paths):
-    return {os.path.basename(path).removesuffix(".ko"): os.path.join(ROOT, path) for path in paths}
+    """The files of modules of ours, by name, as built for the kernel that is booted."""
+    out = ask("kernel-env", "out")
+    return {os.path.basename(path).removesuffix(".ko"): os.path.join(out, path) for path in paths}
 
 
 def stock(facts, files):
-    kernel = subprocess.run([os.path.join(TOOLS, "fetch-kernel")], check=True,
-                            stdout=subprocess.PIPE, text=True).stdout.strip()
-    place = os.path.join(kernel, "lib/modules", facts.get("kernel", ""), "kernel/drivers/vfio")
-    return {name: os.path.join(place, path) for name, path in files.items()}
+    """The files of the kernel's own modules, by name."""
+    place = os.path.join(ask("fetch-kernel"), "lib/modules", facts.get("kernel", ""),
+                         "kernel/drivers/vfio")
+    paths = {name: os.path.join(place, path) for name, path in files.items()}
+    return {name: path for name, path in paths.items() if name != OPTIONAL or module_file(path)}
 
 
 def judge_user(facts):
