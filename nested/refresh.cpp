@@ -283,9 +283,8 @@ bool Refresh::unit(u64 first, u64 npages, PinPage page)
 	return mapped;
 }
 
-// Maps pages that are not mapped. call_pages is a power of
-// two; the IOMMU is not asked for pages on both sides of a multiple of it by one call.
-// Returns false if a page cannot be mapped because the guest is wrong.
+// Maps pages that are not mapped. No call of the IOMMU crosses a multiple of call_pages, a
+// power of two. Returns false if a page cannot be mapped because the guest is wrong.
 bool Refresh::map(u64 first, Frames frames, u64 npages, u64 call_pages)
 {
 	for (u64 done = 0; done < npages;) {

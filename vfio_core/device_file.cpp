@@ -93,17 +93,8 @@ static Result<void> region_info(Device &device, UserVa arg)
 
 	TRY(Result<void>::from_negative(described));
 	if (size) {
-		const size_t needed = sizeof(info) + size;
-
 		info.flags |= VFIO_REGION_INFO_FLAG_CAPS;
-		info.cap_offset = 0;
-		if (info.argsz < needed) {
-			info.argsz = static_cast<u32>(needed);
-		} else {
-			caps.shift(sizeof(info));
-			TRY(copy_out(arg + sizeof(info), caps.data(), size));
-			info.cap_offset = sizeof(info);
-		}
+		TRY(caps.copy_behind(arg, info));
 	}
 	return copy_out(arg, &info, kSize);
 }

@@ -55,15 +55,7 @@ Result<void> Type1::get_info(UserVa arg)
 			*next++ = {window.first.value, window.last.value};
 		});
 	}
-	chain.shift(sizeof(info));
-
-	if (info.argsz < sizeof(info) + chain.size()) {
-		info.argsz = static_cast<u32>(sizeof(info) + chain.size());
-		info.cap_offset = 0;
-	} else {
-		TRY(copy_out(arg + sizeof(info), chain.data(), chain.size()));
-		info.cap_offset = sizeof(info);
-	}
+	TRY(chain.copy_behind(arg, info));
 	return copy_out(arg, &info, size);
 }
 

@@ -28,16 +28,9 @@ Result<void> Zpci::get_info(UserVa arg)
 
 		avail->avail = memory_.tree.available();
 	}
-	chain.shift(sizeof(info));
 	info.flags = VFIO_IOMMU_INFO_PGSIZES | VFIO_IOMMU_INFO_CAPS;
 	info.iova_pgsizes = kPageMask;
-	if (info.argsz < sizeof(info) + chain.size()) {
-		info.argsz = static_cast<u32>(sizeof(info) + chain.size());
-		info.cap_offset = 0;
-	} else {
-		TRY(copy_out(arg + sizeof(info), chain.data(), chain.size()));
-		info.cap_offset = sizeof(info);
-	}
+	TRY(chain.copy_behind(arg, info));
 	return copy_out(arg, &info, size);
 }
 

@@ -13,6 +13,7 @@
 
 #include "shim/uapi.h"
 #include "vocab/memory.hpp"
+#include "vocab/uaccess.hpp"
 
 namespace vfio {
 
@@ -85,6 +86,24 @@ public:
 			set_header(at, header);
 			at = next;
 		}
+	}
+
+	// Copies the chain behind the answer at arg, and sets cap_offset in info, which
+	// the caller copies there. If argsz has no room for the chain, sets argsz to what
+	// it needs, and cap_offset to 0. Errors: EFAULT.
+	template <class Info> Result<void> copy_behind(UserVa arg, Info &info)
+	{
+		const size_t needed = sizeof(info) + size_;
+
+		info.cap_offset = 0;
+		if (info.argsz < needed) {
+			info.argsz = static_cast<u32>(needed);
+			return {};
+		}
+		shift(sizeof(info));
+		TRY(copy_out(arg + sizeof(info), buffer_.get(), size_));
+		info.cap_offset = sizeof(info);
+		return {};
 	}
 
 	const u8 *data() const
