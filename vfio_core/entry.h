@@ -46,7 +46,7 @@ long vfio_core_container_ioctl(struct vfio_container *container, u32 cmd,
 			       u64 arg);
 
 /* Group, group.cpp */
-int vfio_core_group_open(struct vfio_group *group, struct file *file);
+int vfio_core_group_open(struct vfio_group *group);
 void vfio_core_group_close(struct vfio_group *group);
 long vfio_core_group_ioctl(struct vfio_group *group, u32 cmd, u64 arg);
 void vfio_core_group_destroy(struct vfio_group *group);

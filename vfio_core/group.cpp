@@ -30,7 +30,7 @@ CORE_ENTRY void vfio_core_group_destroy(vfio_group *group)
 	destroy(&Group::of(group));
 }
 
-Result<void> Group::open(file *file)
+Result<void> Group::open()
 {
 	Guard guard(lock_);
 
@@ -38,25 +38,23 @@ Result<void> Group::open(file *file)
 		return Error(ENODEV);
 	if (type_ == SHIM_GROUP_NOIOMMU && !shim_capable_sys_rawio())
 		return Error(EPERM);
-	if (file_)
+	if (opened_ || container_)
 		return Error(EBUSY);
-	file_ = file;
+	opened_ = true;
 	return {};
 }
 
-CORE_ENTRY int vfio_core_group_open(vfio_group *group, file *file)
+CORE_ENTRY int vfio_core_group_open(vfio_group *group)
 {
-	return Group::of(group).open(file).negative();
+	return Group::of(group).open().negative();
 }
 
 void Group::close()
 {
 	Guard guard(lock_);
 
-	// Files of the group's devices hold a reference to this file, so none is open.
-	if (container_)
-		leave_container();
-	file_ = nullptr;
+	opened_ = false;
+	leave_if_unused();
 }
 
 CORE_ENTRY void vfio_core_group_close(vfio_group *group)
@@ -167,6 +165,12 @@ void Group::leave_container()
 	leaving = move(container_);
 }
 
+void Group::leave_if_unused()
+{
+	if (container_ && !opened_ && users_ == 1)
+		leave_container();
+}
+
 Result<long> Group::get_device_fd(UserVa arg)
 {
 	char *name = nullptr;
@@ -222,11 +226,8 @@ Result<GroupUse> Group::use()
 
 	if (!container_ || !container_->iommu())
 		return Error(EINVAL);
-	if (WARN_ONCE_IF(users_ == 0 || !file_, "group with a container and no user"))
-		return Error(EINVAL);
 	if (type_ == SHIM_GROUP_NOIOMMU && !shim_capable_sys_rawio())
 		return Error(EPERM);
-	shim_file_get(file_);
 	++users_;
 	return GroupUse(this);
 }
@@ -238,8 +239,7 @@ void drop_group_use(Group *group)
 	if (WARN_ONCE_IF(group->users_ <= 1, "a device was closed that its group does not count"))
 		return;
 	--group->users_;
-	// Closing the group's file takes lock_, but shim_file_put() only schedules it.
-	shim_file_put(group->file_);
+	group->leave_if_unused();
 }
 
 IommuGroupRef Group::retire()

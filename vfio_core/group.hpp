@@ -8,7 +8,7 @@
 // Invariants, whenever lock_ is free:
 // - a group with a container has an IOMMU group, is on the container's list, and
 //   has users_ == 1 + the number of its devices' files; otherwise users_ is 0;
-// - each of those files holds a reference to file_, the group's own file.
+// - a group with a container has its own file open, or a file of one of its devices.
 //
 // Locks: the group registry's lock, a device set's lock, then lock_, then the
 // container's. devices_lock_ is innermost; a driver's match is called with it held.
@@ -36,8 +36,8 @@ class Device;
 void drop_device_use(Device *device);
 using DeviceRef = Owned<Device *, drop_device_use>;
 
-// A use of a group by a device's file. The group keeps its container, and its own
-// file, as long as this is held.
+// A use of a group by a device's file. The group keeps its container as long as this is
+// held, even if its own file is closed, and its own file cannot be opened meanwhile.
 void drop_group_use(Group *group);
 using GroupUse = Owned<Group *, drop_group_use>;
 
@@ -88,8 +88,9 @@ public:
 	// The group's file.
 
 	// Errors: ENODEV if the group has no devices any more; EPERM for a no-IOMMU
-	// group without CAP_SYS_RAWIO; EBUSY if the group has an open file.
-	Result<void> open(file *file);
+	// group without CAP_SYS_RAWIO; EBUSY if the group or one of its devices has an
+	// open file.
+	Result<void> open();
 	void close();
 	Result<long> ioctl(u32 cmd, UserVa arg);
 
@@ -151,6 +152,9 @@ private:
 	Result<long> get_device_fd(UserVa arg);
 
 	void leave_container() __must_hold(lock_);
+	// Called when a file of the group or of one of its devices has been closed.
+	// Leaves the container if that was the last one.
+	void leave_if_unused() __must_hold(lock_);
 	// Errors: ENODEV if there is none of this name; those of a driver's match.
 	Result<DeviceRef> find_device(char *name);
 
@@ -175,8 +179,8 @@ private:
 	IommuGroupRef iommu_group_ __guarded_by(lock_);
 	RefPtr<Container> container_ __guarded_by(lock_);
 	u32 users_ __guarded_by(lock_) = 0;
-	// The group's open file, borrowed from open() until close().
-	file *file_ __guarded_by(lock_) = nullptr;
+	// Whether the group's own file is open.
+	bool opened_ __guarded_by(lock_) = false;
 
 	Mutex kvm_lock_{kvm_lock_class_};
 	// Borrowed: KVM calls set_kvm(nullptr) before it frees the machine.

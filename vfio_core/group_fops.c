@@ -12,7 +12,7 @@ static int vfio_group_fops_open(struct inode *inode, struct file *file)
 			->group;
 	int ret;
 
-	ret = vfio_core_group_open(group, file);
+	ret = vfio_core_group_open(group);
 	if (!ret)
 		file->private_data = group;
 	return ret;

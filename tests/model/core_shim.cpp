@@ -16,7 +16,6 @@ extern "C" {
 // Files: a descriptor that is found was installed before; the close of a file
 // comes after all that was done through it.
 WRAP(file *, shim_file_of_fd, (int fd), (fd), point(), acquire(Order::kInstall))
-WRAP_VOID(shim_file_get, (file * file), (file), point(), )
 WRAP_VOID(shim_file_put, (file * file), (file), (point(), release(Order::kPut)), )
 WRAP_VOID(shim_fd_install, (int fd, file *file), (fd, file), (point(), release(Order::kInstall)), )
 WRAP(long, vfio_core_container_ioctl, (vfio_container * container, u32 cmd, u64 arg),
@@ -37,7 +36,7 @@ WRAP(int, shim_group_node_add, (shim_group_node * node), (node),
 WRAP_VOID(shim_group_node_del, (shim_group_node * node), (node), point(), )
 WRAP_VOID(shim_group_node_put, (shim_group_node * node), (node),
 	  (point(), release(Order::kNodePut)), )
-WRAP(int, vfio_core_group_open, (vfio_group * group, file *file), (group, file),
+WRAP(int, vfio_core_group_open, (vfio_group * group), (group),
      (point(), acquire(Order::kNodes)), release(Order::kNodePut))
 WRAP_VOID(vfio_core_group_close, (vfio_group * group), (group),
 	  (point(), acquire(Order::kPut), acquire(Order::kInstall)), release(Order::kNodePut))

@@ -14,11 +14,6 @@ struct file *shim_file_of_fd(int fd)
 	return fget(fd);
 }
 
-void shim_file_get(struct file *file)
-{
-	get_file(file);
-}
-
 void shim_file_put(struct file *file)
 {
 	fput(file);

@@ -22,12 +22,6 @@ SHIM_BEGIN
 struct file *shim_file_of_fd(int fd);
 
 /**
- * shim_file_get() - take another reference
- * @file: a file that is open
- */
-void shim_file_get(struct file *file);
-
-/**
  * shim_file_put() - drop a reference
  * @file: the file; if this was the last reference, the file is closed later,
  *	  when the calling task holds no lock
