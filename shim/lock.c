@@ -47,6 +47,11 @@ void shim_mutex_lock(struct shim_mutex *mutex)
 	mutex_lock(mutex_of(mutex));
 }
 
+void shim_mutex_lock_second(struct shim_mutex *mutex)
+{
+	mutex_lock_nested(mutex_of(mutex), SINGLE_DEPTH_NESTING);
+}
+
 void shim_mutex_unlock(struct shim_mutex *mutex)
 {
 	mutex_unlock(mutex_of(mutex));

@@ -53,6 +53,14 @@ void shim_mutex_destroy(struct shim_mutex *mutex);
 void shim_mutex_lock(struct shim_mutex *mutex);
 
 /**
+ * shim_mutex_lock_second() - take a mutex while holding another of its lock class
+ * @mutex: the mutex
+ *
+ * All who take two of the class take them in one order, which lockdep cannot check.
+ */
+void shim_mutex_lock_second(struct shim_mutex *mutex);
+
+/**
  * shim_mutex_unlock() - release a mutex that the caller holds
  * @mutex: the mutex
  */

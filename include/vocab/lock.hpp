@@ -33,6 +33,7 @@ public:
 
 private:
 	friend class Guard;
+	friend class PairGuard;
 	friend class Unguard;
 	friend class WaitQueue;
 
@@ -68,6 +69,28 @@ public:
 
 private:
 	Mutex &mutex_;
+};
+
+// Locks two mutexes of one class, in the order of their addresses, so that two threads with the
+// same pair never wait for each other.
+class __scoped_guard PairGuard : Immovable {
+public:
+	PairGuard(Mutex &a, Mutex &b) __acquires_lock(a, b)
+		: first_(&a < &b ? a : b), second_(&a < &b ? b : a)
+	{
+		shim_mutex_lock(&first_.mutex_);
+		shim_mutex_lock_second(&second_.mutex_);
+	}
+
+	~PairGuard() __releases_lock()
+	{
+		shim_mutex_unlock(&second_.mutex_);
+		shim_mutex_unlock(&first_.mutex_);
+	}
+
+private:
+	Mutex &first_;
+	Mutex &second_;
 };
 
 // Unlocks a mutex that the caller holds, and locks it again at the end of the

@@ -68,6 +68,11 @@ void shim_mutex_lock(shim_mutex *mutex)
 	note_held(mutex, mine.name);
 }
 
+void shim_mutex_lock_second(shim_mutex *mutex)
+{
+	shim_mutex_lock(mutex);
+}
+
 void shim_mutex_unlock(shim_mutex *mutex)
 {
 	auto &mine = in<ModelMutex>(mutex);
