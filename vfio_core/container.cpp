@@ -6,6 +6,7 @@
 #include "registries.hpp"
 #include "shim/cred.h"
 #include "shim/uapi.h"
+#include "uapi/vfio_group_merge.h"
 #include "vfio_core/shim/module.h"
 
 namespace vfio {
@@ -145,6 +146,9 @@ bool Container::has_group_behind_iommu() const
 // so that the frequent ioctls of the IOMMU driver have a small frame.
 [[gnu::noinline]] Result<long> Container::check_extension(u64 extension)
 {
+	if (extension == VFIO_GROUP_MERGE_EXTENSION)
+		return 1L;
+
 	bool conclusive = false;
 	const Result<long> answer = try_check_extension(extension, &conclusive);
 

@@ -71,6 +71,14 @@ public:
 	// claiming the DMA and of the driver.
 	Result<void> attach(Group &group);
 
+	// Returns whether the calling process has made the latest mapping, or none was made.
+	bool last_mapped_by_caller()
+	{
+		const RefPtr<ContainerIommu> iommu = this->iommu();
+
+		return !iommu || iommu->last_mapped_by_caller();
+	}
+
 	// Undoes attach(). The caller holds the group's lock and a reference to the
 	// container.
 	void detach(Group &group);

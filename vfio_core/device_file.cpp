@@ -19,14 +19,14 @@ static void log_noiommu_user(vfio_device *handle)
 	shim_device_warn(handle, "vfio-noiommu device opened by user (%s:%d)", task.name, task.pid);
 }
 
-Result<FileRef> DeviceFile::open(DeviceRef device)
+Result<FileRef> DeviceFile::open(DeviceRef device, Group &through)
 {
 	UniquePtr<DeviceFile> self = TRY(make<DeviceFile>(move(device)));
 	Device &opened = self->device();
 	Group &group = opened.group();
 	file *made = nullptr;
 
-	self->group_use_ = TRY(group.use());
+	self->group_use_ = TRY(group.use(through));
 	if (!shim_device_module_get(opened.handle()))
 		return Error(ENODEV);
 	self->module_.reset(opened.handle());

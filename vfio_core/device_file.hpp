@@ -25,11 +25,12 @@ namespace vfio {
 
 class DeviceFile : public vfio_core_device_file, Immovable {
 public:
-	// Opens a device and makes the file for it. Errors: EINVAL if its group has
-	// no container with an IOMMU; EPERM for a no-IOMMU group without
-	// CAP_SYS_RAWIO; ENODEV if its driver is being unloaded; errors of the
-	// driver's open_device; ENFILE, ENOMEM.
-	static Result<FileRef> open(DeviceRef device);
+	// Opens a device, by the file of the group through, and makes the file for it.
+	// Errors: EINVAL if its group has no container with an IOMMU; EPERM for a no-IOMMU
+	// group without CAP_SYS_RAWIO; ENODEV if its driver is being unloaded, or its group
+	// is not merged with through any more; errors of the driver's open_device; ENFILE,
+	// ENOMEM.
+	static Result<FileRef> open(DeviceRef device, Group &through);
 
 	explicit DeviceFile(DeviceRef device) : device_(move(device))
 	{

@@ -276,11 +276,11 @@ void vfio_file_set_kvm(struct file *file, struct kvm *kvm)
 EXPORT_SYMBOL_GPL(vfio_file_set_kvm);
 
 /**
- * vfio_file_has_dev() - whether a file is the file of a device's group
+ * vfio_file_has_dev() - whether a file is that of a device's group, or of one merged with it
  * @file: any file
  * @device: the device
  *
- * Context: any.
+ * Context: may sleep.
  */
 bool vfio_file_has_dev(struct file *file, struct vfio_device *device)
 {

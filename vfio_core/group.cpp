@@ -5,6 +5,7 @@
 #include "entry.h"
 #include "shim/cred.h"
 #include "shim/uapi.h"
+#include "uapi/vfio_group_merge.h"
 #include "vocab/uaccess.hpp"
 
 namespace vfio {
@@ -30,6 +31,17 @@ CORE_ENTRY void vfio_core_group_destroy(vfio_group *group)
 	destroy(&Group::of(group));
 }
 
+GroupRef Group::share_group()
+{
+	shim_group_node_get(node_);
+	return GroupRef(this);
+}
+
+void put_group(Group *group)
+{
+	shim_group_node_put(group->node());
+}
+
 Result<void> Group::open()
 {
 	Guard guard(lock_);
@@ -51,10 +63,11 @@ CORE_ENTRY int vfio_core_group_open(vfio_group *group)
 
 void Group::close()
 {
+	AbandonedSet abandoned;
 	Guard guard(lock_);
 
 	opened_ = false;
-	leave_if_unused();
+	abandoned = file_closed();
 }
 
 CORE_ENTRY void vfio_core_group_close(vfio_group *group)
@@ -76,8 +89,19 @@ Result<long> Group::ioctl(u32 cmd, UserVa arg)
 		return 0L;
 	case VFIO_GROUP_GET_DEVICE_FD:
 		return get_device_fd(arg);
+	case VFIO_GROUP_MERGE:
+		TRY(merge(arg));
+		return 0L;
+	case VFIO_GROUP_UNMERGE:
+		TRY(unmerge(arg));
+		return 0L;
+	case VFIO_CHECK_EXTENSION:
+		return check_extension(arg.value);
+	case VFIO_SET_IOMMU:
+		TRY(set_iommu(arg.value));
+		return 0L;
 	default:
-		return Error(ENOTTY);
+		return iommu_ioctl(cmd, arg.value);
 	}
 }
 
@@ -104,6 +128,8 @@ Result<void> Group::get_status(UserVa arg)
 			status.flags = VFIO_GROUP_FLAGS_CONTAINER_SET | VFIO_GROUP_FLAGS_VIABLE;
 		else if (!shim_iommu_group_dma_claimed(iommu_group_.get()))
 			status.flags = VFIO_GROUP_FLAGS_VIABLE;
+		if (merged())
+			status.flags |= VFIO_GROUP_FLAGS_MERGED;
 	}
 	return copy_out(arg, &status, kMinSize);
 }
@@ -118,7 +144,7 @@ Result<void> Group::set_container(UserVa arg)
 	Guard guard(lock_);
 
 	if (container_)
-		return Error(EINVAL);
+		return Error(merged() ? EBUSY : EINVAL);
 	if (!iommu_group_)
 		return Error(ENODEV);
 
@@ -127,48 +153,62 @@ Result<void> Group::set_container(UserVa arg)
 	if (!handle)
 		return Error(EBADFD);
 
-	Container &container = Container::of(handle);
-
-	TRY(container.attach(*this));
-	{
-		const Guard kvm_guard(kvm_lock_);
-
-		container_ = RefPtr<Container>::share(container);
-	}
-	users_ = 1;
-	return {};
+	return enter_container(Container::of(handle));
 }
 
-// Errors: EINVAL without a container, EBUSY while files of the group's devices are open.
+// Errors: EINVAL without a container; EBUSY while files of the group's devices are open, and
+// for a group in a set with others.
 Result<void> Group::unset_container()
 {
+	AbandonedSet abandoned;
 	Guard guard(lock_);
 
 	if (!container_)
 		return Error(EINVAL);
-	if (users_ != 1)
+	if (users_ != 1 || merged())
 		return Error(EBUSY);
-	leave_container();
+	abandoned = leave_container();
 	return {};
 }
 
-void Group::leave_container()
+Result<void> Group::enter_container(Container &container)
 {
+	TRY(container.attach(*this));
+	users_ = 1;
+
+	const Guard kvm_guard(kvm_lock_);
+
+	container_ = RefPtr<Container>::share(container);
+	return {};
+}
+
+AbandonedSet Group::leave_container()
+{
+	AbandonedSet abandoned;
+
 	WARN_ONCE_IF(users_ != 1, "group left its container with devices open");
 	container_->detach(*this);
+	if (set_)
+		abandoned = set_->remove(*this, opened_ ? 1 : 0);
 	users_ = 0;
 
 	// Dropped after kvm_lock_ is released, because no lock is taken under it.
 	RefPtr<Container> leaving;
+	RefPtr<MergedSet> left;
 	const Guard kvm_guard(kvm_lock_);
 
 	leaving = move(container_);
+	left = move(set_);
+	return abandoned;
 }
 
-void Group::leave_if_unused()
+AbandonedSet Group::file_closed()
 {
+	if (set_)
+		return set_->drop_hold();
 	if (container_ && !opened_ && users_ == 1)
-		leave_container();
+		return leave_container();
+	return {};
 }
 
 Result<long> Group::get_device_fd(UserVa arg)
@@ -182,11 +222,23 @@ Result<long> Group::get_device_fd(UserVa arg)
 	FdReservation fd = TRY(reserve_fd());
 	const int number = fd.get();
 
-	install(move(fd), TRY(DeviceFile::open(move(device))));
+	install(move(fd), TRY(DeviceFile::open(move(device), *this)));
 	return long{number};
 }
 
 Result<DeviceRef> Group::find_device(char *name)
+{
+	DeviceRef found = TRY(find_own_device(name));
+	const RefPtr<MergedSet> set = share_set();
+
+	if (!found && set)
+		found = TRY(set->find_device(name));
+	if (!found)
+		return Error(ENODEV);
+	return found;
+}
+
+Result<DeviceRef> Group::find_own_device(char *name)
 {
 	Guard guard(devices_lock_);
 
@@ -199,7 +251,7 @@ Result<DeviceRef> Group::find_device(char *name)
 		if (ref)
 			return ref;
 	}
-	return Error(ENODEV);
+	return DeviceRef();
 }
 
 Result<void> Group::add_device(Device &device)
@@ -220,26 +272,32 @@ void Group::remove_device(Device &device)
 	devices_.remove(device);
 }
 
-Result<GroupUse> Group::use()
+Result<GroupUse> Group::use(Group &through)
 {
+	const RefPtr<MergedSet> set = through.share_set();
 	Guard guard(lock_);
 
+	if (&through != this && (!set || set.get() != set_.get()))
+		return Error(ENODEV);
 	if (!container_ || !container_->iommu())
 		return Error(EINVAL);
 	if (type_ == SHIM_GROUP_NOIOMMU && !shim_capable_sys_rawio())
 		return Error(EPERM);
+	if (set_ && !set_->try_hold())
+		return Error(EINVAL);
 	++users_;
 	return GroupUse(this);
 }
 
 void drop_group_use(Group *group)
 {
+	AbandonedSet abandoned;
 	Guard guard(group->lock_);
 
 	if (WARN_ONCE_IF(group->users_ <= 1, "a device was closed that its group does not count"))
 		return;
 	--group->users_;
-	group->leave_if_unused();
+	abandoned = group->file_closed();
 }
 
 IommuGroupRef Group::retire()
@@ -250,10 +308,11 @@ IommuGroupRef Group::retire()
 		WARN_ONCE_IF(!devices_.empty(), "group retired with devices");
 	}
 
+	AbandonedSet abandoned;
 	Guard guard(lock_);
 
 	if (container_)
-		leave_container();
+		abandoned = leave_container();
 
 	const Guard kvm_guard(kvm_lock_);
 

@@ -8,19 +8,25 @@
 // Invariants, whenever lock_ is free:
 // - a group with a container has an IOMMU group, is on the container's list, and
 //   has users_ == 1 + the number of its devices' files; otherwise users_ is 0;
-// - a group with a container has its own file open, or a file of one of its devices.
+// - a group with a container has its own file open, or a file of one of its devices,
+//   or is in a set of merged groups of which one has (merged_set.hpp);
+// - a group in a set has the set's container.
 //
 // Locks: the group registry's lock, a device set's lock, then lock_, then the
-// container's. devices_lock_ is innermost; a driver's match is called with it held.
+// container's or a merged set's. Merging two groups takes the lock_ of both, by PairGuard.
+// devices_lock_ is innermost; a driver's match is called with it held.
 // kvm_lock_ is innermost too, and guards what KVM sets and reads. KVM calls the core
 // with kvm->lock held, and drivers take kvm->lock in their open_device and
 // close_device, which are called with lock_ held. So functions that KVM calls must not
-// take lock_. container_ and iommu_group_ change under both lock_ and kvm_lock_, and
-// may be read under either.
+// take lock_. container_, set_ and iommu_group_ change under both lock_ and kvm_lock_, and
+// may be read under either. Ioctls that go to the IOMMU read container_ under kvm_lock_,
+// because an attach may wait for them with lock_ held.
 #pragma once
 
 #include "container.hpp"
+#include "group_refs.hpp"
 #include "kernel_refs.hpp"
+#include "merged_set.hpp"
 #include "vfio_core/shim/group_node.h"
 #include "vocab/units.hpp"
 
@@ -29,23 +35,14 @@ struct vfio_group {};
 
 namespace vfio {
 
-class Device;
-
-// A use of a registered device. Unregistering the device waits until all uses are
-// dropped.
-void drop_device_use(Device *device);
-using DeviceRef = Owned<Device *, drop_device_use>;
-
-// A use of a group by a device's file. The group keeps its container as long as this is
-// held, even if its own file is closed, and its own file cannot be opened meanwhile.
-void drop_group_use(Group *group);
-using GroupUse = Owned<Group *, drop_group_use>;
-
 // Tags of lists (vocab/list.hpp): of a group's devices, and of the registry's groups.
 struct InGroup;
 struct InGroupRegistry;
 
-class Group : public vfio_group, public ListNode<InGroupRegistry>, public ListNode<InContainer> {
+class Group : public vfio_group,
+	      public ListNode<InGroupRegistry>,
+	      public ListNode<InContainer>,
+	      public ListNode<InMergedSet> {
 public:
 	// Makes a group and its node. The node owns the group: the last
 	// shim_group_node_put() destroys it. Errors: ENOMEM, ENOSPC.
@@ -66,6 +63,9 @@ public:
 	{
 		return node_;
 	}
+
+	// Called by those who keep the group: by one of its files, its set, or a device.
+	GroupRef share_group();
 
 	shim_group_type type() const
 	{
@@ -89,7 +89,7 @@ public:
 
 	// Errors: ENODEV if the group has no devices any more; EPERM for a no-IOMMU
 	// group without CAP_SYS_RAWIO; EBUSY if the group or one of its devices has an
-	// open file.
+	// open file, or the group is in a set.
 	Result<void> open();
 	void close();
 	Result<long> ioctl(u32 cmd, UserVa arg);
@@ -100,9 +100,14 @@ public:
 	Result<void> add_device(Device &device);
 	void remove_device(Device &device);
 
-	// Called when a device's file is opened. Errors: EINVAL if the group has no
-	// container with an IOMMU; EPERM for a no-IOMMU group without CAP_SYS_RAWIO.
-	Result<GroupUse> use();
+	// Called when a device's file is opened by the file of the group through. Errors:
+	// ENODEV if that group is neither this one nor merged with it; EINVAL if the group has
+	// no container with an IOMMU; EPERM for a no-IOMMU group without CAP_SYS_RAWIO.
+	Result<GroupUse> use(Group &through);
+
+	// Returns the group's device of this name, or an empty reference. Errors: those of a
+	// driver's match.
+	Result<DeviceRef> find_own_device(char *name);
 
 	// Called by the registry when no device is left. The group leaves its
 	// container. Returns the IOMMU group, which the Group loses.
@@ -125,13 +130,18 @@ public:
 	RefPtr<ContainerIommu> iommu_locked() __must_hold(lock_);
 
 	// Returns the virtual machine that the group's devices serve; an empty
-	// KvmRef if there is none, or if it is being destroyed.
+	// KvmRef if there is none, or if it is being destroyed. A group that has none
+	// serves that of another member of its set.
 	KvmRef share_kvm();
+	KvmRef share_own_kvm() __must_not_hold(kvm_lock_);
 
 	// KVM calls these and may hold kvm->lock, so they must not take lock_.
 
 	IommuGroupRef share_iommu_group() __must_not_hold(kvm_lock_);
 	void set_kvm(kvm *kvm) __must_not_hold(kvm_lock_);
+	RefPtr<Container> share_container() const __must_not_hold(kvm_lock_);
+	// The set that the group has been merged into, or an empty reference.
+	RefPtr<MergedSet> share_set() const __must_not_hold(kvm_lock_);
 
 	// Returns whether all DMA of the group snoops caches, so that its user does
 	// not need to flush them.
@@ -142,6 +152,9 @@ public:
 	Result<void> claim_dma();
 	void release_dma();
 
+	// Called when the set is dissolved that the group was in.
+	void leave_dissolved(const MergedSet &set);
+
 private:
 	friend void drop_group_use(Group *group);
 
@@ -150,20 +163,35 @@ private:
 	Result<void> set_container(UserVa arg);
 	Result<void> unset_container();
 	Result<long> get_device_fd(UserVa arg);
+	Result<void> merge(UserVa arg);
+	Result<void> unmerge(UserVa arg);
+	// These and all others are for the group's container (group_merge.cpp).
+	Result<long> check_extension(u64 extension);
+	Result<void> set_iommu(u64 extension);
+	Result<long> iommu_ioctl(u32 cmd, u64 arg);
 
-	void leave_container() __must_hold(lock_);
-	// Called when a file of the group or of one of its devices has been closed.
-	// Leaves the container if that was the last one.
-	void leave_if_unused() __must_hold(lock_);
+	// Errors: those of Container::attach().
+	Result<void> enter_container(Container &container) __must_hold(lock_);
+	// Makes a container without a file, and enters it. Errors: ENOMEM, those of
+	// Container::attach().
+	Result<void> enter_own_container() __must_hold(lock_);
+	void leave_unused_container(Container &made);
+	// Called by merge() when nothing speaks against it. Errors: ENOMEM, those of
+	// Container::attach().
+	Result<void> take_in(Group &mergee) __must_hold(lock_, mergee.lock_);
+	// Leaves the container, and the set.
+	AbandonedSet leave_container() __must_hold(lock_);
+	void enter_set(RefPtr<MergedSet> set) __must_hold(lock_);
+	// Called by unmerge() for the group that is taken out. Errors: EINVAL, EBUSY.
+	Result<void> leave_set(const MergedSet &set);
+	// Whether the group is in a set with others.
+	bool merged() const __must_hold(lock_);
+
+	// Called when a file of the group or of one of its devices has been closed. If that was
+	// the last one, leaves the container, or abandons the set.
+	AbandonedSet file_closed() __must_hold(lock_);
 	// Errors: ENODEV if there is none of this name; those of a driver's match.
 	Result<DeviceRef> find_device(char *name);
-
-	// Reads container_ under kvm_lock_. No analysis, because the annotation of
-	// container_ can name only one of its two locks.
-	RefPtr<Container> container_for_kvm() const __must_hold(kvm_lock_) __no_lock_analysis
-	{
-		return container_;
-	}
 
 	static LockClass lock_class_;
 	static LockClass kvm_lock_class_;
@@ -178,11 +206,12 @@ private:
 	Mutex lock_{lock_class_};
 	IommuGroupRef iommu_group_ __guarded_by(lock_);
 	RefPtr<Container> container_ __guarded_by(lock_);
+	RefPtr<MergedSet> set_ __guarded_by(lock_);
 	u32 users_ __guarded_by(lock_) = 0;
 	// Whether the group's own file is open.
 	bool opened_ __guarded_by(lock_) = false;
 
-	Mutex kvm_lock_{kvm_lock_class_};
+	mutable Mutex kvm_lock_{kvm_lock_class_};
 	// Borrowed: KVM calls set_kvm(nullptr) before it frees the machine.
 	kvm *kvm_ __guarded_by(kvm_lock_) = nullptr;
 

@@ -2,7 +2,8 @@
 //
 // The exported vfio_file_*() functions, which KVM or another holder of a group's or a device's
 // file calls. Each takes any file and does nothing for one that is neither. A device's file has
-// the virtual machine of its group, so that only group files are told of one. The caller may
+// the virtual machine of its group or of one merged with it, so that only group files are told of
+// one. The caller may
 // hold kvm->lock, so none of them takes Group::lock_.
 #include "device_file.hpp"
 #include "entry.h"
@@ -48,21 +49,40 @@ CORE_ENTRY void vfio_core_file_set_kvm(file *file, kvm *kvm)
 
 // KVM calls set_kvm(nullptr), which takes kvm_lock_, before it frees a machine. So
 // the machine's memory is not freed while share_kvm() holds the lock.
-KvmRef Group::share_kvm()
+KvmRef Group::share_own_kvm()
 {
 	const Guard guard(kvm_lock_);
 
 	return try_get_kvm(kvm_);
 }
 
+KvmRef Group::share_kvm()
+{
+	KvmRef own = share_own_kvm();
+	const RefPtr<MergedSet> set = share_set();
+
+	return own || !set ? move(own) : set->share_kvm();
+}
+
+// No analysis, because the annotations of container_ and set_ can name only one of their two
+// locks.
+RefPtr<Container> Group::share_container() const __no_lock_analysis
+{
+	const Guard guard(kvm_lock_);
+
+	return container_;
+}
+
+RefPtr<MergedSet> Group::share_set() const __no_lock_analysis
+{
+	const Guard guard(kvm_lock_);
+
+	return set_;
+}
+
 bool Group::enforced_coherent()
 {
-	RefPtr<Container> container;
-	{
-		const Guard guard(kvm_lock_);
-
-		container = container_for_kvm();
-	}
+	const RefPtr<Container> container = share_container();
 
 	// Only an IOMMU tells whether DMA is coherent. Devices of a group without a
 	// container are not open, so the answer does not matter.
@@ -92,7 +112,12 @@ CORE_ENTRY bool vfio_core_file_has_dev(file *file, vfio_core_device *device)
 {
 	vfio_group *group = shim_file_group(file);
 
-	return group && Device::of(device).in_group(group);
+	if (!group)
+		return false;
+
+	const RefPtr<MergedSet> set = Group::of(group).share_set();
+
+	return set ? set->has_device(Device::of(device)) : Device::of(device).in_group(group);
 }
 
 } // namespace vfio

@@ -113,6 +113,18 @@ ContainerIommu::~ContainerIommu()
 {
 	if (open_)
 		shim_iommu_driver_release(ops(), data_);
+	set_mapper(nullptr);
+}
+
+void ContainerIommu::set_mapper(mm_struct *mm)
+{
+	if (mm)
+		shim_task_grab_mm(mm);
+
+	mm_struct *before = mapper_.exchange(mm);
+
+	if (before)
+		shim_task_drop_mm(before);
 }
 
 void ContainerIommu::device_opened(vfio_device *device) const

@@ -4,13 +4,17 @@
 // the driver of no-IOMMU mode.
 //
 // ContainerIommu: an IOMMU driver opened for one container. It lives as long as the
-// container has it or an ioctl is inside it, and keeps the driver's module loaded.
+// container has it or an ioctl is inside it, and keeps the driver's module loaded. It knows
+// which process has mapped memory last, because drivers do not tell who is charged.
 //
 // Locks: the registry's lock is held while drivers are asked and opened, so that none
 // unregisters meanwhile.
 #pragma once
 
+#include "shim/uapi.h"
 #include "vfio_core/shim/iommu_driver.h"
+#include "vfio_core/shim/task.h"
+#include "vocab/atomic.hpp"
 #include "vocab/list.hpp"
 #include "vocab/lock.hpp"
 #include "vocab/memory.hpp"
@@ -128,9 +132,22 @@ public:
 	}
 
 	// Returns a value or a negative errno.
-	long ioctl(u32 cmd, u64 arg) const
+	long ioctl(u32 cmd, u64 arg)
 	{
-		return shim_iommu_driver_ioctl(ops(), data_, cmd, arg);
+		const long result = shim_iommu_driver_ioctl(ops(), data_, cmd, arg);
+
+		if (cmd == VFIO_IOMMU_MAP_DMA && result == 0)
+			note_mapper();
+		return result;
+	}
+
+	// Returns whether the calling process, or one that shares memory with it, has made the
+	// latest mapping. Also true if there was none yet.
+	bool last_mapped_by_caller() const
+	{
+		const mm_struct *mapper = mapper_.load();
+
+		return !mapper || mapper == shim_task_mm();
 	}
 
 	Result<void> attach(iommu_group *group, shim_group_type type) const
@@ -161,7 +178,21 @@ private:
 		return driver_->ops();
 	}
 
+	void note_mapper()
+	{
+		mm_struct *mm = shim_task_mm();
+
+		if (mm != mapper_.load()) [[unlikely]]
+			set_mapper(mm);
+	}
+
+	// mm is that of the calling task, or nullptr.
+	void set_mapper(mm_struct *mm);
+
 	const IommuDriverRef driver_;
+	// The address space of the process that made the latest mapping, with a reference.
+	// Others only compare the pointer.
+	Atomic<mm_struct *> mapper_{nullptr};
 	// What the driver's open returned; valid if open_.
 	shim_iommu_data *data_ = nullptr;
 	bool open_ = false;

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "core_world.hpp"
+#include "uapi/vfio_group_merge.h"
 
 namespace {
 
@@ -68,6 +69,72 @@ TEST_F(CoreThreads, RegistrationAgainstUse)
 	printf("%llu opens, %llu registrations\n", opens.load(), registrations.load());
 	EXPECT_GT(opens, 10u);
 	EXPECT_GT(registrations, 10u);
+}
+
+// A group takes another in and out again, while others open their devices and close them, open
+// and close the other group, and unregister its device.
+TEST_F(CoreThreads, MergingAgainstAllElse)
+{
+	std::atomic<bool> stop = false;
+	std::atomic<u64> merges = 0, unmerges = 0, opens = 0;
+	std::vector<std::thread> threads;
+	kvm machine;
+
+	ops.open = [&](vfio_device *) { return opens++, 0; };
+	ops.close = [](vfio_device *) {};
+	ops.request = [](u32) {};
+	const auto until_stop = [&](auto body) {
+		threads.emplace_back([&, body] {
+			const mock::As as_process(&process);
+			while (!stop)
+				body();
+		});
+	};
+	const auto call = [](u32 cmd, int group, int other, u32 flags) {
+		const vfio_group_merge arg = {sizeof(arg), flags, other};
+
+		return mock::ioctl(group, cmd, &arg, sizeof(arg));
+	};
+	Registered first(devices[0], ops);
+	const int a = group_fd("5");
+	std::atomic<int> b = -1;
+
+	ASSERT_EQ(mock::ioctl(a, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU), 0);
+	threads.emplace_back([&] {
+		while (!stop) {
+			Registered second(devices[1], ops);
+			std::this_thread::sleep_for(std::chrono::milliseconds(20));
+		}
+	});
+	until_stop([&] {
+		b = mock::open_group("6");
+		std::this_thread::sleep_for(std::chrono::milliseconds(1));
+		mock::close(b);
+	});
+	until_stop([&] { merges += call(VFIO_GROUP_MERGE, a, b, 0) == 0; });
+	until_stop([&] {
+		unmerges += call(VFIO_GROUP_UNMERGE, a, 6, VFIO_GROUP_UNMERGE_NUMBER) == 0;
+	});
+	until_stop([&] {
+		for (const int group : {a, b.load()})
+			for (const ::device &dev : devices)
+				mock::close(static_cast<int>(device_fd(group, dev.name)));
+		std::this_thread::sleep_for(std::chrono::microseconds(100));
+	});
+	until_stop([&] {
+		vfio_core_file_set_kvm(mock::file_of(a), &machine);
+		status(a);
+		vfio_core_file_set_kvm(mock::file_of(a), nullptr);
+	});
+	while (merges < 10 || unmerges < 10 || opens < 10)
+		std::this_thread::sleep_for(std::chrono::milliseconds(10));
+	stop = true;
+	for (std::thread &thread : threads)
+		thread.join();
+	printf("%llu merges, %llu unmerges, %llu opens\n", merges.load(), unmerges.load(),
+	       opens.load());
+	EXPECT_EQ(machine.refs, 1);
+	mock::close(a);
 }
 
 // Ioctls go to the IOMMU while the container loses it and gets others.

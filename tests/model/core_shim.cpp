@@ -34,10 +34,11 @@ WRAP_VOID(vfio_core_device_file_close, (vfio_core_device_file * file), (file),
 WRAP(int, shim_group_node_add, (shim_group_node * node), (node),
      (point(), release(Order::kNodes)), )
 WRAP_VOID(shim_group_node_del, (shim_group_node * node), (node), point(), )
+WRAP_VOID(shim_group_node_get, (shim_group_node * node), (node), point(), )
 WRAP_VOID(shim_group_node_put, (shim_group_node * node), (node),
 	  (point(), release(Order::kNodePut)), )
-WRAP(int, vfio_core_group_open, (vfio_group * group), (group),
-     (point(), acquire(Order::kNodes)), release(Order::kNodePut))
+WRAP(int, vfio_core_group_open, (vfio_group * group), (group), (point(), acquire(Order::kNodes)),
+     release(Order::kNodePut))
 WRAP_VOID(vfio_core_group_close, (vfio_group * group), (group),
 	  (point(), acquire(Order::kPut), acquire(Order::kInstall)), release(Order::kNodePut))
 WRAP_VOID(vfio_core_group_destroy, (vfio_group * group), (group), acquire(Order::kNodePut), )

@@ -63,6 +63,11 @@ void shim_group_node_del(struct shim_group_node *node)
 	cdev_device_del(&node->cdev, &node->dev);
 }
 
+void shim_group_node_get(struct shim_group_node *node)
+{
+	get_device(&node->dev);
+}
+
 void shim_group_node_put(struct shim_group_node *node)
 {
 	put_device(&node->dev);

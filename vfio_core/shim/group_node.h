@@ -46,7 +46,13 @@ int shim_group_node_add(struct shim_group_node *node);
 void shim_group_node_del(struct shim_group_node *node);
 
 /**
- * shim_group_node_put() - drop the reference of shim_group_node_create()
+ * shim_group_node_get() - take another reference
+ * @node: the node, to which somebody holds a reference meanwhile
+ */
+void shim_group_node_get(struct shim_group_node *node);
+
+/**
+ * shim_group_node_put() - drop a reference
  * @node: the node
  */
 void shim_group_node_put(struct shim_group_node *node);

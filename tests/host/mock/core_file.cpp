@@ -100,15 +100,24 @@ file *file_of(int fd)
 	return at == descriptors.end() ? nullptr : at->second;
 }
 
+// Another thread may close the descriptor at any time.
+static file *get_file(int fd)
+{
+	const Lock guard(mutex);
+	file *file = file_of(fd);
+
+	if (file)
+		file->refs++;
+	return file;
+}
+
 long ioctl(int fd, u32 cmd, u64 arg)
 {
-	file *file = file_of(fd);
+	file *file = get_file(fd);
 	long ret = -EBADF;
 
 	if (!file)
 		return ret;
-	// As fdget() does.
-	file->refs++;
 	if (file->kind == file::kContainer)
 		ret = vfio_core_container_ioctl(file->container, cmd, arg);
 	else if (file->kind == file::kGroup)
@@ -213,11 +222,7 @@ using namespace mock;
 
 file *shim_file_of_fd(int fd)
 {
-	file *file = file_of(fd);
-
-	if (file)
-		file->refs++;
-	return file;
+	return get_file(fd);
 }
 
 void shim_file_put(file *file)
@@ -315,6 +320,12 @@ void shim_group_node_del(shim_group_node *node)
 	const Lock guard(mutex);
 
 	node->visible = false;
+}
+
+void shim_group_node_get(shim_group_node *node)
+{
+	if (node->refs++ <= 0)
+		violation("reference taken on a dead node");
 }
 
 void shim_group_node_put(shim_group_node *node)

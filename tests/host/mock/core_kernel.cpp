@@ -219,6 +219,22 @@ void shim_current_task(shim_task *task)
 	task->pid = 42;
 }
 
+mm_struct *shim_task_mm(void)
+{
+	return mm_in_use();
+}
+
+void shim_task_grab_mm(mm_struct *mm)
+{
+	mm->grabs++;
+}
+
+void shim_task_drop_mm(mm_struct *mm)
+{
+	if (mm->grabs-- <= 0)
+		violation("address space dropped more often than grabbed");
+}
+
 /* Device sets. */
 
 vfio_device_set *shim_device_set_create(u64, vfio_core_device_set *owner)
