@@ -51,7 +51,7 @@ endif
 # The kernel's own build. The + before it is for make -j, which does not see that it is a make.
 KBUILD = KDIR='$(if $(KERNEL),,$(KDIR))' tools/kernel-make
 
-.PHONY: all modules modules_install install uninstall clean help demo demo-nested check \
+.PHONY: all modules modules_install install uninstall clean help demo demo-nested demo-merge check \
 	check-fresh check-fresh-all check-install examples samples testmods stack_test host-test
 
 all: modules
@@ -96,6 +96,7 @@ examples:
 	$(MAKE) -C examples/nvme
 	$(MAKE) -C examples/mdev_copy
 	$(MAKE) -C examples/nested_vmm
+	$(MAKE) -C examples/merge
 
 # Before what only a kernel with mediated devices has a use for.
 without-mdev = $(kernel-env) modules | grep -qx 'without mdev' ||
@@ -136,6 +137,11 @@ demo-nested:
 	$(MAKE) -j$$(nproc) modules examples
 	tools/demo-nested
 
+demo-merge:
+	tools/setup demo
+	$(MAKE) -j$$(nproc) modules examples
+	tools/demo-merge
+
 check:
 	tools/setup check
 	$(MAKE) -j$$(nproc) modules examples testmods stack_test
@@ -161,6 +167,7 @@ clean:
 	$(MAKE) -C examples/nvme clean
 	$(MAKE) -C examples/mdev_copy clean
 	$(MAKE) -C examples/nested_vmm clean
+	$(MAKE) -C examples/merge clean
 	$(MAKE) -C tests/stack clean
 	rm -rf build
 
@@ -176,6 +183,7 @@ help:
 	@echo '  make stack KERNEL=NAME  the whole-stack tests on it'
 	@echo '  make demo         a userspace NVMe driver on our modules, in QEMU'
 	@echo '  make demo-nested  a VMM on vfio_zpci, whose guest has an IOMMU, in QEMU'
+	@echo '  make demo-merge   a program that merges two groups, in QEMU'
 	@echo '  make samples      mdev_copy.ko, a mediated device; samples/mdev_copy'
 	@echo '  make check        all tests: lint, host, whole stack in QEMU'
 	@echo '  make check-fresh    make demo in a bare Debian 12, as root; check-fresh-all: make check too'

@@ -19,14 +19,17 @@ print_modules() { # NAME...
 	done
 }
 
-# Gives the first PCI device whose file of that name has the content to vfio-pci, and its group to
-# an unprivileged user. Sets dev and bdf.
+# Gives the first PCI device whose file of that name has the content, and which vfio-pci does not
+# have yet, to vfio-pci, and its group to an unprivileged user. Sets bdf, and adds it to given.
+given=
 give_device() { # FILE CONTENT
+	bdf=
 	for dev in /sys/bus/pci/devices/*; do
-		[ "$(cat "$dev/$1")" = "$2" ] && break
+		[ "$(cat "$dev/$1")" = "$2" ] && [ ! -e "/sys/bus/pci/drivers/vfio-pci/${dev##*/}" ] &&
+			bdf=${dev##*/} && break
 	done
-	bdf=${dev##*/}
-	[ "$(cat "$dev/$1")" = "$2" ] || fail "no PCI device with $1 $2"
+	[ -n "$bdf" ] || fail "no further PCI device with $1 $2"
+	given="$given $bdf"
 	[ -e "$dev/iommu_group" ] || fail "$bdf is behind no IOMMU"
 	group=$(basename "$(readlink "$dev/iommu_group")")
 
@@ -45,8 +48,10 @@ as_user() { # COMMAND
 		'"$1"
 }
 
-take_device_back() { # MODULE...: those above vfio that may be loaded, in the order of their removal
-	echo "$bdf" >"$dev/driver/unbind" || fail "cannot unbind $bdf"
+take_devices_back() { # MODULE...: those above vfio that may be loaded, in the order of their removal
+	for bdf in $given; do
+		echo "$bdf" >/sys/bus/pci/drivers/vfio-pci/unbind || fail "cannot unbind $bdf"
+	done
 	for module; do
 		[ ! -e "/sys/module/$module" ] || modprobe -r "$module"
 	done
