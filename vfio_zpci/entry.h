@@ -2,7 +2,7 @@
 /*
  * The functions of the C++ core that the module's C side (main.c) calls, and the
  * module's parameters, which the core reads. A contract stands at the method of Zpci
- * that has the same name, in zpci.hpp.
+ * that has the same name, in zpci.hpp, or in the header of the export.
  */
 #ifndef VFIO_ZPCI_ENTRY_H
 #define VFIO_ZPCI_ENTRY_H
@@ -15,6 +15,13 @@ struct vfio_device;
 struct zpci;
 
 SHIM_BEGIN
+
+/* What KVM calls: kvm_registry.cpp */
+#include "vfio_cxx/zpci_kvm.h"
+
+/* Before and after all others: kvm_registry.cpp */
+int zpci_init(void);
+void zpci_exit(void);
 
 /* Zpci, a guest's IOMMU: zpci.cpp */
 int zpci_open(u64 extension, struct zpci **made);

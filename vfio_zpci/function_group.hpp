@@ -12,6 +12,8 @@
 #include "dma/domain_set.hpp"
 #include "nested/nested_domain.hpp"
 
+struct kvm;
+
 namespace vfio {
 
 class FunctionGroup : public ListNode<FunctionGroup> {
@@ -63,6 +65,8 @@ public:
 	}
 
 	iommu_group *const group;
+	// The virtual machine for which an open device of the group was opened, if any.
+	const kvm *machine = nullptr;
 
 private:
 	GuestMemory &memory_;

@@ -92,8 +92,18 @@ Result<void> Zpci::set_state(UserVa arg)
 	return {};
 }
 
-// Refreshes a range, in slices if it is large: the locks are free in between. Errors: EINTR.
-Result<Function::Outcome> Zpci::refresh_range(u32 fh, u64 start, u64 length)
+// The function, if it may be refreshed for a machine, or for the VMM, where machine is null.
+Function *Zpci::find_for(const kvm *machine, u32 fh) const
+{
+	Function *function = functions_.find({fh});
+
+	if (function && machine && function->group.machine != machine)
+		return nullptr;
+	return function;
+}
+
+// In slices if the range is large: the locks are free in between.
+Result<Function::Outcome> Zpci::refresh_range(const kvm *machine, u32 fh, u64 start, u64 length)
 {
 	bool no_resources = false;
 
@@ -102,7 +112,7 @@ Result<Function::Outcome> Zpci::refresh_range(u32 fh, u64 start, u64 length)
 		{
 			const ReadGuard guard(lock_);
 
-			if (Function *function = functions_.find({fh}))
+			if (Function *function = find_for(machine, fh))
 				outcome = TRY(function->refresh(start, length));
 		}
 		no_resources |= outcome.status == VFIO_ZPCI_STATUS_NO_RESOURCES;
@@ -129,7 +139,7 @@ Result<void> Zpci::refresh(UserVa arg)
 		return Error(EINVAL);
 
 	const Function::Outcome outcome =
-		TRY(refresh_range(request.fh, request.start, request.length));
+		TRY(refresh_range(nullptr, request.fh, request.start, request.length));
 
 	request.cc = outcome.cc;
 	request.status = outcome.status;
@@ -153,7 +163,7 @@ Result<void> Zpci::refresh_ranges(UserVa arg)
 		TRY(copy_in(&range, {request.ranges + request.done * sizeof(range)},
 			    sizeof(range)));
 
-		outcome = TRY(refresh_range(request.fh, range.start, range.length));
+		outcome = TRY(refresh_range(nullptr, request.fh, range.start, range.length));
 		if (outcome.cc != VFIO_ZPCI_CC_OK)
 			break;
 		if (shim_killed())

@@ -107,14 +107,24 @@ static const struct vfio_iommu_driver_ops driver_ops = {
 	.group_iommu_domain = driver_group_iommu_domain,
 };
 
+EXPORT_SYMBOL_GPL(vfio_zpci_kvm_refresh);
+
 static int __init vfio_zpci_init(void)
 {
-	return vfio_register_iommu_driver(&driver_ops);
+	int ret = zpci_init();
+
+	if (ret)
+		return ret;
+	ret = vfio_register_iommu_driver(&driver_ops);
+	if (ret)
+		zpci_exit();
+	return ret;
 }
 
 static void __exit vfio_zpci_exit(void)
 {
 	vfio_unregister_iommu_driver(&driver_ops);
+	zpci_exit();
 }
 
 module_init(vfio_zpci_init);

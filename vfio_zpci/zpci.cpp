@@ -21,8 +21,10 @@ Zpci::Zpci() : memory_(zpci_param_dma_entry_limit())
 	shim_open_devices_init(&open_devices_);
 }
 
-Zpci::~Zpci()
+void Zpci::close()
 {
+	kvm_registry().set_machine(*this, nullptr);
+
 	const WriteGuard guard(lock_);
 
 	while (Function *function = functions_.first())
@@ -97,6 +99,7 @@ void Zpci::register_device(vfio_device *device)
 	const WriteGuard guard(lock_);
 
 	shim_open_devices_add(&open_devices_, device);
+	update_machine(shim_device_group(device));
 }
 
 void Zpci::unregister_device(vfio_device *device)
@@ -104,6 +107,22 @@ void Zpci::unregister_device(vfio_device *device)
 	const WriteGuard guard(lock_);
 
 	shim_open_devices_remove(device);
+	update_machine(shim_device_group(device));
+}
+
+// A device of a group has been opened or closed. All devices of a guest are opened for the same
+// machine; of another one's KVM finds no function.
+void Zpci::update_machine(const iommu_group *of)
+{
+	const kvm *machine = nullptr;
+
+	for (FunctionGroup &group : groups_) {
+		if (group.group == of)
+			group.machine = shim_open_devices_kvm(&open_devices_, of);
+		if (!machine)
+			machine = group.machine;
+	}
+	kvm_registry().set_machine(*this, machine);
 }
 
 long Zpci::ioctl(u32 cmd, UserVa arg)
@@ -150,7 +169,7 @@ CORE_ENTRY int zpci_open(u64 extension, zpci **made)
 
 CORE_ENTRY void zpci_release(zpci *handle)
 {
-	destroy(&Zpci::of(handle));
+	RefPtr<Zpci>::adopt(&Zpci::of(handle))->close();
 }
 
 CORE_ENTRY long zpci_ioctl(zpci *handle, u32 cmd, u64 arg)

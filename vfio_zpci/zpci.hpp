@@ -9,6 +9,7 @@
 #pragma once
 
 #include "function.hpp"
+#include "kvm_registry.hpp"
 #include "shim/uapi.h"
 #include "vfio_zpci/shim/open_devices.h"
 #include "vocab/uaccess.hpp"
@@ -18,7 +19,7 @@ struct zpci {};
 
 namespace vfio {
 
-class Zpci : public zpci {
+class Zpci : public zpci, public KvmLink {
 public:
 	// extension: VFIO_ZPCI_IOMMU. Errors: EINVAL for others, ENOMEM.
 	static Result<UniquePtr<Zpci>> create(u64 extension);
@@ -29,8 +30,16 @@ public:
 	}
 
 	Zpci();
-	// Forgets functions, detaches groups, and gives the memory back.
-	~Zpci();
+
+	// A container has one reference. Refreshes for KVM have others for a while.
+	RefCount &refs()
+	{
+		return refs_;
+	}
+
+	// Called when the container gives up its reference: forgets functions, detaches
+	// groups, and gives the memory back. The guest is not found by KVM any more.
+	void close();
 
 	// Whether all DMA snoops the CPU's caches: VFIO_DMA_CC_IOMMU.
 	bool coherent();
@@ -55,7 +64,15 @@ public:
 	void register_device(vfio_device *device);
 	void unregister_device(vfio_device *device);
 
+	// Refreshes a range of a function. machine: the virtual machine that KVM asks for,
+	// which finds functions of devices that were opened for it; null for the VMM, which
+	// finds all. Errors: EINTR.
+	Result<Function::Outcome> refresh_range(const kvm *machine, u32 fh, u64 start, u64 length)
+		__must_not_hold(lock_);
+
 private:
+	void update_machine(const iommu_group *of) __must_hold(lock_);
+
 	// guest.cpp
 	Result<void> get_info(UserVa arg) __must_not_hold(lock_);
 	Result<void> map_dma(UserVa arg) __must_not_hold(lock_);
@@ -71,16 +88,16 @@ private:
 	Result<void> set_state(UserVa arg) __must_not_hold(lock_);
 	Result<void> refresh(UserVa arg) __must_not_hold(lock_);
 	Result<void> refresh_ranges(UserVa arg) __must_not_hold(lock_);
-	Result<Function::Outcome> refresh_range(u32 fh, u64 start, u64 length)
-		__must_not_hold(lock_);
 	Result<void> get_event(UserVa arg) __must_not_hold(lock_);
 	Result<void> get_statistics(UserVa arg) __must_not_hold(lock_);
 	Result<Function *> find(u32 fh) const __must_hold_shared(lock_);
+	Function *find_for(const kvm *machine, u32 fh) const __must_hold_shared(lock_);
 	void forget(Function &function) __must_hold(lock_);
 	FunctionGroup *find_group(const iommu_group *group) const __must_hold_shared(lock_);
 
 	static LockClass lock_class_;
 
+	RefCount refs_;
 	RwSem lock_{lock_class_};
 	GuestMemory memory_;
 	// What DomainSet takes for the mappings of a group; there never is one.

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "kvm.hpp"
 #include "testdev.hpp"
 
 using namespace stack;
@@ -19,37 +20,12 @@ namespace {
 class KvmVfio : public testing::Test {
  protected:
   void SetUp() override {
-    if (!exists("/dev/kvm")) {
-      ASSERT_EQ(system("modprobe kvm-amd"), 0) << "kvm-amd is needed";
-    }
-    kvm = open_path("/dev/kvm");
+    kvm = open_kvm();
     ASSERT_OK(kvm.get());
-    vm = make_vm();
+    vm = make_vm(kvm);
     ASSERT_OK(vm.get());
-    vfio = make_vfio(vm);
+    vfio = make_kvm_vfio(vm);
     ASSERT_OK(vfio.get()) << "KVM_CREATE_DEVICE KVM_DEV_TYPE_VFIO";
-  }
-  Fd make_vm() { return Fd(static_cast<int>(call(kvm, KVM_CREATE_VM, 0ul))); }
-  static Fd make_vfio(int vm) {
-    kvm_create_device create{};
-    create.type = KVM_DEV_TYPE_VFIO;
-    long result = call(vm, KVM_CREATE_DEVICE, &create);
-    return Fd(result < 0 ? static_cast<int>(result)
-                         : static_cast<int>(create.fd));
-  }
-  static long attr(int device, uint64_t attribute, const void* pointer,
-                   unsigned long request = KVM_SET_DEVICE_ATTR) {
-    kvm_device_attr a{};
-    a.group = KVM_DEV_VFIO_GROUP;
-    a.attr = attribute;
-    a.addr = reinterpret_cast<uintptr_t>(pointer);
-    return call(device, request, &a);
-  }
-  static long add(int device, int fd) {
-    return attr(device, KVM_DEV_VFIO_GROUP_ADD, &fd);
-  }
-  static long del(int device, int fd) {
-    return attr(device, KVM_DEV_VFIO_GROUP_DEL, &fd);
   }
   Fd kvm, vm, vfio;
 };
@@ -58,8 +34,9 @@ TEST_F(KvmVfio, TakesGroupsAndNothingElse) {
   REQUIRE_DEVICES(1);
   Session s({lone_devices()[0]});
   ASSERT_TRUE(s.ok());
-  EXPECT_EQ(attr(vfio, KVM_DEV_VFIO_GROUP_ADD, nullptr, KVM_HAS_DEVICE_ATTR),
-            0);
+  EXPECT_EQ(
+      kvm_vfio_attr(vfio, KVM_DEV_VFIO_GROUP_ADD, nullptr, KVM_HAS_DEVICE_ATTR),
+      0);
   Fd memfd = make_memfd(kPage), event = make_eventfd();
   const struct {
     const char* name;
@@ -74,18 +51,19 @@ TEST_F(KvmVfio, TakesGroupsAndNothingElse) {
                {"-1", -1, EBADF}};
   for (const auto& c : cases) {
     if (c.want)
-      EXPECT_ERR(c.want, add(vfio, c.fd)) << c.name;
+      EXPECT_ERR(c.want, kvm_vfio_add(vfio, c.fd)) << c.name;
     else
-      EXPECT_OK(add(vfio, c.fd)) << c.name;
+      EXPECT_OK(kvm_vfio_add(vfio, c.fd)) << c.name;
   }
-  EXPECT_ERR(EFAULT, attr(vfio, KVM_DEV_VFIO_GROUP_ADD,
-                          reinterpret_cast<const void*>(8)));
-  EXPECT_ERR(ENOENT, del(vfio, s.group())) << "not added yet";
-  EXPECT_OK(add(vfio, s.group()));
-  EXPECT_ERR(EEXIST, add(vfio, s.group()));
-  EXPECT_OK(del(vfio, s.group()));
-  EXPECT_ERR(ENOENT, del(vfio, s.group()));
-  EXPECT_OK(add(vfio, s.group())) << "and once more";
+  EXPECT_ERR(EFAULT, kvm_vfio_attr(vfio, KVM_DEV_VFIO_GROUP_ADD,
+                                   reinterpret_cast<const void*>(8),
+                                   KVM_SET_DEVICE_ATTR));
+  EXPECT_ERR(ENOENT, kvm_vfio_del(vfio, s.group())) << "not added yet";
+  EXPECT_OK(kvm_vfio_add(vfio, s.group()));
+  EXPECT_ERR(EEXIST, kvm_vfio_add(vfio, s.group()));
+  EXPECT_OK(kvm_vfio_del(vfio, s.group()));
+  EXPECT_ERR(ENOENT, kvm_vfio_del(vfio, s.group()));
+  EXPECT_OK(kvm_vfio_add(vfio, s.group())) << "and once more";
 }
 
 TEST_F(KvmVfio, GroupWithoutAContainer) {
@@ -93,9 +71,9 @@ TEST_F(KvmVfio, GroupWithoutAContainer) {
   Fd first = open_group(lone_devices()[0]),
      second = open_group(lone_devices()[1]);
   ASSERT_TRUE(first.valid() && second.valid());
-  EXPECT_OK(add(vfio, first));
-  EXPECT_OK(add(vfio, second)) << "several groups a VM";
-  EXPECT_OK(del(vfio, first));
+  EXPECT_OK(kvm_vfio_add(vfio, first));
+  EXPECT_OK(kvm_vfio_add(vfio, second)) << "several groups a VM";
+  EXPECT_OK(kvm_vfio_del(vfio, first));
   Fd container = open_container();
   EXPECT_OK(set_container(second, container));
   EXPECT_OK(set_iommu(container, VFIO_TYPE1v2_IOMMU));
@@ -109,7 +87,7 @@ TEST_F(KvmVfio, DriversSeeTheVmWhenTheyAreOpened) {
   TestdevSession s({&dev});
   ASSERT_TRUE(s.ok());
   EXPECT_EQ(dev.stats().kvm_at_open, 0u) << "no VM yet";
-  ASSERT_OK(add(vfio, s.group()));
+  ASSERT_OK(kvm_vfio_add(vfio, s.group()));
   Fd second = get_device(s.group(), dev.name());
   EXPECT_EQ(dev.stats().opens, 1u) << "open already, so nothing is told";
   second.reset();
@@ -119,7 +97,7 @@ TEST_F(KvmVfio, DriversSeeTheVmWhenTheyAreOpened) {
   s.device_fd() = get_device(s.group(), dev.name());
   ASSERT_OK(s.device());
   EXPECT_EQ(dev.stats().kvm_at_open, 1u) << "opened after ADD";
-  ASSERT_OK(del(vfio, s.group()));
+  ASSERT_OK(kvm_vfio_del(vfio, s.group()));
   s.device_fd().reset();
   EXPECT_EQ(dev.stats().kvm_at_close, 1u)
       << "what a driver was opened with stays until it is closed";
@@ -133,7 +111,7 @@ TEST_F(KvmVfio, TheVmHoldsTheGroup) {
   {
     TestdevSession s({&dev});
     ASSERT_TRUE(s.ok());
-    ASSERT_OK(add(vfio, s.group()));
+    ASSERT_OK(kvm_vfio_add(vfio, s.group()));
   }
   EXPECT_EQ(dev.stats().closes, 1u);
   EXPECT_ERR(EBUSY, open_path(dev.node()).get()) << "held by the VFIO device";
@@ -151,7 +129,7 @@ TEST_F(KvmVfio, TheVmGoesFirst) {
   TestdevSession s({&dev});
   ASSERT_TRUE(s.ok());
   s.device_fd().reset();
-  ASSERT_OK(add(vfio, s.group()));
+  ASSERT_OK(kvm_vfio_add(vfio, s.group()));
   s.device_fd() = get_device(s.group(), dev.name());
   EXPECT_EQ(dev.stats().kvm_at_open, 1u);
   vfio.reset();
@@ -172,11 +150,12 @@ TEST_F(KvmVfio, TheDeviceGoesWhileTheVmHasItsGroup) {
   {
     TestdevSession s({&dev});
     ASSERT_TRUE(s.ok());
-    ASSERT_OK(add(vfio, s.group()));
+    ASSERT_OK(kvm_vfio_add(vfio, s.group()));
     s.device_fd().reset();
     ASSERT_OK(dev.destroy());
-    EXPECT_OK(del(vfio, s.group())) << "a group without devices is still one";
-    EXPECT_OK(add(vfio, s.group()));
+    EXPECT_OK(kvm_vfio_del(vfio, s.group()))
+        << "a group without devices is still one";
+    EXPECT_OK(kvm_vfio_add(vfio, s.group()));
   }
   vfio.reset();
   vm.reset();
@@ -187,11 +166,11 @@ TEST_F(KvmVfio, AnotherVmTakesOver) {
   ASSERT_TRUE(dev.ok());
   TestdevSession s({&dev});
   ASSERT_TRUE(s.ok());
-  ASSERT_OK(add(vfio, s.group()));
-  Fd vm2 = make_vm(), vfio2 = make_vfio(vm2);
+  ASSERT_OK(kvm_vfio_add(vfio, s.group()));
+  Fd vm2 = make_vm(kvm), vfio2 = make_kvm_vfio(vm2);
   ASSERT_OK(vfio2.get());
-  EXPECT_OK(add(vfio2, s.group())) << "KVM does not ask whose it is";
-  EXPECT_OK(del(vfio2, s.group()));
+  EXPECT_OK(kvm_vfio_add(vfio2, s.group())) << "KVM does not ask whose it is";
+  EXPECT_OK(kvm_vfio_del(vfio2, s.group()));
   s.device_fd().reset();
   s.device_fd() = get_device(s.group(), dev.name());
   observe("kvm_after_the_second_left",
@@ -217,7 +196,7 @@ TEST_F(KvmVfio, AnOpenDeviceKeepsItsVm) {
   TestdevSession s({&dev});
   ASSERT_TRUE(s.ok());
   s.device_fd().reset();
-  ASSERT_OK(add(vfio, s.group()));
+  ASSERT_OK(kvm_vfio_add(vfio, s.group()));
   const int before = references("kvm");
   s.device_fd() = get_device(s.group(), dev.name());
   EXPECT_EQ(dev.stats().kvm_at_open, 1u);
@@ -240,7 +219,7 @@ TEST_F(KvmVfio, AnOpenThatFailsKeepsNoVm) {
   TestdevSession s({&dev});
   ASSERT_TRUE(s.ok());
   s.device_fd().reset();
-  ASSERT_OK(add(vfio, s.group()));
+  ASSERT_OK(kvm_vfio_add(vfio, s.group()));
   dev.fail_open(EIO);
   const int before = references("kvm");
   for (int i = 0; i < 3; i++)
@@ -263,7 +242,7 @@ class KvmVfioLock : public KvmVfio {
     s.emplace(std::vector<const Testdev*>{&dev});
     ASSERT_TRUE(s->ok());
     s->device_fd().reset();
-    ASSERT_OK(add(vfio, s->group()));
+    ASSERT_OK(kvm_vfio_add(vfio, s->group()));
     vfio_testdev_act act{};
     act.what = VFIO_TESTDEV_ACT_KVM_LOCK;
     act.delay_ms = 1000;
@@ -308,9 +287,9 @@ TEST_F(KvmVfioLock, AnotherGroupIsAddedWhileADeviceIsOpened) {
   std::thread opener(
       [&] { s->device_fd() = get_device(s->group(), dev.name()); });
   await(1);
-  EXPECT_OK(add(vfio, group));
+  EXPECT_OK(kvm_vfio_add(vfio, group));
   EXPECT_EQ(dev.stats().opens, 1u) << "did not wait for the driver";
-  EXPECT_OK(del(vfio, s->group()));
+  EXPECT_OK(kvm_vfio_del(vfio, s->group()));
   EXPECT_EQ(dev.stats().opens, 1u) << "nor does this";
   opener.join();
   EXPECT_OK(s->device());
@@ -337,7 +316,7 @@ TEST_F(KvmVfio, AGuestRunsWithADeviceOfOurs) {
   ASSERT_TRUE(dev.ok());
   TestdevSession s({&dev});
   ASSERT_TRUE(s.ok());
-  ASSERT_OK(add(vfio, s.group()));
+  ASSERT_OK(kvm_vfio_add(vfio, s.group()));
   Memory ram(16 * kPage);
   memcpy(ram.at(0x1000), kCode, sizeof kCode);
   ASSERT_OK(map_dma(s.container(), ram.data(), 0, ram.size()));

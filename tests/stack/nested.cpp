@@ -3,6 +3,7 @@
 
 #include <endian.h>
 
+#include <algorithm>
 #include <ostream>
 
 namespace stack {
@@ -63,6 +64,35 @@ uint64_t* GuestTables::entry(uint64_t iova, unsigned level) {
 
 void GuestTables::write(uint64_t iova, unsigned level, uint64_t value) {
   __atomic_store_n(entry(iova, level), swap(value), __ATOMIC_RELEASE);
+}
+
+void GuestTables::repeat(uint64_t iova) {
+  for (unsigned level : {1u, 2u}) {
+    uint64_t* const found = entry(iova, level);
+    uint64_t* const table = found - (iova >> shift(level)) % entries(level);
+    std::fill_n(table, entries(level), *found);
+  }
+}
+
+std::optional<GuestTables::Page> GuestTables::find(uint64_t iova) const {
+  uint64_t table = root_;
+  uint32_t prot = kGuestReadWrite;
+  for (unsigned level = 2;; level--) {
+    const auto* entries_of =
+        reinterpret_cast<const uint64_t*>(memory_.at(table));
+    const uint64_t value =
+        swap(entries_of[(iova >> shift(level)) % entries(level)]);
+    if (s390() ? value & invalid(level) : !(value & kGuestReadWrite))
+      return std::nullopt;
+    if (s390() ? value & 0x200 : !(value & kGuestWrite)) prot &= ~kGuestWrite;
+    const bool frame = s390() ? level == 1 && value & 0x400 : value & 0x80;
+    if (level == 0 || frame) {
+      const uint64_t size = 1ull << shift(level);
+      return Page{(value & ~(size - 1)) | (iova & (size - 1) & ~(kPage - 1)),
+                  prot};
+    }
+    table = value & ~(s390() ? 0x7ffull : kPage - 1);
+  }
 }
 
 void GuestTables::map(uint64_t iova, uint64_t gpa, uint32_t prot) {

@@ -32,6 +32,16 @@ class GuestTables {
   void unmap(uint64_t iova, unsigned level = 0);
   // Writes an entry as it is.
   void write(uint64_t iova, unsigned level, uint64_t entry);
+  // Lets all entries above page tables be those that lead to an IOVA.
+  void repeat(uint64_t iova);
+
+  // What a VMM finds that follows the table itself.
+  struct Page {
+    uint64_t gpa;
+    uint32_t prot;
+    bool operator==(const Page&) const = default;
+  };
+  std::optional<Page> find(uint64_t iova) const;
 
  private:
   bool s390() const { return format_ == VFIO_ZPCI_FORMAT_S390; }

@@ -28,8 +28,7 @@ void shim_open_devices_remove(struct vfio_device *device)
 	list_del(&device->iommu_entry);
 }
 
-/* An open device keeps its group: no reference is needed. */
-static struct iommu_group *group_of(struct vfio_device *device)
+struct iommu_group *shim_device_group(struct vfio_device *device)
 {
 	struct iommu_group *group = iommu_group_get(device->dev);
 
@@ -48,7 +47,18 @@ shim_open_devices_find(const struct shim_open_devices *devices, int fd)
 		return NULL;
 	list_for_each_entry(device, head_of(devices), iommu_entry)
 		if (vfio_file_has_dev(file, device))
-			group = group_of(device);
+			group = shim_device_group(device);
 	fput(file);
 	return group;
+}
+
+struct kvm *shim_open_devices_kvm(const struct shim_open_devices *devices,
+				  const struct iommu_group *group)
+{
+	struct vfio_device *device;
+
+	list_for_each_entry(device, head_of(devices), iommu_entry)
+		if (device->kvm && shim_device_group(device) == group)
+			return device->kvm;
+	return NULL;
 }

@@ -11,6 +11,7 @@
 #include "shim/base.h"
 
 struct iommu_group;
+struct kvm;
 struct vfio_device;
 
 /** struct shim_open_devices - a list of devices */
@@ -50,6 +51,25 @@ void shim_open_devices_remove(struct vfio_device *device);
  */
 struct iommu_group *
 shim_open_devices_find(const struct shim_open_devices *devices, int fd);
+
+/**
+ * shim_device_group() - the IOMMU group of a device
+ * @device: a device that is open, or is being closed
+ *
+ * Return: the group, which the device keeps.
+ */
+struct iommu_group *shim_device_group(struct vfio_device *device);
+
+/**
+ * shim_open_devices_kvm() - the virtual machine for which a device of a group was opened
+ * @devices: the list
+ * @group: an IOMMU group
+ *
+ * Return: what vfio.ko has stored in the first device of @group on the list that has any;
+ * NULL if none has. The machine may not be used, only compared.
+ */
+struct kvm *shim_open_devices_kvm(const struct shim_open_devices *devices,
+				  const struct iommu_group *group);
 
 SHIM_END
 
