@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <algorithm>
 #include <fstream>
 
 namespace stack {
@@ -46,6 +47,7 @@ enum Common : uint64_t {
   kQueueUsed = 48,
 };
 constexpr uint8_t kAcknowledge = 1, kDriver = 2, kDriverOk = 4, kFeaturesOk = 8;
+constexpr uint8_t kBlank = 0x5a;
 // Of features 32 to 63: virtio 1, and addresses that an IOMMU translates.
 constexpr uint32_t kVersion1 = 1, kAccessPlatform = 2;
 
@@ -75,16 +77,56 @@ bool ats_enabled(const PciDevice& device) {
   return false;
 }
 
+void recover(const PciDevice& device) {
+  if (!exists(device.sysfs() + "/recover")) return;
+  EXPECT_OK(write_text(device.sysfs() + "/recover", "1"));
+  unbind_driver(device.bdf);
+  EXPECT_OK(bind_driver(device.bdf, "vfio-pci"));
+}
+
+void RandomTarget::wipe() { std::fill_n(data_, size_, kBlank); }
+
+bool RandomTarget::random_at(size_t offset, size_t size) const {
+  const uint8_t* first = data_ + offset;
+  const auto blank = std::count(first, first + size, kBlank);
+  return blank < static_cast<std::ptrdiff_t>(size) / 2;
+}
+
+bool RandomTarget::blank_but(size_t offset, size_t size) const {
+  const auto untouched = [this](size_t from, size_t to) {
+    return std::all_of(data_ + from, data_ + to,
+                       [](uint8_t byte) { return byte == kBlank; });
+  };
+  return untouched(0, offset) && untouched(offset + size, size_);
+}
+
+void RandomTarget::expect_only(size_t offset, size_t size) const {
+  EXPECT_TRUE(random_at(offset, size)) << offset << ", " << size;
+  EXPECT_TRUE(blank_but(offset, size)) << offset << ", " << size;
+}
+
 VirtioRng::VirtioRng(int container, int device, uint64_t queue_iova)
-    : container_(container), device_(device), iova_(queue_iova), queue_(kPage) {
-  queue_.touch(0);
-  EXPECT_OK(map_dma(container_, queue_.data(), iova_, kPage));
+    : container_(container),
+      device_(device),
+      iova_(queue_iova),
+      own_(kPage),
+      queue_(own_.data()) {
+  own_.touch(0);
+  EXPECT_OK(map_dma(container_, queue_, iova_, kPage));
+  ok_ = find_structures() && start();
+}
+
+VirtioRng::VirtioRng(int device, uint8_t* queue, uint64_t queue_iova)
+    : device_(device), iova_(queue_iova), queue_(queue) {
+  memset(queue_, 0, kPage);
   ok_ = find_structures() && start();
 }
 
 VirtioRng::~VirtioRng() {
   if (common_) write<uint8_t>(common_ + kStatus, 0);
-  EXPECT_EQ(unmap_dma(container_, iova_, kPage).size, kPage);
+  if (own_.ok()) {
+    EXPECT_EQ(unmap_dma(container_, iova_, kPage).size, kPage);
+  }
 }
 
 template <typename T>
@@ -155,9 +197,9 @@ bool VirtioRng::start() {
 }
 
 int64_t VirtioRng::fill(uint64_t iova, uint32_t size, int timeout_ms) {
-  auto* descriptors = reinterpret_cast<Descriptor*>(queue_.data());
-  auto* offered = reinterpret_cast<Offered*>(queue_.at(kOffered));
-  auto* used = reinterpret_cast<Used*>(queue_.at(kUsed));
+  auto* descriptors = reinterpret_cast<Descriptor*>(queue_);
+  auto* offered = reinterpret_cast<Offered*>(queue_ + kOffered);
+  auto* used = reinterpret_cast<Used*>(queue_ + kUsed);
   const uint16_t before = used->index;
   const uint16_t index = little_endian(offered->index);
 

@@ -24,57 +24,27 @@ class VirtioRngDma : public testing::Test {
     ASSERT_TRUE(rng->ok());
     memory = Memory(kPages * kPage);
     ASSERT_TRUE(memory.ok());
-    wipe();
+    target = RandomTarget(memory.data(), memory.size());
+    target.wipe();
   }
   // The driver resets the device and unmaps its queue while they are open.
   void TearDown() override {
     rng.reset();
     s = Session();
-    if (refused) recover();
+    if (refused) recover(rngs[0]);
   }
   // Asks for bytes where the device may not write.
   void fill_in_vain(uint64_t iova) {
     refused = true;
     rng->fill(iova, 64, 500);
-    EXPECT_TRUE(blank_but(0, 0));
+    EXPECT_TRUE(target.blank());
   }
-  // s390x takes a device out of use that was refused an address, until somebody
-  // writes to this file; it is found anew then, by the kernel's own driver.
-  void recover() {
-    const std::string& bdf = rngs[0].bdf;
-    if (!exists(rngs[0].sysfs() + "/recover")) return;
-    EXPECT_OK(write_text(rngs[0].sysfs() + "/recover", "1"));
-    unbind_driver(bdf);
-    EXPECT_OK(bind_driver(bdf, "vfio-pci"));
-  }
-
-  void wipe() { std::fill_n(memory.data(), memory.size(), kBlank); }
-  // Whether [offset, offset + size) holds what a device wrote: of 64 random
-  // bytes hardly half are the same.
-  bool random_at(size_t offset, size_t size) const {
-    const auto* first = memory.at(offset);
-    const auto blank = std::count(first, first + size, kBlank);
-    return blank < static_cast<std::ptrdiff_t>(size) / 2;
-  }
-  // Whether all but [offset, offset + size) is as wipe() left it.
-  bool blank_but(size_t offset, size_t size) const {
-    const auto untouched = [this](size_t from, size_t to) {
-      return std::all_of(memory.at(from), memory.at(to),
-                         [](uint8_t byte) { return byte == kBlank; });
-    };
-    return untouched(0, offset) && untouched(offset + size, memory.size());
-  }
-  void expect_only(size_t offset, size_t size) {
-    EXPECT_TRUE(random_at(offset, size)) << offset << ", " << size;
-    EXPECT_TRUE(blank_but(offset, size)) << offset << ", " << size;
-  }
-
   static constexpr size_t kPages = 16;
-  static constexpr uint8_t kBlank = 0x5a;
 
   std::vector<PciDevice> rngs;
   Session s;
   Memory memory;
+  RandomTarget target;
   std::optional<VirtioRng> rng;
   bool refused = false;
 };
@@ -83,10 +53,10 @@ TEST_F(VirtioRngDma, BytesArriveWhereTheyAreMapped) {
   ASSERT_OK(map_dma(s.container(), memory.data(), kIova, memory.size()));
   for (const uint64_t size : {uint64_t{64}, uint64_t{1000}, kPage}) {
     for (const uint64_t offset : {uint64_t{0}, kPage - 8, 5 * kPage + 24}) {
-      wipe();
+      target.wipe();
       EXPECT_EQ(rng->fill(kIova + offset, static_cast<uint32_t>(size)),
                 static_cast<int64_t>(size));
-      expect_only(offset, size);
+      target.expect_only(offset, size);
     }
   }
 }
@@ -102,9 +72,9 @@ TEST_F(VirtioRngDma, EachFillIsAnother) {
 TEST_F(VirtioRngDma, ManyFills) {
   ASSERT_OK(map_dma(s.container(), memory.data(), kIova, memory.size()));
   for (size_t i = 0; i < 40; i++) {
-    wipe();
+    target.wipe();
     ASSERT_EQ(rng->fill(kIova + i * 80, 64), 64) << i;
-    expect_only(i * 80, 64);
+    target.expect_only(i * 80, 64);
   }
 }
 
@@ -113,14 +83,14 @@ TEST_F(VirtioRngDma, EachPageHasItsOwnAddress) {
   ASSERT_OK(map_dma(s.container(), memory.at(9 * kPage), kIova, kPage));
   ASSERT_OK(map_dma(s.container(), memory.at(2 * kPage), kIova + kPage, kPage));
   ASSERT_EQ(rng->fill(kIova + 100, 64), 64);
-  expect_only(9 * kPage + 100, 64);
-  wipe();
+  target.expect_only(9 * kPage + 100, 64);
+  target.wipe();
   ASSERT_EQ(rng->fill(kIova + kPage + 100, 64), 64);
-  expect_only(2 * kPage + 100, 64);
-  wipe();
+  target.expect_only(2 * kPage + 100, 64);
+  target.wipe();
   ASSERT_EQ(rng->fill(kIova + kPage - 64, 128), 128) << "over both";
-  EXPECT_TRUE(random_at(10 * kPage - 64, 64));
-  EXPECT_TRUE(random_at(2 * kPage, 64));
+  EXPECT_TRUE(target.random_at(10 * kPage - 64, 64));
+  EXPECT_TRUE(target.random_at(2 * kPage, 64));
 }
 
 TEST_F(VirtioRngDma, TheEdgesOfTheAperture) {
@@ -130,11 +100,11 @@ TEST_F(VirtioRngDma, TheEdgesOfTheAperture) {
       if (iova == kQueue) continue;
       ASSERT_OK(map_dma(s.container(), memory.at(kPage), iova, kPage))
           << std::hex << iova;
-      wipe();
+      target.wipe();
       EXPECT_EQ(rng->fill(iova, static_cast<uint32_t>(kPage)),
                 static_cast<int64_t>(kPage))
           << std::hex << iova;
-      expect_only(kPage, kPage);
+      target.expect_only(kPage, kPage);
       EXPECT_EQ(unmap_dma(s.container(), iova, kPage).size, kPage);
     }
   }
@@ -145,7 +115,7 @@ TEST_F(VirtioRngDma, NothingArrivesAfterTheUnmap) {
   ASSERT_OK(map_dma(s.container(), memory.at(kPage), kIova + kPage, kPage));
   ASSERT_EQ(rng->fill(kIova, 64), 64);
   EXPECT_EQ(unmap_dma(s.container(), kIova, kPage).size, kPage);
-  wipe();
+  target.wipe();
   fill_in_vain(kIova);
 }
 
