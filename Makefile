@@ -181,6 +181,7 @@ help:
 	@echo "                    $$(tools/kernel-env names | paste -s -d ' ')"
 	@echo '  make build-all    for all of these'
 	@echo '  make stack KERNEL=NAME  the whole-stack tests on it'
+	@echo '  make compare KERNEL=NAME  the same on its own modules, too, and what differs'
 	@echo '  make demo         a userspace NVMe driver on our modules, in QEMU'
 	@echo '  make demo-nested  a VMM on vfio_zpci, whose guest has an IOMMU, in QEMU'
 	@echo '  make demo-merge   a program that merges two groups, in QEMU'

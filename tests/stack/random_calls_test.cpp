@@ -6,7 +6,7 @@
 // an ordinary user's with a limit of locked memory.
 //
 // The test keeps away from what stock 6.1 is known to have wrong (see
-// stock-differs.txt), by what it asks for: no range reaches the last address,
+// stock-differs), by what it asks for: no range reaches the last address,
 // and what is asked for dirty pages begins, as each mapping there does, at a
 // multiple of 64 pages, because 6.1 keeps the bits of a mapping that begins in
 // the middle of a bitmap's word. Addresses that are given back are those of

@@ -6,7 +6,9 @@ import sys
 import tempfile
 import unittest
 
-COMPARE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "compare-tap")
+TOOLS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+COMPARE = os.path.join(TOOLS, "compare-tap")
+KERNEL_ENV = os.path.join(TOOLS, "kernel-env")
 
 
 def compare(stock, ours, differs=""):
@@ -59,6 +61,26 @@ class Compare(unittest.TestCase):
         self.assertTrue(compare(skipped, GOOD))
         self.assertFalse(compare(GOOD, skipped))
         self.assertFalse(compare("ok 1 - A.b # SKIP no reason\n1..1\n", GOOD))
+
+    def test_a_list_that_includes_another(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in (("stock", FAILED), ("ours", GOOD), ("later", "A.b a reason\n"),
+                               ("earlier", "include later\n"), ("other", "# none\n")):
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as out:
+                    out.write(text)
+            for differs, good in (("later", True), ("earlier", True), ("other", False)):
+                run = subprocess.run([sys.executable, "-B", COMPARE, "stock", "ours", differs],
+                                     cwd=folder, stdout=subprocess.PIPE, check=False)
+                self.assertEqual(run.returncode == 0, good)
+
+    def test_each_kernel_has_a_list(self):
+        names = subprocess.run([KERNEL_ENV, "names"], stdout=subprocess.PIPE, text=True, check=True)
+        for kernel in set(names.stdout.split()) - {"sid"}:
+            # Nothing has run, so that each line of the list is a test that is missed.
+            run = subprocess.run([sys.executable, "-B", COMPARE, os.devnull, os.devnull],
+                                 env={**os.environ, "KERNEL": kernel}, stdout=subprocess.PIPE,
+                                 text=True, check=False)
+            self.assertRegex(run.stdout, r"(?m)^1\.\.[1-9]", kernel)
 
 
 if __name__ == "__main__":
