@@ -144,8 +144,10 @@ void Device::unregister()
 	bool interruptible = true;
 
 	// From now on Group::find_device() does not find the device, so that users_
-	// only falls.
+	// only falls. Whoever watches sysfs learns of it at once, and not when the last
+	// user has closed the device.
 	membership_->remove_device(*this);
+	shim_device_del(handle_);
 	put_user();
 
 	bool unused = shim_device_try_wait(handle_);
@@ -172,7 +174,6 @@ void Device::unregister()
 		}
 	}
 
-	shim_device_del(handle_);
 	shim_device_set_group(handle_, nullptr);
 	membership_.reset();
 }

@@ -337,9 +337,10 @@ TEST_F(CoreLife, UnregisterAsksAndWaits)
 	const int second = static_cast<int>(device_fd(group, devices[0].name));
 	std::atomic<u32> asked = 0;
 
+	EXPECT_TRUE(device->shown);
 	ops.request = [&](u32 count) {
 		EXPECT_EQ(count, asked++);
-		EXPECT_TRUE(device->shown);
+		EXPECT_FALSE(device->shown) << "sysfs does not have it any more";
 	};
 	std::thread user([&] {
 		const mock::As as_process(&process);
@@ -348,7 +349,6 @@ TEST_F(CoreLife, UnregisterAsksAndWaits)
 		// Those who have it open keep it; there will not be more.
 		EXPECT_EQ(device_fd(group, devices[0].name), -ENODEV);
 		mock::close(fd);
-		EXPECT_TRUE(device->shown);
 		mock::close(second);
 	});
 	device.unregister();

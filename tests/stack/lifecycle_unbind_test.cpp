@@ -218,6 +218,22 @@ TEST_F(LifecycleDestroy, NobodyOpensItAnew) {
   EXPECT_ERR(ENODEV, get_device(s->group(), dev->name()).get());
 }
 
+// Who watches sysfs learns of it at once; the user goes on.
+TEST_F(LifecycleDestroy, SysfsLosesItBeforeItIsClosed) {
+  const std::string parent = "/sys/devices/platform/" + dev->name();
+  EXPECT_TRUE(exists(parent + "/vfio-dev"));
+  auto child = destroy_elsewhere();
+  EXPECT_FALSE(exists(parent + "/vfio-dev"));
+  EXPECT_TRUE(exists(parent)) << "the device that it was a child of";
+  EXPECT_TRUE(running(child->pid()));
+  Memory m(kPage);
+  m.touch(1);
+  ASSERT_OK(map_dma(s->container(), m.data(), kFirstIova, kPage));
+  EXPECT_EQ(pin(s->device(), kFirstIova, 1), 1);
+  s->device_fd().reset();
+  child->wait();
+}
+
 TEST_F(LifecycleDestroy, AsksAgainEveryTenSeconds) {
   auto child = destroy_elsewhere();
   EXPECT_EQ(dev->stats().requests, 1u);
