@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Reads BTF, the kernel's compact type information (Documentation/bpf/btf.rst), far enough to
-describe the layout of a struct, union or enum in a way that two of them can be compared."""
+describe the layout of a struct, union or enum, or the prototype of a function, in a way that two of
+them can be compared."""
 import struct
 
 (INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FUNC_PROTO,
@@ -36,7 +37,7 @@ class Btf:
         while at < len(self.data):
             name, info = struct.unpack_from("<II", self.data, at)
             kind, vlen = info >> 24 & 0x1f, info & 0xffff
-            if kind in (STRUCT, UNION, ENUM, ENUM64) and name:
+            if kind in (STRUCT, UNION, ENUM, ENUM64, FUNC) and name:
                 self.names.setdefault((kind, self.string(name)), self.first + len(self.offsets))
             self.offsets.append(at)
             once, each = EXTRA.get(kind, (0, 0))
@@ -80,9 +81,10 @@ class Btf:
         """The type's name, structs by name alone, prototypes in full."""
         if number == 0:
             return "void"
-        kind, name, _, vlen, target, at, owner = self.type(number)
+        kind, name, flag, vlen, target, at, owner = self.type(number)
         if kind in (STRUCT, UNION, ENUM, ENUM64, FWD):
-            word = {STRUCT: "struct", UNION: "union", FWD: "struct"}.get(kind, "enum")
+            word = {STRUCT: "struct", UNION: "union",
+                    FWD: "union" if flag else "struct"}.get(kind, "enum")
             return f"{word} {name or '{}'}"
         if kind == PTR:
             return f"{self.spell(target)} *"
@@ -118,6 +120,11 @@ class Btf:
             # What is embedded counts as part of it.
             if self.type(inner)[0] in (STRUCT, UNION):
                 yield from self.members(inner, offset, f"{name}." if name else path)
+
+    def prototype(self, name):
+        """A function's prototype, or None without such a function."""
+        number = self.find((FUNC,), name)
+        return None if number is None else self.spell(self.type(number)[4])
 
     def describe(self, name):
         """A list of lines, one a member or enumerator, or None without such a type."""
