@@ -162,8 +162,11 @@ void TwoCpus::own_once(int owner, Random& random) {
         random.below(random.one_in(16) ? 150000 : 500)));
   }
 
+  // Up to 7.3 the kernel's modules crash if tracking is stopped while an unmap
+  // that is to report waits for a device: there what is pinned is not reported.
+  const bool may_report = !on_stock() || owner != kOwners - 1;
   Unmapped u{-EINVAL, 0};
-  if (random.one_in(3)) {
+  if (random.one_in(3) && may_report) {
     // The area to its middle, which no mapping crosses.
     GuardedBitmap bitmap(kUsed, nullptr);
     u = unmap_bitmap(container(), area(owner), bitmap);
