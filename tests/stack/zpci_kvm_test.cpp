@@ -67,6 +67,8 @@ class ZpciKvm : public testing::Test {
   }
   void TearDown() override {
     zpci_kvm.reset();
+    // KVM's device keeps the group's file, and so the container.
+    vfio.reset();
     if (on_stock()) {
       EXPECT_OK(unload_module("vfio_zpci"));
     }
