@@ -2,6 +2,8 @@
 //
 // Runs in the guest of tools/bench: prints how many instructions VFIO's work takes there.
 //   bench [--profile KEY] [GROUP...]     all groups if none is named
+//   bench --mappings type1|iommufd [--profile KEY] [GROUP...]
+//                                        of those alone that map and unmap, by either
 //   bench --scale                        how two threads fare against one
 #include <fcntl.h>
 #include <linux/random.h>
@@ -17,6 +19,9 @@
 #include <string>
 #include <vector>
 
+#include "container.hpp"
+#include "ioas.hpp"
+#include "mapping_rows.hpp"
 #include "rows.hpp"
 
 namespace {
@@ -34,12 +39,21 @@ void make_random_ready() {
   close(random);
 }
 
+std::vector<bench::Group> mapping_groups(const std::string& of) {
+  if (of == "type1") return bench::mapping_groups<bench::Container>();
+  if (of == "iommufd") return bench::mapping_groups<bench::Ioas>();
+  throw std::runtime_error("--mappings of " + of + "?");
+}
+
 int run(const std::vector<std::string>& arguments) {
   std::string profiled;
+  std::vector<bench::Group> groups = bench::groups();
   std::vector<std::string> wanted;
   for (std::size_t i = 0; i < arguments.size(); i++) {
     if (arguments[i] == "--profile" && i + 1 < arguments.size())
       profiled = arguments[++i];
+    else if (arguments[i] == "--mappings" && i + 1 < arguments.size())
+      groups = mapping_groups(arguments[++i]);
     else
       wanted.push_back(arguments[i]);
   }
@@ -54,7 +68,7 @@ int run(const std::vector<std::string>& arguments) {
   make_random_ready();
   bench::Meter meter(profiled);
   meter.check_calibration();
-  for (const bench::Group& group : bench::groups()) {
+  for (const bench::Group& group : groups) {
     const auto& keys = group.keys;
     const bool chosen =
         profiled.empty()

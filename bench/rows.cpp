@@ -2,8 +2,6 @@
 #include "rows.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <numeric>
 #include <random>
 #include <set>
 #include <stdexcept>
@@ -11,6 +9,7 @@
 #include "bar.hpp"
 #include "container.hpp"
 #include "flushes.hpp"
+#include "mapping_rows.hpp"
 #include "memory.hpp"
 #include "nested.hpp"
 #include "pin_device.hpp"
@@ -18,52 +17,12 @@
 namespace bench {
 namespace {
 
-// Aligned to every page size there is, and below the interrupt window of x86 (0xfee00000).
-constexpr std::uint64_t kIova = 1 << 30;
-constexpr std::size_t kMany = 16384;
-// Above that window, where there is room for any size.
+// Above the interrupt window of x86, where there is room for any size.
 constexpr std::uint64_t kHighIova = std::uint64_t{1} << 40;
-constexpr int kCalls = 201;
-constexpr int kRuns = 5;
 
-std::vector<std::size_t> in_order() {
-  std::vector<std::size_t> order(kMany);
-  std::iota(order.begin(), order.end(), 0);
-  return order;
-}
-
-std::vector<std::size_t> shuffled() {
-  std::vector<std::size_t> order = in_order();
-  std::mt19937 random(1);
-  for (std::size_t i = order.size(); i > 1; i--) std::swap(order[i - 1], order[random() % i]);
-  return order;
-}
-
-// One mapping a page, the nth page at the nth IOVA of that stride.
-void map_pages(Container& container, const Memory& memory, std::uint64_t stride,
-               const std::vector<std::size_t>& order) {
-  for (std::size_t n : order)
-    container.map(kIova + n * stride, memory.address() + n * kPage, kPage);
-}
-
-void run_calls(Meter& meter) {
+void run_noop(Meter& meter) {
   Container container;
-  const Memory memory(Layout::kScattered, 64 * kPage);
   for (int i = 0; i < kCalls; i++) meter.measure("noop", 1, [&] { container.noop(); });
-  for (int i = 0; i < kCalls; i++) {
-    meter.measure("map-page", 1, [&] { container.map(kIova, memory.address(), kPage); });
-    meter.measure("unmap-page", 1, [&] { container.unmap(kIova, kPage, kPage); });
-  }
-}
-
-void run_range(Meter& meter, const std::string& name, Layout layout, std::size_t size) {
-  Container container;
-  const Memory memory(layout, size);
-  const std::size_t npages = size / kPage;
-  for (int i = 0; i < kRuns; i++) {
-    meter.measure("map-" + name, npages, [&] { container.map(kIova, memory.address(), size); });
-    meter.measure("unmap-" + name, npages, [&] { container.unmap(kIova, size, size); });
-  }
 }
 
 // A BAR of 1 GiB, of pci-testdev, mapped in the container of its own device.
@@ -76,45 +35,6 @@ void run_bar(Meter& meter) {
   for (int i = 0; i < 3; i++) {
     meter.measure("map-bar-1g", npages, [&] { container.map(kIova, bar.address(), bar.size()); });
     meter.measure("unmap-bar-1g", npages, [&] { container.unmap(kIova, bar.size(), bar.size()); });
-  }
-}
-
-// Whether tools/bench --ats made this machine.
-bool ats_machine() { return std::getenv("BENCH_ATS_DEVICE") != nullptr; }
-
-// Where no device has a TLB of its own, there is no row of it.
-void add_flushes(Meter& meter, const std::string& name, const Flushes::Counts& counts) {
-  meter.add("flushes-" + name, static_cast<double>(counts.iotlb));
-  if (ats_machine()) meter.add("device-flushes-" + name, static_cast<double>(counts.device_tlb));
-}
-
-// Many mappings, then one ioctl that unmaps them all.
-void run_many(Meter& meter, const std::string& name, std::uint64_t stride) {
-  Container container;
-  const Memory memory(Layout::kScattered, kMany * kPage);
-  const std::vector<std::size_t> order = in_order();
-  for (int i = 0; i < 3; i++) {
-    map_pages(container, memory, stride, order);
-    meter.measure("unmap-" + name + "-range", kMany,
-                  [&] { container.unmap(kIova, kMany * stride, memory.size()); });
-    map_pages(container, memory, stride, order);
-    meter.measure("unmap-" + name + "-all", kMany, [&] { container.unmap_all(memory.size()); });
-  }
-  if (!Flushes::can_count()) return;
-  // Apart from the figures above, which tracing would make larger.
-  map_pages(container, memory, stride, order);
-  add_flushes(meter, name + "-range",
-              Flushes::count([&] { container.unmap(kIova, kMany * stride, memory.size()); }));
-  map_pages(container, memory, stride, order);
-  add_flushes(meter, name + "-all", Flushes::count([&] { container.unmap_all(memory.size()); }));
-}
-
-void run_random(Meter& meter) {
-  const Memory memory(Layout::kScattered, kMany * kPage);
-  const std::vector<std::size_t> order = shuffled();
-  for (int i = 0; i < 3; i++) {
-    Container container;
-    meter.measure("map-random", kMany, [&] { map_pages(container, memory, kPage, order); });
   }
 }
 
@@ -352,37 +272,11 @@ void run_memory(Meter& meter) {
 
 }  // namespace
 
-const std::vector<Group>& groups() {
-  static const std::vector<Group> all = {
-      {"calls", {"noop", "map-page", "unmap-page"}, run_calls},
-      {"contiguous",
-       {"map-contiguous", "unmap-contiguous"},
-       [](Meter& m) { run_range(m, "contiguous", Layout::kContiguous, 64 * kMiB); }},
-      {"scattered",
-       {"map-scattered", "unmap-scattered"},
-       [](Meter& m) { run_range(m, "scattered", Layout::kScattered, 64 * kMiB); }},
-      {"thp-64m",
-       {"map-thp-64m", "unmap-thp-64m"},
-       [](Meter& m) { run_range(m, "thp-64m", Layout::kThp, 64 * kMiB); }},
-      {"thp-512m",
-       {"map-thp-512m", "unmap-thp-512m"},
-       [](Meter& m) { run_range(m, "thp-512m", Layout::kThp, 512 * kMiB); }},
-      {"hugetlb-64m",
-       {"map-hugetlb-64m", "unmap-hugetlb-64m"},
-       [](Meter& m) { run_range(m, "hugetlb-64m", Layout::kHugetlb, 64 * kMiB); }},
-      {"hugetlb-512m",
-       {"map-hugetlb-512m", "unmap-hugetlb-512m"},
-       [](Meter& m) { run_range(m, "hugetlb-512m", Layout::kHugetlb, 512 * kMiB); }},
+std::vector<Group> groups() {
+  std::vector<Group> all = mapping_groups<Container>();
+  const std::vector<Group> others = {
+      {"noop", {"noop"}, run_noop},
       {"bar-1g", {"map-bar-1g", "unmap-bar-1g"}, run_bar},
-      {"adjacent",
-       {"unmap-adjacent-range", "unmap-adjacent-all", "flushes-adjacent-range",
-        "flushes-adjacent-all", "device-flushes-adjacent-range", "device-flushes-adjacent-all"},
-       [](Meter& m) { run_many(m, "adjacent", kPage); }},
-      {"holes",
-       {"unmap-holes-range", "unmap-holes-all", "flushes-holes-range", "flushes-holes-all",
-        "device-flushes-holes-range", "device-flushes-holes-all"},
-       [](Meter& m) { run_many(m, "holes", 2 * kPage); }},
-      {"random", {"map-random"}, run_random},
       {"dirty", {"dirty-start", "dirty-bitmap", "dirty-stop"}, run_dirty},
       {"dirty-512m", {"bitmap-512m"}, run_dirty_large},
       {"pins-4k",
@@ -415,6 +309,7 @@ const std::vector<Group>& groups() {
         "bytes-pins-4096th", "bytes-pins-one"},
        run_pin_memory},
   };
+  all.insert(all.end(), others.begin(), others.end());
   return all;
 }
 

@@ -17,7 +17,8 @@ struct Group {
   void (*run)(Meter& meter);
 };
 
-const std::vector<Group>& groups();
+// Of a VFIO container, and of devices' drivers in one.
+std::vector<Group> groups();
 
 // Two threads against one (scale.cpp): prints times, of a guest with two CPUs.
 void run_scale();
