@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 
+import benchguest
 import benchrows
 
 STORY = """\
@@ -58,7 +59,7 @@ def compiler_version():
 
 def write(root, groups, text):
     """`text`: what the program printed in the guest, for the kernel's version."""
-    kernel = re.search(r"^kernel (.*)$", text, re.M)[1]
+    kernel = benchguest.kernel(text)
     folder = os.path.join(root, "Documentation")
     with open(os.path.join(folder, "benchmarks.md"), "w", encoding="utf-8") as out:
         out.write(STORY.format(kernel=kernel, qemu=qemu_version(), compiler=compiler_version()))
