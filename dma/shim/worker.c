@@ -48,7 +48,7 @@ static int worker_main(void *arg)
 	/* A thread of the kernel that starts is given CPUs by the kernel from 6.14 on. */
 	set_cpus_allowed_ptr(current, &worker->cpus);
 	/* Needs rights that the caller's credentials may not have. */
-	set_task_ioprio(current, worker->ioprio);
+	compat_set_ioprio(current, worker->ioprio);
 	cred = override_creds(worker->cred);
 	set_mems_allowed(worker->mems);
 	kthread_associate_blkcg(worker->io_group);

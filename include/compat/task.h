@@ -4,6 +4,7 @@
 #define COMPAT_TASK_H
 
 #include <linux/cgroup.h>
+#include <linux/ioprio.h>
 #include <linux/sched.h>
 #include <linux/sched/rt.h>
 #include <linux/version.h>
@@ -26,6 +27,14 @@ compat_io_group(struct task_struct *task)
 	return task_get_css(task, io_cgrp_id);
 #else
 	return NULL;
+#endif
+}
+
+/* Gives a task an I/O priority, which it has where there are block devices. */
+static inline void compat_set_ioprio(struct task_struct *task, int ioprio)
+{
+#ifdef CONFIG_BLOCK
+	set_task_ioprio(task, ioprio);
 #endif
 }
 
