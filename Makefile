@@ -207,6 +207,7 @@ help:
 	@echo '  make kvm-patch    compiles the patch that lets KVM of s390 call vfio_zpci'
 	@echo '  make soak SECONDS=60  random ioctls from many processes on that kernel'
 	@echo '  make bench        instructions of ours beside those of the kernel'"'"'s'
+	@echo '  make bench-iommufd  the same beside iommufd, on small kernels, which it builds once'
 	@echo '  make compile_commands.json  how each file is compiled, for clangd'
 	@echo '  make hooks        the quick lints before each git commit in this clone'
 	@echo '  make clean'

@@ -7,7 +7,8 @@ fail() { echo "bench: $*" >&2; exit 1; }
 modprobe vfio_iommu_type1 ${BENCH_TYPE1_PARAMS:-} || fail "modprobe vfio_iommu_type1"
 modprobe vfio_zpci 2>/dev/null
 modprobe vfio-pci || fail "modprobe vfio-pci"
-modprobe vfio_testdev || fail "modprobe vfio_testdev"
+# Not in the machines of tools/bench-iommufd.
+! modinfo vfio_testdev >/dev/null 2>&1 || modprobe vfio_testdev || fail "modprobe vfio_testdev"
 for module in vfio vfio_iommu_type1; do
 	echo "module $module $(modinfo -F filename $module)"
 done

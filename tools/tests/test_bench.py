@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(TOOLS, "lib"))
 
 import benchreport  # noqa: E402
 import benchrows  # noqa: E402
+import iommufdreport  # noqa: E402
 import profile_report  # noqa: E402
 
 ROWS = [row for section in benchrows.SECTIONS for row in section.rows]
@@ -73,6 +74,31 @@ class Tables(unittest.TestCase):
         figures = {row.key: 0.0 for row in ROWS}
         xml.etree.ElementTree.fromstring(
             benchreport.picture(list(benchrows.results(figures, figures, "issue"))))
+
+
+class BesideIommufd(unittest.TestCase):
+    FOUND = {"iommufd": {"map-page": 5000.4, "flushes-holes-all": 16384},
+             "stock": {"map-page": 6000, "flushes-holes-all": 16384},
+             "ours": {"map-page": 2500, "flushes-holes-all": 1}}
+
+    def test_a_row_has_the_figures_of_all_columns(self):
+        lines = list(iommufdreport.table(self.FOUND))
+        self.assertIn("| MAP one 4 KiB page, a call | 5 000 | 6 000 | 2 500 | 0.50 |", lines)
+        self.assertEqual(len(lines), 2 + 2)
+        self.assertTrue(lines[-1].startswith("| IOTLB flushes of one UNMAP"), lines[-1])
+
+    def test_the_section_is_written_anew_and_the_others_stay(self):
+        with tempfile.NamedTemporaryFile("w+") as page:
+            page.write("# Benchmarks\n\nText.\n")
+            page.flush()
+            for version in ("7.3.4-1", "7.3.5-1"):
+                iommufdreport.write(page.name, version, dict.fromkeys(self.FOUND, "7.3"), self.FOUND)
+            page.seek(0)
+            text = page.read()
+        self.assertTrue(text.startswith("# Benchmarks\n\nText.\n\n## Beside iommufd\n\n"), text)
+        self.assertNotIn("7.3.4-1", text)
+        self.assertEqual(text.count("linux-source 7.3.5-1"), 1)
+        self.assertTrue(text.endswith(" |\n"), text)
 
 
 class Profile(unittest.TestCase):
