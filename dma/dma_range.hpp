@@ -19,7 +19,7 @@
 #include "dirty_bitmap.hpp"
 #include "external_pins.hpp"
 #include "owner.hpp"
-#include "pin_lookup.hpp"
+#include "pin_runs.hpp"
 #include "vocab/atomic.hpp"
 #include "vocab/list.hpp"
 #include "vocab/range_tree.hpp"
@@ -164,8 +164,6 @@ public:
 	}
 
 	PinRuns pins;
-	// Finds pages in pins, for users that have made it; null otherwise.
-	UniquePtr<PinLookup> lookup;
 	ExternalPins external;
 	u32 held = 0;
 	bool iommu_mapped = false;

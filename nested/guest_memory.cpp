@@ -5,78 +5,116 @@
 
 namespace vfio {
 
+constinit LockClass GuestMemory::lock_class_ = {"guest_memory", {}};
+
+namespace {
+
+// What makes a pinned mapping known. Errors: ENOMEM.
+Result<UniquePtr<GuestMapping>> mapping_of(const DmaRange &dma)
+{
+	return make<GuestMapping>(dma, TRY(PinLookup::of(dma.pins)));
+}
+
+} // namespace
+
 Result<DmaRange *> GuestMemory::add(IovaRange gpas, UserVa uva, u32 prot, iommu_group *group,
 				    u32 workers)
 {
 	UniquePtr<DmaRange> made = TRY(make<DmaRange>(gpas, uva, prot));
 	{
-		const Guard guard(tree.lock);
+		const Guard guard(tree_.lock);
 
-		TRY(tree.insert_busy(*made));
+		TRY(tree_.insert_busy(*made));
 	}
 
 	// The tree owns it now.
 	DmaRange &dma = *made.release();
 	Result<void> result = pin_range(dma, group, workers);
 	if (result.ok()) {
-		Result<UniquePtr<PinLookup>> lookup = PinLookup::of(dma.pins);
+		Result<UniquePtr<GuestMapping>> mapping = mapping_of(dma);
 
-		if (lookup.ok()) {
-			dma.lookup = lookup.take();
+		if (mapping.ok()) {
 			{
-				const Guard guard(tree.lock);
+				const WriteGuard guard(lock);
 
+				known_.insert(*mapping.take().release());
 				npages_ += gpas.npages();
+			}
+			{
+				const Guard guard(tree_.lock);
+
 				DmaTree::hold(dma);
 			}
-			tree.settle(dma);
+			tree_.settle(dma);
 			return &dma;
 		}
-		result = lookup.error();
+		result = mapping.error();
 		unpin_range(dma);
 	}
 
 	List<DmaRange> failed;
 	failed.push_back(dma);
-	tree.remove(failed);
+	tree_.remove(failed);
 	return result.error();
+}
+
+// Busy mappings are not known any more.
+void GuestMemory::forget(const List<DmaRange> &victims)
+{
+	const WriteGuard guard(lock);
+
+	for (const DmaRange &dma : victims) {
+		GuestMapping *const mapping = known_.find(dma.range().first);
+
+		known_.erase(*mapping);
+		npages_ -= dma.range().npages();
+		destroy(mapping);
+	}
 }
 
 void GuestMemory::drop(DmaRange &dma, List<DmaRange> &victims)
 {
-	const Guard guard(tree.lock);
+	{
+		const Guard guard(tree_.lock);
 
-	tree.let_go(dma);
-	victims.push_back(dma);
-	DmaTree::make_busy(victims);
-	npages_ -= dma.range().npages();
+		tree_.let_go(dma);
+		victims.push_back(dma);
+		DmaTree::make_busy(victims);
+	}
+	forget(victims);
 }
 
 Result<void> GuestMemory::take(IovaRange gpas, List<DmaRange> &victims)
 {
-	const Guard guard(tree.lock);
+	{
+		const Guard guard(tree_.lock);
 
-	(void)TRY(tree.list_idle(gpas, victims));
-	if (victims.empty())
-		return {};
-	if (victims.front()->range().first < gpas.first ||
-	    victims.back()->range().last > gpas.last) {
-		victims.clear();
-		return Error(EINVAL);
+		(void)TRY(tree_.list_idle(gpas, victims));
+		if (victims.empty())
+			return {};
+		if (victims.front()->range().first < gpas.first ||
+		    victims.back()->range().last > gpas.last) {
+			victims.clear();
+			return Error(EINVAL);
+		}
+		DmaTree::make_busy(victims);
 	}
-	DmaTree::make_busy(victims);
-	for (const DmaRange &dma : victims)
-		npages_ -= dma.range().npages();
+	forget(victims);
 	return {};
 }
 
 u64 GuestMemory::remove(List<DmaRange> &victims)
 {
-	for (DmaRange &dma : victims) {
-		dma.lookup.reset();
+	for (DmaRange &dma : victims)
 		unpin_range(dma);
-	}
-	return tree.remove(victims);
+	return tree_.remove(victims);
+}
+
+u32 GuestMemory::available()
+{
+	const Guard guard(tree_.lock);
+
+	return tree_.available();
 }
 
 } // namespace vfio

@@ -5,9 +5,13 @@
 // mapping exists. No IOMMU maps them at these addresses: nested domains
 // (nested_domain.hpp) map pages of it where the guest's own tables say.
 //
-// A mapping is removed in three steps, so that no device reaches memory that is not
-// pinned any more: it becomes busy, and is not found from then on; each nested domain
-// forgets it; it is unpinned.
+// A mapping that is complete is known: it can be looked up. It is removed in three steps,
+// so that no device reaches memory that is not pinned any more: it is not known any more;
+// each nested domain forgets it; it is unpinned.
+//
+// Locks: lock guards what is known. It is a lock of its own, so that refreshes of several
+// functions look up memory at one time. The lock of the DmaTree is never held together
+// with it.
 #pragma once
 
 #include "dma/dma_tree.hpp"
@@ -15,10 +19,42 @@
 
 namespace vfio {
 
+// A mapping of the guest's memory that is known.
+class GuestMapping : public RangeNode<GuestMapping> {
+public:
+	GuestMapping(const DmaRange &dma, UniquePtr<PinLookup> lookup)
+		: range_(dma.range()), prot_(dma.prot()), lookup_(vfio::move(lookup))
+	{
+	}
+
+	// The guest addresses.
+	IovaRange range() const
+	{
+		return range_;
+	}
+
+	u32 prot() const
+	{
+		return prot_;
+	}
+
+	// The host memory behind an address of the range, from its page on, as far as it is
+	// contiguous.
+	PinRun from(u64 gpa) const
+	{
+		return lookup_->from((gpa - range_.first.value) >> kPageShift);
+	}
+
+private:
+	const IovaRange range_;
+	const u32 prot_;
+	const UniquePtr<PinLookup> lookup_;
+};
+
 class GuestMemory : Immovable {
 public:
 	// limit: how many mappings there may be.
-	explicit GuestMemory(u32 limit) : tree(limit)
+	explicit GuestMemory(u32 limit) : tree_(limit)
 	{
 	}
 
@@ -27,46 +63,58 @@ public:
 	// names a device of group. The mapping is held: the caller calls keep() or drop()
 	// once devices have it. Errors: those of DmaTree::insert_busy() and pin_range().
 	Result<DmaRange *> add(IovaRange gpas, UserVa uva, u32 prot, iommu_group *group,
-			       u32 workers) __must_not_hold(tree.lock);
+			       u32 workers) __must_not_hold(lock);
 
 	// Lets others remove a mapping that add() has returned.
-	void keep(DmaRange &dma) __must_not_hold(tree.lock)
+	void keep(DmaRange &dma)
 	{
-		const Guard guard(tree.lock);
+		const Guard guard(tree_.lock);
 
-		tree.let_go(dma);
+		tree_.let_go(dma);
 	}
 
 	// Instead of keep(): the first step of removing, for this mapping.
-	void drop(DmaRange &dma, List<DmaRange> &victims) __must_not_hold(tree.lock);
+	void drop(DmaRange &dma, List<DmaRange> &victims) __must_not_hold(lock);
 
-	// The first step of removing: makes the mappings in gpas busy, and puts them on
-	// a list. Errors: EINVAL if gpas begins or ends inside a mapping, EINTR.
-	Result<void> take(IovaRange gpas, List<DmaRange> &victims) __must_not_hold(tree.lock);
+	// The first step of removing: the mappings in gpas are not known any more, and are
+	// put on a list. Errors: EINVAL if gpas begins or ends inside a mapping, EINTR.
+	Result<void> take(IovaRange gpas, List<DmaRange> &victims) __must_not_hold(lock);
 
-	// The last step: unpins busy mappings, which no nested domain has. Returns their
-	// size in bytes.
-	u64 remove(List<DmaRange> &victims) __must_not_hold(tree.lock);
+	// The last step: unpins mappings, which no nested domain has. Returns their size in
+	// bytes.
+	u64 remove(List<DmaRange> &victims);
 
-	// The mapping that has a guest address, or nullptr if there is none or it is
-	// busy.
-	const DmaRange *find(u64 gpa) const __must_hold(tree.lock)
+	// How many more mappings may be made.
+	u32 available();
+
+	// The mapping that is known and has a guest address, or nullptr.
+	const GuestMapping *find(u64 gpa) const __must_hold_shared(lock)
 	{
-		const DmaRange *dma = tree.find({gpa});
+		return known_.find({gpa});
+	}
 
-		return dma && !dma->busy.load() ? dma : nullptr;
+	// The first that is known and has an address in a range, or nullptr.
+	const GuestMapping *first_in(IovaRange gpas) const __must_hold_shared(lock)
+	{
+		return known_.first_in(gpas);
 	}
 
 	// How many pages the guest has.
-	u64 npages() const __must_hold(tree.lock)
+	u64 npages() const __must_hold_shared(lock)
 	{
 		return npages_;
 	}
 
-	DmaTree tree;
+	RwSem lock{lock_class_};
 
 private:
-	u64 npages_ __guarded_by(tree.lock) = 0;
+	void forget(const List<DmaRange> &victims) __must_not_hold(lock);
+
+	static LockClass lock_class_;
+
+	DmaTree tree_;
+	RangeTree<GuestMapping> known_ __guarded_by(lock);
+	u64 npages_ __guarded_by(lock) = 0;
 };
 
 // Finds host pages behind guest addresses. The caller of find() and page() holds the lock of
@@ -80,7 +128,7 @@ public:
 
 	void forget()
 	{
-		dma_ = nullptr;
+		mapping_ = nullptr;
 	}
 
 	// Returns the host memory behind a guest address, from its page on, as far as it
@@ -88,14 +136,14 @@ public:
 	// what the mapping permits.
 	PinRun find(u64 gpa, u32 &prot)
 	{
-		memory_.tree.lock.assume_held();
-		if (!dma_ || !dma_->range().contains(Iova{gpa})) {
-			dma_ = memory_.find(gpa);
-			if (!dma_)
+		memory_.lock.assume_held_shared();
+		if (!mapping_ || !mapping_->range().contains(Iova{gpa})) {
+			mapping_ = memory_.find(gpa);
+			if (!mapping_)
 				return {};
 		}
-		prot = dma_->prot();
-		return dma_->lookup->from(dma_->page_index({gpa}));
+		prot = mapping_->prot();
+		return mapping_->from(gpa);
 	}
 
 	// Returns where the kernel has the page of a guest address, or nullptr if the
@@ -112,7 +160,7 @@ public:
 
 private:
 	const GuestMemory &memory_;
-	const DmaRange *dma_ = nullptr;
+	const GuestMapping *mapping_ = nullptr;
 };
 
 } // namespace vfio

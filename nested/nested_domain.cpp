@@ -33,7 +33,7 @@ NestedDomain::NestedDomain(iommu_domain *domain, GuestMemory &memory)
 
 Refreshed NestedDomain::refresh(const GuestTable &table, IovaRange range)
 {
-	const Guard guard(lock_);
+	const WriteGuard guard(lock_);
 
 	return table.format == GuestTable::Format::kS390 ? refresh_as<S390Format>(table, range) :
 							   refresh_as<VtdFormat>(table, range);
@@ -63,56 +63,53 @@ template <class Format> Refreshed NestedDomain::refresh_as(const GuestTable &tab
 
 Result<void> NestedDomain::map_direct(IovaRange gpas, u64 offset)
 {
-	const Guard guard(lock_);
+	const WriteGuard guard(lock_);
 	Refresh refresh(*this, gpas.npages());
 
 	return refresh.map_direct(gpas, offset);
 }
 
-// Unmaps what is behind busy memory, of pages that are mapped to contiguous guest frames.
-void NestedDomain::forget_busy_part(Refresh &refresh, u64 first, u64 npages, PinPage page)
+// Unmaps pages, and with them all of a unit that is mapped as a whole.
+void NestedDomain::forget_units(Refresh &refresh, u64 first, u64 npages)
 {
+	u64 end = first + npages;
+
+	if (!large_.empty()) {
+		const u64 unit = unit_pages_;
+
+		if (large_.pinned_from(first / unit, 1))
+			first = first / unit * unit;
+		if (large_.pinned_from((end - 1) / unit, 1))
+			end = (end + unit - 1) / unit * unit;
+	}
+	refresh.unmap(first, end - first);
+}
+
+// Unmaps those pages whose memory is not known, of pages that are mapped to contiguous
+// guest frames.
+void NestedDomain::forget_unknown_part(Refresh &refresh, u64 first, u64 npages, PinPage page)
+{
+	const ReadGuard guard(memory_.lock);
 	const u64 gpa = guest_address(page);
-	const IovaRange frames{{gpa}, {gpa + npages * kPageSize - 1}};
 
-	for (Iova at = frames.first;;) {
-		IovaRange part;
-		bool busy = false;
-		{
-			const Guard guard(memory_.tree.lock);
-			const DmaRange *dma = memory_.tree.first_in({at, frames.last});
+	for (u64 done = 0; done < npages;) {
+		const IovaRange rest{{gpa + done * kPageSize}, {gpa + npages * kPageSize - 1}};
+		const GuestMapping *const known = memory_.first_in(rest);
+		const u64 unknown =
+			known ? (max(known->range().first, rest.first) - rest.first) >> kPageShift :
+				npages - done;
 
-			if (!dma)
-				return;
-			part = {max(at, dma->range().first), min(frames.last, dma->range().last)};
-			busy = dma->busy.load();
-		}
-		if (busy) {
-			u64 from = first + ((part.first - frames.first) >> kPageShift);
-			u64 n = part.npages();
-
-			// A unit goes as a whole.
-			if (!large_.empty()) {
-				const u64 end = from + n;
-				const u64 unit = unit_pages_;
-
-				if (large_.pinned_from(from / unit, 1))
-					from = from / unit * unit;
-				n = end - from;
-				if (large_.pinned_from((end - 1) / unit, 1))
-					n = (end + unit - 1) / unit * unit - from;
-			}
-			refresh.unmap(from, n);
-		}
-		if (part.last == frames.last)
+		if (unknown)
+			forget_units(refresh, first + done, unknown);
+		if (!known)
 			return;
-		at = part.last + 1;
+		done = ((known->range().last - Iova{gpa}) >> kPageShift) + 1;
 	}
 }
 
-void NestedDomain::forget_busy()
+void NestedDomain::forget_unknown()
 {
-	const Guard guard(lock_);
+	const WriteGuard guard(lock_);
 	Refresh refresh(*this, 0);
 
 	for (u64 first = 0; first <= PinIndex::kLastOffset;) {
@@ -120,14 +117,14 @@ void NestedDomain::forget_busy()
 
 		first = pages_.list(first, PinIndex::kLastOffset, found);
 		for (const PinnedRun &run : found)
-			forget_busy_part(refresh, run.first, run.npages, run.page);
+			forget_unknown_part(refresh, run.first, run.npages, run.page);
 		shim_cond_resched();
 	}
 }
 
 void NestedDomain::clear()
 {
-	const Guard guard(lock_);
+	const WriteGuard guard(lock_);
 	Refresh refresh(*this, 0);
 
 	if (!pages_.empty())
@@ -136,21 +133,21 @@ void NestedDomain::clear()
 
 NestedDomain::Statistics NestedDomain::statistics()
 {
-	const Guard guard(lock_);
+	const ReadGuard guard(lock_);
 
 	return statistics_;
 }
 
 u64 NestedDomain::npages()
 {
-	const Guard guard(lock_);
+	const ReadGuard guard(lock_);
 
 	return pages_.npages();
 }
 
 u64 NestedDomain::bytes()
 {
-	const Guard guard(lock_);
+	const ReadGuard guard(lock_);
 
 	return pages_.bytes() + large_.bytes();
 }

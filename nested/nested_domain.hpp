@@ -11,13 +11,12 @@
 // Invariants, whenever lock_ is free:
 // - pages_ has the pages that the domain maps: for each IOVA the guest frame, with the
 //   access that the guest's table permits (guest_page());
-// - the memory behind them is not unpinned before forget_busy() has returned;
+// - the memory behind them is not unpinned before forget_unknown() has returned;
 // - large_ has those units (of the size of the format's smallest large frame) that the
 //   hardware may map by a page larger than kPageSize; such a unit is mapped and unmapped
 //   as a whole.
 //
-// Lock: lock_ is taken before the lock of the guest's memory, which is not held while
-// the IOMMU works.
+// Lock: lock_ is taken before the lock of the guest's memory.
 #pragma once
 
 #include "dma/shim/iommu.h"
@@ -74,9 +73,9 @@ public:
 	// then.
 	Result<void> map_direct(IovaRange gpas, u64 offset) __must_not_hold(lock_);
 
-	// Unmaps all pages whose guest memory is busy, that is, about to be unpinned. No
-	// device reaches it through this domain afterwards.
-	void forget_busy() __must_not_hold(lock_);
+	// Unmaps all pages whose guest memory is not known any more, because it is about to
+	// be unpinned. No device reaches it through this domain afterwards.
+	void forget_unknown() __must_not_hold(lock_);
 
 	// Unmaps all pages.
 	void clear() __must_not_hold(lock_);
@@ -94,7 +93,7 @@ private:
 	// The caller holds the lock of the guest's memory.
 	u64 page_limit() const
 	{
-		memory_.tree.lock.assume_held();
+		memory_.lock.assume_held_shared();
 		return 2 * memory_.npages() + kSpareLimit;
 	}
 
@@ -102,12 +101,13 @@ private:
 
 	template <class Format>
 	Refreshed refresh_as(const GuestTable &table, IovaRange range) __must_hold(lock_);
-	void forget_busy_part(Refresh &refresh, u64 first, u64 npages, PinPage page)
+	void forget_unknown_part(Refresh &refresh, u64 first, u64 npages, PinPage page)
 		__must_hold(lock_);
+	void forget_units(Refresh &refresh, u64 first, u64 npages) __must_hold(lock_);
 
 	static LockClass lock_class_;
 
-	Mutex lock_{lock_class_};
+	RwSem lock_{lock_class_};
 	iommu_domain *const domain_;
 	GuestMemory &memory_;
 	// Sizes of pages larger than kPageSize that the IOMMU has, or-ed.

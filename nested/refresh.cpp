@@ -33,7 +33,7 @@ Refresh::~Refresh()
 
 template <class Format> Refreshed Refresh::run(const GuestTable &table, IovaRange range)
 {
-	const Guard guard(memory_.tree.lock);
+	const ReadGuard guard(memory_.lock);
 	TableWalk<Format, Refresh> walk(reader_, *this);
 	const WalkFault fault = walk.walk(table, range);
 
@@ -54,7 +54,7 @@ Result<void> Refresh::map_direct(IovaRange gpas, u64 offset)
 	// no larger than a call.
 	constexpr u64 kCallPages = u64{1} << 18;
 	static_assert(kCallPages << kPageShift < u64{1} << 32, "a list's runs are smaller");
-	const Guard guard(memory_.tree.lock);
+	const ReadGuard guard(memory_.lock);
 	const Frames frames{nullptr, guest_page(gpas.first.value, kReadWrite)};
 
 	if (!map((gpas.first.value + offset) >> kPageShift, frames, gpas.npages(), kCallPages))
@@ -83,7 +83,7 @@ bool Refresh::breathe(Iova next)
 		return false;
 	}
 	{
-		const Unguard unlocked(memory_.tree.lock);
+		const ReadUnguard unlocked(memory_.lock);
 
 		shim_cond_resched();
 	}
@@ -138,27 +138,9 @@ void Refresh::unmap(u64 first, u64 npages)
 		take_large(first, npages);
 	for (u64 done = 0; done < npages;) {
 		done += take(first + done, npages - done, gone);
-		unmap(gone);
-		shim_cond_resched();
-	}
-}
-
-// The same for a caller that holds the lock of the guest's memory.
-void Refresh::unmap_locked(u64 first, u64 npages)
-{
-	__uninitialized UnpinnedSpans gone;
-
-	if (!nested_.large_.empty())
-		take_large(first, npages);
-	for (u64 done = 0; done < npages;) {
-		done += take(first + done, npages - done, gone);
 		if (gone.npages() == 0)
 			continue;
-
-		const Unguard unlocked(memory_.tree.lock);
-
 		unmap(gone);
-		reader_.forget();
 		shim_cond_resched();
 	}
 }
@@ -166,16 +148,16 @@ void Refresh::unmap_locked(u64 first, u64 npages)
 bool Refresh::gone(IovaRange range)
 {
 	nested_.lock_.assume_held();
-	memory_.tree.lock.assume_held();
+	memory_.lock.assume_held_shared();
 
-	unmap_locked(range.first.value >> kPageShift, range.npages());
+	unmap(range.first.value >> kPageShift, range.npages());
 	return breathe(range.last + 1);
 }
 
 bool Refresh::pages(Iova iova, u32 count)
 {
 	nested_.lock_.assume_held();
-	memory_.tree.lock.assume_held();
+	memory_.lock.assume_held_shared();
 
 	const u64 first = iova.value >> kPageShift;
 	const PinPage *const entries = entries_.entries();
@@ -188,7 +170,7 @@ bool Refresh::pages(Iova iova, u32 count)
 	     nested_.pages_.compare<Compared::kSame>(first, count, entries) < count)) {
 		const u64 unit = nested_.unit_pages_;
 
-		unmap_locked(first / unit * unit, unit);
+		unmap(first / unit * unit, unit);
 	}
 	for (u32 done = 0;;) {
 		const u32 left = count - done;
@@ -215,7 +197,7 @@ bool Refresh::pages(Iova iova, u32 count)
 // Replaces what is mapped of pages, all of which have changed.
 bool Refresh::update(u64 first, const PinPage *pages, u32 npages)
 {
-	unmap_locked(first, npages);
+	unmap(first, npages);
 	for (u32 done = 0; done < npages;) {
 		if (!pages[done].value) {
 			done++;
@@ -235,7 +217,7 @@ bool Refresh::update(u64 first, const PinPage *pages, u32 npages)
 bool Refresh::frame(IovaRange part, u64 address, u32 prot)
 {
 	nested_.lock_.assume_held();
-	memory_.tree.lock.assume_held();
+	memory_.lock.assume_held_shared();
 
 	const u64 unit_pages = nested_.frame_pages_;
 	const u64 npages = part.npages();
@@ -269,7 +251,7 @@ bool Refresh::unit(u64 first, u64 npages, PinPage page)
 		return true;
 
 	const bool large = nested_.unit_pages_ == npages;
-	unmap_locked(first, npages);
+	unmap(first, npages);
 	if (!large || result_.outcome == Refreshed::Outcome::kNoRoom)
 		return map(first, {nullptr, page}, npages, nested_.call_pages_);
 	if (!nested_.large_.insert_run(first / npages, 1, PinPage{0}).ok()) {
@@ -279,7 +261,7 @@ bool Refresh::unit(u64 first, u64 npages, PinPage page)
 
 	const bool mapped = map(first, {nullptr, page}, npages, npages);
 	if (!mapped || result_.outcome == Refreshed::Outcome::kNoRoom)
-		unmap_locked(first, npages);
+		unmap(first, npages);
 	return mapped;
 }
 
@@ -354,9 +336,7 @@ void Refresh::commit(u64 first, Frames frames, u64 npages, u32 prot)
 	const Result<void> recorded =
 		frames.array ? nested_.pages_.insert(first, npages, frames.array) :
 			       nested_.pages_.insert_run(first, npages, frames.first);
-	const Unguard unlocked(memory_.tree.lock);
 
-	reader_.forget();
 	if (!recorded.ok()) {
 		result_.outcome = Refreshed::Outcome::kNoRoom;
 		return;

@@ -74,20 +74,19 @@ private:
 
 	u64 take(u64 first, u64 npages, UnpinnedSpans &gone) __must_hold(nested_.lock_);
 	void unmap(const UnpinnedSpans &gone) __must_hold(nested_.lock_);
-	void unmap_locked(u64 first, u64 npages) __must_hold(nested_.lock_, memory_.tree.lock);
 	void take_large(u64 first, u64 npages) __must_hold(nested_.lock_);
-	bool breathe(Iova next) __must_hold(nested_.lock_, memory_.tree.lock);
+	bool breathe(Iova next) __must_hold(nested_.lock_) __must_hold_shared(memory_.lock);
 	bool fail(WalkFault fault, u64 page);
 	bool update(u64 first, const PinPage *pages, u32 npages)
-		__must_hold(nested_.lock_, memory_.tree.lock);
+		__must_hold(nested_.lock_) __must_hold_shared(memory_.lock);
 	bool unit(u64 first, u64 npages, PinPage page)
-		__must_hold(nested_.lock_, memory_.tree.lock);
+		__must_hold(nested_.lock_) __must_hold_shared(memory_.lock);
 	bool map(u64 first, Frames frames, u64 npages, u64 call_pages)
-		__must_hold(nested_.lock_, memory_.tree.lock);
+		__must_hold(nested_.lock_) __must_hold_shared(memory_.lock);
 	u64 resolve(Frames frames, u64 npages, u32 &prot, WalkFault &fault)
-		__must_hold(memory_.tree.lock);
+		__must_hold_shared(memory_.lock);
 	void commit(u64 first, Frames frames, u64 npages, u32 prot)
-		__must_hold(nested_.lock_, memory_.tree.lock);
+		__must_hold(nested_.lock_) __must_hold_shared(memory_.lock);
 	bool is_large(u64 page) const __must_hold(nested_.lock_);
 
 	NestedDomain &nested_;

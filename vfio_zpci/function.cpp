@@ -7,7 +7,7 @@ constinit LockClass Function::lock_class_ = {"zpci_function", {}};
 
 Result<void> Function::register_anchor(const Anchor &anchor)
 {
-	const Guard guard(lock_);
+	const WriteGuard guard(lock_);
 
 	if (registered_)
 		return Error(EBUSY);
@@ -28,14 +28,14 @@ bool Function::drop_anchor()
 
 bool Function::deregister()
 {
-	const Guard guard(lock_);
+	const WriteGuard guard(lock_);
 
 	return drop_anchor();
 }
 
 void Function::set_state(u32 state)
 {
-	const Guard guard(lock_);
+	const WriteGuard guard(lock_);
 
 	state_ = state;
 	if (state != VFIO_ZPCI_STATE_DISABLED)
@@ -58,7 +58,7 @@ Function::Outcome Function::fail(u32 code, u64 address)
 
 Result<Function::Outcome> Function::refresh(u64 start, u64 length)
 {
-	const Guard guard(lock_);
+	const WriteGuard guard(lock_);
 
 	switch (state_) {
 	case VFIO_ZPCI_STATE_ENABLED:
@@ -100,7 +100,7 @@ Result<Function::Outcome> Function::refresh(u64 start, u64 length)
 
 void Function::get_event(vfio_zpci_event &event)
 {
-	const Guard guard(lock_);
+	const ReadGuard guard(lock_);
 
 	event.fid = fid_;
 	event.code = event_;
@@ -109,14 +109,14 @@ void Function::get_event(vfio_zpci_event &event)
 
 void Function::clear_event()
 {
-	const Guard guard(lock_);
+	const WriteGuard guard(lock_);
 
 	event_ = 0;
 }
 
 void Function::get_statistics(vfio_zpci_statistics &statistics)
 {
-	const Guard guard(lock_);
+	const ReadGuard guard(lock_);
 	const NestedDomain::Statistics nested = group.nested().statistics();
 
 	statistics.state = state_;

@@ -65,7 +65,7 @@ private:
 
 	const FunctionHandle fh_;
 	const u32 fid_;
-	Mutex lock_{lock_class_};
+	RwSem lock_{lock_class_};
 	u32 state_ __guarded_by(lock_) = VFIO_ZPCI_STATE_ENABLED;
 	bool registered_ __guarded_by(lock_) = false;
 	IovaRange window_ __guarded_by(lock_) = {};

@@ -48,12 +48,12 @@ Result<void> FunctionGroup::add_anchor(const Anchor &anchor)
 	for (Iova at = {}; result.ok();) {
 		IovaRange gpas;
 		{
-			const Guard guard(memory_.tree.lock);
-			const DmaRange *dma = memory_.tree.first_in({at, kAllIova.last});
+			const ReadGuard guard(memory_.lock);
+			const GuestMapping *mapping = memory_.first_in({at, kAllIova.last});
 
-			if (!dma)
+			if (!mapping)
 				return {};
-			gpas = dma->range();
+			gpas = mapping->range();
 		}
 		result = map_added_memory(gpas);
 		if (gpas.last == kAllIova.last)

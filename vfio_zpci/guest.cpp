@@ -23,11 +23,7 @@ Result<void> Zpci::get_info(UserVa arg)
 
 	InfoChain chain;
 	DmaAvail *avail = TRY(chain.add<DmaAvail>(VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, 1));
-	{
-		const Guard guard(memory_.tree.lock);
-
-		avail->avail = memory_.tree.available();
-	}
+	avail->avail = memory_.available();
 	info.flags = VFIO_IOMMU_INFO_PGSIZES | VFIO_IOMMU_INFO_CAPS;
 	info.iova_pgsizes = kPageMask;
 	TRY(chain.copy_behind(arg, info));
@@ -122,7 +118,7 @@ Result<u64> Zpci::remove_memory(IovaRange gpas)
 u64 Zpci::remove(List<DmaRange> &victims)
 {
 	for (FunctionGroup &group : groups_)
-		group.nested().forget_busy();
+		group.nested().forget_unknown();
 	return memory_.remove(victims);
 }
 

@@ -48,8 +48,18 @@ public:
 		shim_rwsem_init(&sem_, &lock_class);
 	}
 
+	// As Mutex::assume_held().
+	void assume_held() const __asserts_lock(this)
+	{
+	}
+
+	void assume_held_shared() const __asserts_lock_shared(this)
+	{
+	}
+
 private:
 	friend class ReadGuard;
+	friend class ReadUnguard;
 	friend class WriteGuard;
 
 	shim_rwsem sem_;
@@ -121,6 +131,24 @@ public:
 	~ReadGuard() __releases_lock_generic()
 	{
 		shim_rwsem_read_unlock(&sem_.sem_);
+	}
+
+private:
+	RwSem &sem_;
+};
+
+// Releases a semaphore that the caller holds shared, and takes it shared again at the end
+// of the scope.
+class __scoped_guard ReadUnguard : Immovable {
+public:
+	explicit ReadUnguard(RwSem &sem) __releases_lock_shared(sem) : sem_(sem)
+	{
+		shim_rwsem_read_unlock(&sem_.sem_);
+	}
+
+	~ReadUnguard() __releases_lock()
+	{
+		shim_rwsem_read_lock(&sem_.sem_);
 	}
 
 private:

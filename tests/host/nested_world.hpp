@@ -134,7 +134,7 @@ protected:
 
 		TRY(memory->take(pages(page, npages), victims));
 		if (nested)
-			nested->forget_busy();
+			nested->forget_unknown();
 		return memory->remove(victims);
 	}
 
