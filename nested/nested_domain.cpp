@@ -31,15 +31,19 @@ NestedDomain::NestedDomain(iommu_domain *domain, GuestMemory &memory)
 {
 }
 
-Refreshed NestedDomain::refresh(const GuestTable &table, IovaRange range)
+Refreshed NestedDomain::refresh(const GuestTable &table, IovaRange range, Context context)
 {
-	const WriteGuard guard(lock_);
+	if (!lock_.take(context))
+		return {Refreshed::Outcome::kDeferred};
 
-	return table.format == GuestTable::Format::kS390 ? refresh_as<S390Format>(table, range) :
-							   refresh_as<VtdFormat>(table, range);
+	const WriteGuard guard(lock_, AlreadyTaken{});
+	return table.format == GuestTable::Format::kS390 ?
+		       refresh_as<S390Format>(table, range, context) :
+		       refresh_as<VtdFormat>(table, range, context);
 }
 
-template <class Format> Refreshed NestedDomain::refresh_as(const GuestTable &table, IovaRange range)
+template <class Format>
+Refreshed NestedDomain::refresh_as(const GuestTable &table, IovaRange range, Context context)
 {
 	if (large_.empty()) {
 		constexpr u64 kUnit = u64{1} << Format::shift(Format::kLargeLevel);
@@ -57,14 +61,22 @@ template <class Format> Refreshed NestedDomain::refresh_as(const GuestTable &tab
 			range.last.value |= unit - 1;
 	}
 
-	__uninitialized Refresh refresh(*this, range.npages());
+	if (context == Context::kAtomic) {
+		reserve_wanted_ = true;
+		if (range.npages() > kMostAtomicPages || !reserve_.ready())
+			return {Refreshed::Outcome::kDeferred};
+	} else if (reserve_wanted_) {
+		reserve_.fill();
+	}
+
+	__uninitialized Refresh refresh(*this, range.npages(), context);
 	return refresh.run<Format>(table, range);
 }
 
 Result<void> NestedDomain::map_direct(IovaRange gpas, u64 offset)
 {
 	const WriteGuard guard(lock_);
-	Refresh refresh(*this, gpas.npages());
+	Refresh refresh(*this, gpas.npages(), Context::kSleeps);
 
 	return refresh.map_direct(gpas, offset);
 }
@@ -110,7 +122,7 @@ void NestedDomain::forget_unknown_part(Refresh &refresh, u64 first, u64 npages, 
 void NestedDomain::forget_unknown()
 {
 	const WriteGuard guard(lock_);
-	Refresh refresh(*this, 0);
+	Refresh refresh(*this, 0, Context::kSleeps);
 
 	for (u64 first = 0; first <= PinIndex::kLastOffset;) {
 		PinnedRuns found;
@@ -125,7 +137,7 @@ void NestedDomain::forget_unknown()
 void NestedDomain::clear()
 {
 	const WriteGuard guard(lock_);
-	Refresh refresh(*this, 0);
+	Refresh refresh(*this, 0, Context::kSleeps);
 
 	if (!pages_.empty())
 		refresh.unmap(0, PinIndex::kLastOffset + 1);
@@ -149,7 +161,7 @@ u64 NestedDomain::bytes()
 {
 	const ReadGuard guard(lock_);
 
-	return pages_.bytes() + large_.bytes();
+	return pages_.bytes() + large_.bytes() + reserve_.bytes();
 }
 
 } // namespace vfio

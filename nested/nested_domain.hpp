@@ -36,6 +36,9 @@ struct Refreshed {
 		kNoRoom,
 		// A fatal signal to the caller is pending.
 		kInterrupted,
+		// What is left needs a caller that may wait, who refreshes all of the range
+		// again. What has been done is right.
+		kDeferred,
 	};
 
 	Outcome outcome = Outcome::kDone;
@@ -64,9 +67,15 @@ public:
 		clear();
 	}
 
+	// The most pages that a caller who may not wait refreshes at once.
+	static constexpr u64 kMostAtomicPages = 16;
+
 	// Makes the domain agree with the guest's table in a range of IOVAs, or in the
-	// first part of it. The domain can translate all of the range, and no part of it is reserved.
-	Refreshed refresh(const GuestTable &table, IovaRange range) __must_not_hold(lock_);
+	// first part of it. The domain can translate all of the range, and no part of it is
+	// reserved. In an atomic context nothing is unmapped and no lock waited for, and
+	// memory is taken from a reserve, which later callers who may wait fill.
+	Refreshed refresh(const GuestTable &table, IovaRange range, Context context)
+		__must_not_hold(lock_);
 
 	// Maps the guest's memory at gpas, which one mapping of it has, without a table:
 	// guest address 0 is at the IOVA offset. Errors: ENOMEM; some of it may be mapped
@@ -100,7 +109,8 @@ private:
 	static constexpr u64 kSpareLimit = 65536;
 
 	template <class Format>
-	Refreshed refresh_as(const GuestTable &table, IovaRange range) __must_hold(lock_);
+	Refreshed refresh_as(const GuestTable &table, IovaRange range, Context context)
+		__must_hold(lock_);
 	void forget_unknown_part(Refresh &refresh, u64 first, u64 npages, PinPage page)
 		__must_hold(lock_);
 	void forget_units(Refresh &refresh, u64 first, u64 npages) __must_hold(lock_);
@@ -122,6 +132,9 @@ private:
 	u64 unit_pages_ __guarded_by(lock_) = 0;
 	u64 frame_pages_ __guarded_by(lock_) = 1;
 	Statistics statistics_ __guarded_by(lock_) = {};
+	// For callers that may not wait; empty until there is one.
+	PinReserve reserve_ __guarded_by(lock_);
+	bool reserve_wanted_ __guarded_by(lock_) = false;
 };
 
 } // namespace vfio

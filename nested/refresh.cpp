@@ -7,12 +7,18 @@
 
 namespace vfio {
 
-Refresh::Refresh(NestedDomain &nested, u64 npages)
-	: nested_(nested), memory_(nested.memory_), reader_(nested.memory_),
-	  unmapper_(nested.domain_), entries_(npages ? npages : 1)
+// In an atomic context pages are mapped one by one.
+Refresh::Refresh(NestedDomain &nested, u64 npages, Context context)
+	: nested_(nested), memory_(nested.memory_), context_(context), reader_(nested.memory_),
+	  unmapper_(nested.domain_), entries_(npages && context == Context::kSleeps ? npages : 1)
 {
 	static_assert(SHIM_MAX_RUNS * sizeof(PinRun) <= kPageSize);
+	nested_.lock_.assume_held();
 
+	if (context == Context::kAtomic) {
+		nested_.pages_.draw_from(&nested_.reserve_);
+		return;
+	}
 	if (npages <= 1)
 		return;
 	scratch_ = shim_alloc_page();
@@ -25,6 +31,8 @@ Refresh::Refresh(NestedDomain &nested, u64 npages)
 
 Refresh::~Refresh()
 {
+	nested_.lock_.assume_held();
+	nested_.pages_.draw_from(nullptr);
 	if (scratch_)
 		shim_free_page(scratch_);
 	if (runs_ != &one_run_)
@@ -33,7 +41,10 @@ Refresh::~Refresh()
 
 template <class Format> Refreshed Refresh::run(const GuestTable &table, IovaRange range)
 {
-	const ReadGuard guard(memory_.lock);
+	if (!memory_.lock.take_shared(context_))
+		return {Refreshed::Outcome::kDeferred};
+
+	const ReadGuard guard(memory_.lock, AlreadyTaken{});
 	TableWalk<Format, Refresh> walk(reader_, *this);
 	const WalkFault fault = walk.walk(table, range);
 
@@ -71,10 +82,30 @@ bool Refresh::fail(WalkFault fault, u64 page)
 	return false;
 }
 
+// Ends the walk because a caller who may not wait can do no more.
+bool Refresh::defer()
+{
+	result_.outcome = Refreshed::Outcome::kDeferred;
+	return false;
+}
+
+// Notes that there is no room for a page: nothing is mapped from now on, but what is invalid
+// is unmapped. Returns whether the walk goes on. A caller who may wait may find more room.
+bool Refresh::no_room()
+{
+	if (context_ == Context::kAtomic)
+		return defer();
+	result_.outcome = Refreshed::Outcome::kNoRoom;
+	return true;
+}
+
 // Called after each piece of a table; next is where the following one begins. Lets other
 // threads have the guest's memory now and then. Returns false if the caller is killed.
 bool Refresh::breathe(Iova next)
 {
+	static_assert(2 * NestedDomain::kMostAtomicPages < kPiecesAtOnce,
+		      "in an atomic context there are so few that this does not wait");
+
 	if (++pieces_ % kPiecesAtOnce)
 		return true;
 	if (pieces_ >= kPiecesASlice) {
@@ -145,13 +176,21 @@ void Refresh::unmap(u64 first, u64 npages)
 	}
 }
 
+// Unmaps what is mapped of pages. Returns false if the caller may not unmap, and some are.
+bool Refresh::clear(u64 first, u64 npages)
+{
+	if (context_ == Context::kAtomic)
+		return nested_.pages_.absent_from(first, npages) == npages || defer();
+	unmap(first, npages);
+	return true;
+}
+
 bool Refresh::gone(IovaRange range)
 {
 	nested_.lock_.assume_held();
 	memory_.lock.assume_held_shared();
 
-	unmap(range.first.value >> kPageShift, range.npages());
-	return breathe(range.last + 1);
+	return clear(range.first.value >> kPageShift, range.npages()) && breathe(range.last + 1);
 }
 
 bool Refresh::pages(Iova iova, u32 count)
@@ -197,7 +236,8 @@ bool Refresh::pages(Iova iova, u32 count)
 // Replaces what is mapped of pages, all of which have changed.
 bool Refresh::update(u64 first, const PinPage *pages, u32 npages)
 {
-	unmap(first, npages);
+	if (!clear(first, npages))
+		return false;
 	for (u32 done = 0; done < npages;) {
 		if (!pages[done].value) {
 			done++;
@@ -251,13 +291,12 @@ bool Refresh::unit(u64 first, u64 npages, PinPage page)
 		return true;
 
 	const bool large = nested_.unit_pages_ == npages;
-	unmap(first, npages);
+	if (!clear(first, npages))
+		return false;
 	if (!large || result_.outcome == Refreshed::Outcome::kNoRoom)
 		return map(first, {nullptr, page}, npages, nested_.call_pages_);
-	if (!nested_.large_.insert_run(first / npages, 1, PinPage{0}).ok()) {
-		result_.outcome = Refreshed::Outcome::kNoRoom;
-		return true;
-	}
+	if (!nested_.large_.insert_run(first / npages, 1, PinPage{0}).ok())
+		return no_room();
 
 	const bool mapped = map(first, {nullptr, page}, npages, npages);
 	if (!mapped || result_.outcome == Refreshed::Outcome::kNoRoom)
@@ -266,7 +305,7 @@ bool Refresh::unit(u64 first, u64 npages, PinPage page)
 }
 
 // Maps pages that are not mapped. No call of the IOMMU crosses a multiple of call_pages, a
-// power of two. Returns false if a page cannot be mapped because the guest is wrong.
+// power of two. Returns false if the walk must stop.
 bool Refresh::map(u64 first, Frames frames, u64 npages, u64 call_pages)
 {
 	for (u64 done = 0; done < npages;) {
@@ -279,7 +318,8 @@ bool Refresh::map(u64 first, Frames frames, u64 npages, u64 call_pages)
 
 		if (n == 0)
 			return fail(fault, first + done);
-		commit(first + done, frames.from(done), n, prot);
+		if (!commit(first + done, frames.from(done), n, prot))
+			return false;
 		done += n;
 	}
 	return true;
@@ -324,44 +364,43 @@ u64 Refresh::resolve(Frames frames, u64 npages, u32 &prot, WalkFault &fault)
 	return done;
 }
 
-// Maps what resolve() has collected, and records it. If there is no memory for it, nothing
-// is mapped from now on.
-void Refresh::commit(u64 first, Frames frames, u64 npages, u32 prot)
+// Maps what resolve() has collected, and records it. Returns whether the walk goes on.
+bool Refresh::commit(u64 first, Frames frames, u64 npages, u32 prot)
 {
-	if (nested_.pages_.npages() + npages > nested_.page_limit()) {
-		result_.outcome = Refreshed::Outcome::kNoRoom;
-		return;
-	}
+	if (nested_.pages_.npages() + npages > nested_.page_limit())
+		return no_room();
 
 	const Result<void> recorded =
 		frames.array ? nested_.pages_.insert(first, npages, frames.array) :
 			       nested_.pages_.insert_run(first, npages, frames.first);
 
-	if (!recorded.ok()) {
-		result_.outcome = Refreshed::Outcome::kNoRoom;
-		return;
-	}
+	if (!recorded.ok())
+		return no_room();
 
 	iommu_domain *const domain = nested_.domain_;
 	const u64 iova = first << kPageShift;
 	// All DMA snoops the CPU's caches, as userspace has no way to write them back.
 	const u32 access = prot | SHIM_IOMMU_CACHE;
-	const int ret = run_count_ == 1 ?
-				shim_domain_map(domain, iova, phys_of(runs_->first()).value,
-						npages * kPageSize, access) :
-				shim_domain_map_runs(domain, iova, runs_->shim(), run_count_,
-						     access, scratch_);
+	const u64 phys = phys_of(runs_->first()).value;
+	int ret = 0;
 
+	if (context_ == Context::kAtomic)
+		ret = shim_domain_map_atomic(domain, iova, phys, npages * kPageSize, access);
+	else if (run_count_ == 1)
+		ret = shim_domain_map(domain, iova, phys, npages * kPageSize, access);
+	else
+		ret = shim_domain_map_runs(domain, iova, runs_->shim(), run_count_, access,
+					   scratch_);
 	if (ret == 0) {
 		nested_.statistics_.mapped += npages;
-		return;
+		return true;
 	}
 	for (u64 done = 0; done < npages;) {
 		__uninitialized UnpinnedSpans gone;
 
 		done += nested_.pages_.take(first + done, npages - done, Taken::kAllPins, gone);
 	}
-	result_.outcome = Refreshed::Outcome::kNoRoom;
+	return no_room();
 }
 
 } // namespace vfio

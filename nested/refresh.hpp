@@ -14,8 +14,9 @@ class Refresh : Immovable {
 public:
 	// The caller holds the nested domain's lock as long as this exists, but not that of
 	// the guest's memory, which the functions of the sink are called with.
-	// npages: how many pages the range has; 0 if none is mapped.
-	Refresh(NestedDomain &nested, u64 npages);
+	// npages: how many pages the range has; 0 if none is mapped. In an atomic context
+	// kMostAtomicPages at most, and none of them in a unit that is mapped as a whole.
+	Refresh(NestedDomain &nested, u64 npages, Context context);
 	~Refresh();
 
 	// Makes the domain agree with a table of a format in a range.
@@ -77,20 +78,24 @@ private:
 	void take_large(u64 first, u64 npages) __must_hold(nested_.lock_);
 	bool breathe(Iova next) __must_hold(nested_.lock_) __must_hold_shared(memory_.lock);
 	bool fail(WalkFault fault, u64 page);
-	bool update(u64 first, const PinPage *pages, u32 npages)
-		__must_hold(nested_.lock_) __must_hold_shared(memory_.lock);
-	bool unit(u64 first, u64 npages, PinPage page)
-		__must_hold(nested_.lock_) __must_hold_shared(memory_.lock);
-	bool map(u64 first, Frames frames, u64 npages, u64 call_pages)
-		__must_hold(nested_.lock_) __must_hold_shared(memory_.lock);
+	bool defer();
+	bool no_room();
+	bool clear(u64 first, u64 npages) __must_hold(nested_.lock_);
+	bool update(u64 first, const PinPage *pages, u32 npages) __must_hold(nested_.lock_)
+		__must_hold_shared(memory_.lock);
+	bool unit(u64 first, u64 npages, PinPage page) __must_hold(nested_.lock_)
+		__must_hold_shared(memory_.lock);
+	bool map(u64 first, Frames frames, u64 npages, u64 call_pages) __must_hold(nested_.lock_)
+		__must_hold_shared(memory_.lock);
 	u64 resolve(Frames frames, u64 npages, u32 &prot, WalkFault &fault)
 		__must_hold_shared(memory_.lock);
-	void commit(u64 first, Frames frames, u64 npages, u32 prot)
-		__must_hold(nested_.lock_) __must_hold_shared(memory_.lock);
+	bool commit(u64 first, Frames frames, u64 npages, u32 prot) __must_hold(nested_.lock_)
+		__must_hold_shared(memory_.lock);
 	bool is_large(u64 page) const __must_hold(nested_.lock_);
 
 	NestedDomain &nested_;
 	GuestMemory &memory_;
+	const Context context_;
 	GuestReader reader_;
 	Unmapper unmapper_;
 	// What the table says of the pages of one page table.

@@ -22,7 +22,10 @@ PinPlanesBlock *PinBlocks::take_spare()
 		return reinterpret_cast<PinPlanesBlock *>(spare);
 	}
 	bytes_ += kSpareSize;
-	return static_cast<PinPlanesBlock *>(shim_alloc_object_certainly(kSpareSize));
+
+	void *const spare = reserve_ ? reserve_->take_spare() : nullptr;
+	return static_cast<PinPlanesBlock *>(spare ? spare :
+						     shim_alloc_object_certainly(kSpareSize));
 }
 
 void PinBlocks::release_planes(PinPlanesBlock *block)
@@ -50,7 +53,7 @@ void PinBlocks::release_block(const SlotRecord &record)
 		release_planes(&planes(record));
 		break;
 	case PinForm::kSparse:
-		release(block, PinSparse::kSizes[sparse(record).size_class]);
+		release(block, kPinBlockSizes[sparse(record).size_class]);
 		break;
 	case PinForm::kDense:
 		release(block, dense_size());

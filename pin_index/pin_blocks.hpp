@@ -14,7 +14,7 @@
 // In an index with DMA addresses, value of a run is a pointer to a PinRunBlock, and each
 // page of a sparse or dense slot takes 8 bytes more.
 //
-// Blocks have the sizes of kmalloc's caches.
+// Blocks have sizes of kPinBlockSizes.
 //
 // Spares: when a page in the middle of a run is unpinned, the run becomes planes, but
 // unpinning must not fail. PinBlocks therefore keeps one block of planes for each
@@ -129,7 +129,6 @@ static_assert(sizeof(PinPlanesBlock) + sizeof(u64[7][PinPlanesBlock::kWords]) <=
 // A sparse block in its parts: the pages' words, their DMA addresses if the index has
 // them, and their places in the slot, in order.
 struct PinSparse {
-	static constexpr u32 kSizes[] = {32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096};
 	static constexpr unsigned int kClassBits = 4;
 	// before() halves the array down to this many pages, and then compares one by
 	// one.
@@ -148,7 +147,7 @@ struct PinSparse {
 
 	static constexpr u32 capacity_of(u32 size_class, bool with_dma)
 	{
-		return kSizes[size_class] / (with_dma ? 18 : 10);
+		return kPinBlockSizes[size_class] / (with_dma ? 18 : 10);
 	}
 
 	// The most pages in a sparse block, which is half as large as a dense one.
@@ -168,7 +167,7 @@ struct PinSparse {
 
 	static u32 size_for(u32 count, bool with_dma)
 	{
-		return kSizes[class_for(count, with_dma)];
+		return kPinBlockSizes[class_for(count, with_dma)];
 	}
 
 	// How many pages have smaller places.
@@ -240,10 +239,21 @@ public:
 		return bytes_;
 	}
 
+	// From now on memory is taken from a reserve, or with null from the kernel.
+	void draw_from(PinReserve *reserve)
+	{
+		reserve_ = reserve;
+	}
+
+	PinReserve *reserve() const
+	{
+		return reserve_;
+	}
+
 	// Returns null if there is no memory.
 	void *allocate(u32 size)
 	{
-		void *block = shim_alloc_object(size);
+		void *block = pin_allocate(size, reserve_);
 
 		if (block)
 			bytes_ += size;
@@ -361,6 +371,7 @@ private:
 	};
 
 	static constexpr u32 kSpareSize = PinPlanesBlock::size_for(1);
+	static_assert(kSpareSize == kPinSpareSize);
 
 	u32 spares_wanted() const
 	{
@@ -370,6 +381,8 @@ private:
 	Result<void> more_spares();
 	void trim_spares();
 
+	// Null if memory is taken from the kernel.
+	PinReserve *reserve_ = nullptr;
 	Spare *spare_ = nullptr;
 	u64 bytes_ = 0;
 	// How many breakable runs there are.

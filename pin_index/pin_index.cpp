@@ -61,7 +61,7 @@ Result<void> PinIndex::insert_piece(u64 slot, const PinPiece &piece)
 	SlotRecord *record = spot.record;
 
 	if (!record)
-		record = TRY(map_.insert(spot, slot));
+		record = TRY(map_.insert(spot, slot, forms_.reserve()));
 
 	const Result<void> inserted = forms_.insert(*record, piece);
 	if (inserted.ok())

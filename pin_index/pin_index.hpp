@@ -35,6 +35,13 @@ public:
 		clear();
 	}
 
+	// Until it is called with null, all memory is taken from the reserve; insert() and
+	// pin_again() fail where that has too little. What is allocated is the index's own.
+	void draw_from(PinReserve *reserve)
+	{
+		forms_.draw_from(reserve);
+	}
+
 	bool empty() const
 	{
 		return npages_ == 0;

@@ -291,7 +291,7 @@ Result<void> PinForms::rebuild(SlotRecord &record, const PinPiece &piece)
 
 	if (total <= PinSparse::most(with_dma())) {
 		const u32 size_class = PinSparse::class_for(total, with_dma());
-		void *block = allocate(PinSparse::kSizes[size_class]);
+		void *block = allocate(kPinBlockSizes[size_class]);
 
 		if (!block)
 			return Error(ENOMEM);

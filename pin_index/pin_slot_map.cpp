@@ -78,9 +78,9 @@ SlotRecord *SlotMap::first_from(u64 slot) const
 	return &next->entries[0];
 }
 
-SlotMap::Node *SlotMap::new_node(u32 size)
+SlotMap::Node *SlotMap::new_node(u32 size, PinReserve *reserve)
 {
-	auto *node = static_cast<Node *>(shim_alloc_object(size));
+	auto *node = static_cast<Node *>(pin_allocate(size, reserve));
 
 	if (!node)
 		return nullptr;
@@ -131,7 +131,7 @@ void SlotMap::move_entries(Node &from, u32 at, Node &to, u32 to_at, u32 count)
 }
 
 // Makes the first root, or doubles a root that is a leaf and smaller than kNodeSize.
-Result<void> SlotMap::grow_root()
+Result<void> SlotMap::grow_root(PinReserve *reserve)
 {
 	if (!root_) {
 		root_ = first_leaf();
@@ -140,7 +140,7 @@ Result<void> SlotMap::grow_root()
 		return {};
 	}
 
-	Node *node = new_node(2 * size_of(*root_));
+	Node *node = new_node(2 * size_of(*root_), reserve);
 	if (!node)
 		return Error(ENOMEM);
 	node->count = root_->count;
@@ -151,12 +151,12 @@ Result<void> SlotMap::grow_root()
 }
 
 // Puts a new root above the root, which is full, so that it can be split.
-Result<void> SlotMap::raise_root()
+Result<void> SlotMap::raise_root(PinReserve *reserve)
 {
 	if (WARN_ONCE_IF(height_ == kMaxHeight, "pin index too deep"))
 		return Error(ENOMEM);
 
-	Node *node = new_node(kNodeSize);
+	Node *node = new_node(kNodeSize, reserve);
 	if (!node)
 		return Error(ENOMEM);
 	node->count = 1;
@@ -176,10 +176,10 @@ u32 SlotMap::split_point(const Node &node, u32 at)
 
 // Splits the child of a parent's entry: all but the first keep entries move to a new
 // child after it. Requires room in the parent.
-Result<void> SlotMap::split(Node &parent, u32 at, u32 keep)
+Result<void> SlotMap::split(Node &parent, u32 at, u32 keep, PinReserve *reserve)
 {
 	Node *left = child(parent.entries[at]);
-	Node *right = new_node(kNodeSize);
+	Node *right = new_node(kNodeSize, reserve);
 
 	if (!right)
 		return Error(ENOMEM);
@@ -208,12 +208,12 @@ bool SlotMap::balance(Node &parent, u32 at)
 	return true;
 }
 
-Result<SlotRecord *> SlotMap::insert(const Spot &spot, u64 slot)
+Result<SlotRecord *> SlotMap::insert(const Spot &spot, u64 slot, PinReserve *reserve)
 {
 	Node *leaf = spot.leaf;
 
 	if (!leaf || leaf->count == leaf->capacity)
-		leaf = TRY(leaf_with_room(slot));
+		leaf = TRY(leaf_with_room(slot, reserve));
 
 	SlotRecord *record = open_gap(*leaf, before(*leaf, slot));
 	*record = {slot << SlotRecord::kMetaBits, 0};
@@ -222,12 +222,12 @@ Result<SlotRecord *> SlotMap::insert(const Spot &spot, u64 slot)
 
 // Splits nodes, or grows the root, so that the leaf for the slot has room for one more
 // record. Errors: ENOMEM.
-Result<SlotMap::Node *> SlotMap::leaf_with_room(u64 slot)
+Result<SlotMap::Node *> SlotMap::leaf_with_room(u64 slot, PinReserve *reserve)
 {
 	if (!root_ || (height_ == 0 && root_->capacity < kFull))
-		TRY(grow_root());
+		TRY(grow_root(reserve));
 	if (root_->count == kFull)
-		TRY(raise_root());
+		TRY(raise_root(reserve));
 
 	// On the way down, full nodes are split, so that each has room for one more child.
 	Node *node = root_;
@@ -243,7 +243,7 @@ Result<SlotMap::Node *> SlotMap::leaf_with_room(u64 slot)
 					 (at > 0 && balance(*node, at - 1)));
 			const Result<void> result =
 				balanced ? Result<void>() :
-					   split(*node, at, split_point(*below, wanted));
+					   split(*node, at, split_point(*below, wanted), reserve);
 
 			if (!result.ok()) {
 				lower_root();

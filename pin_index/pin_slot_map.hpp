@@ -13,6 +13,7 @@
 // nodes that have few records with a neighbour.
 #pragma once
 
+#include "pin_reserve.hpp"
 #include "vocab/memory.hpp"
 
 namespace vfio {
@@ -97,8 +98,8 @@ public:
 	SlotRecord *first_from(u64 slot) const;
 
 	// Adds a record with meta and value 0 for a slot that has none, at the spot
-	// that find() returned for it. Errors: ENOMEM.
-	Result<SlotRecord *> insert(const Spot &spot, u64 slot);
+	// that find() returned for it. Takes memory as pin_allocate() does. Errors: ENOMEM.
+	Result<SlotRecord *> insert(const Spot &spot, u64 slot, PinReserve *reserve);
 
 	// Removes the record at a spot.
 	void erase(const Spot &spot)
@@ -149,10 +150,10 @@ private:
 	static Spot search(Node &leaf, u64 slot);
 
 	Node *leaf_for(u64 slot) const;
-	[[gnu::noinline]] Result<Node *> leaf_with_room(u64 slot);
+	[[gnu::noinline]] Result<Node *> leaf_with_room(u64 slot, PinReserve *reserve);
 	void erase_from(Node *leaf, const SlotRecord *record);
 	void shrink(u64 slot);
-	Node *new_node(u32 size);
+	Node *new_node(u32 size, PinReserve *reserve);
 	Node *first_leaf()
 	{
 		return reinterpret_cast<Node *>(first_);
@@ -160,9 +161,9 @@ private:
 
 	void free_node(Node *node);
 	void free_below(Node *node, u32 level);
-	Result<void> grow_root();
-	Result<void> raise_root();
-	Result<void> split(Node &parent, u32 at, u32 keep);
+	Result<void> grow_root(PinReserve *reserve);
+	Result<void> raise_root(PinReserve *reserve);
+	Result<void> split(Node &parent, u32 at, u32 keep, PinReserve *reserve);
 	static bool balance(Node &parent, u32 at);
 	bool merge(Node &parent, u32 at, bool inner);
 	void lower_root();

@@ -67,6 +67,11 @@ void shim_rwsem_read_lock(struct shim_rwsem *sem)
 	down_read(rwsem_of(sem));
 }
 
+bool shim_rwsem_read_trylock(struct shim_rwsem *sem)
+{
+	return down_read_trylock(rwsem_of(sem));
+}
+
 void shim_rwsem_read_unlock(struct shim_rwsem *sem)
 {
 	up_read(rwsem_of(sem));
@@ -75,6 +80,11 @@ void shim_rwsem_read_unlock(struct shim_rwsem *sem)
 void shim_rwsem_write_lock(struct shim_rwsem *sem)
 {
 	down_write(rwsem_of(sem));
+}
+
+bool shim_rwsem_write_trylock(struct shim_rwsem *sem)
+{
+	return down_write_trylock(rwsem_of(sem));
 }
 
 void shim_rwsem_write_unlock(struct shim_rwsem *sem)

@@ -56,10 +56,12 @@ Function::Outcome Function::fail(u32 code, u64 address)
 	return {VFIO_ZPCI_CC_ERROR, VFIO_ZPCI_STATUS_ERROR};
 }
 
-Result<Function::Outcome> Function::refresh(u64 start, u64 length)
+Result<Function::Outcome> Function::refresh(u64 start, u64 length, Context context)
 {
-	const WriteGuard guard(lock_);
+	if (!lock_.take(context))
+		return Error(EAGAIN);
 
+	const WriteGuard guard(lock_, AlreadyTaken{});
 	switch (state_) {
 	case VFIO_ZPCI_STATE_ENABLED:
 		break;
@@ -83,8 +85,11 @@ Result<Function::Outcome> Function::refresh(u64 start, u64 length)
 	if (!window_.contains(range))
 		return fail(VFIO_ZPCI_EVENT_OUT_OF_RANGE, start);
 
-	const Refreshed refreshed = group.refresh(range);
+	const Refreshed refreshed = group.refresh(range, context);
 	switch (refreshed.outcome) {
+	case Refreshed::Outcome::kDeferred:
+		refreshes_--;
+		return Error(EAGAIN);
 	case Refreshed::Outcome::kDone:
 		return Outcome{VFIO_ZPCI_CC_OK, 0, refreshed.more, refreshed.at.value};
 	case Refreshed::Outcome::kFault:

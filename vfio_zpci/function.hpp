@@ -47,8 +47,9 @@ public:
 	void set_state(u32 state) __must_not_hold(lock_);
 
 	// Refreshes length bytes from start on, or the first of them: then more is set, and
-	// the caller goes on at next. Errors: EINTR.
-	Result<Outcome> refresh(u64 start, u64 length) __must_not_hold(lock_);
+	// the caller goes on at next. Errors: EINTR; EAGAIN if the caller may not wait and
+	// more is to be done than can be done so: one who may wait does it all.
+	Result<Outcome> refresh(u64 start, u64 length, Context context) __must_not_hold(lock_);
 
 	void get_event(vfio_zpci_event &event) __must_not_hold(lock_);
 	void clear_event() __must_not_hold(lock_);

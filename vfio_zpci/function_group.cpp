@@ -71,7 +71,7 @@ void FunctionGroup::drop_anchor()
 		nested_->clear();
 }
 
-Refreshed FunctionGroup::refresh(IovaRange range)
+Refreshed FunctionGroup::refresh(IovaRange range, Context context)
 {
 	Refreshed result;
 
@@ -82,7 +82,8 @@ Refreshed FunctionGroup::refresh(IovaRange range)
 		    !part.overlaps(range))
 			return;
 		result = nested_->refresh(
-			anchor_.table, {max(part.first, range.first), min(part.last, range.last)});
+			anchor_.table, {max(part.first, range.first), min(part.last, range.last)},
+			context);
 	});
 	return result;
 }

@@ -43,7 +43,7 @@ public:
 
 	// Makes what devices reach in a range, which is inside the window, agree with the
 	// anchor's table. Parts of it that the IOMMU does not translate are left out.
-	Refreshed refresh(IovaRange range);
+	Refreshed refresh(IovaRange range, Context context);
 
 	// Maps new memory of the guest for devices whose anchor is direct. Errors: ENOMEM;
 	// the caller removes the memory then.

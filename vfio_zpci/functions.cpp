@@ -113,7 +113,7 @@ Result<Function::Outcome> Zpci::refresh_range(const kvm *machine, u32 fh, u64 st
 			const ReadGuard guard(lock_);
 
 			if (Function *function = find_for(machine, fh))
-				outcome = TRY(function->refresh(start, length));
+				outcome = TRY(function->refresh(start, length, Context::kSleeps));
 		}
 		no_resources |= outcome.status == VFIO_ZPCI_STATUS_NO_RESOURCES;
 		if (!outcome.more) {

@@ -46,6 +46,13 @@ int shim_domain_map(struct iommu_domain *domain, u64 iova, u64 phys, u64 size,
 				GFP_KERNEL_ACCOUNT);
 }
 
+int shim_domain_map_atomic(struct iommu_domain *domain, u64 iova, u64 phys,
+			   u64 size, u32 prot)
+{
+	return compat_iommu_map(domain, iova, phys, size, prot,
+				GFP_ATOMIC | __GFP_ACCOUNT | __GFP_NOWARN);
+}
+
 int shim_domain_map_runs(struct iommu_domain *domain, u64 iova,
 			 const struct shim_pin_run *runs, u32 count, u32 prot,
 			 void *scratch)

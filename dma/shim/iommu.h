@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The IOMMU API. A domain is one I/O page table; the devices of a group reach
- * memory through the domain that the group is attached to. All functions may sleep.
+ * memory through the domain that the group is attached to. All functions may sleep, but for
+ * shim_domain_map_atomic().
  *
  * Values of protections and of reserved-region types are the kernel's, in
  * shim-sizes.h: SHIM_IOMMU_READ, _WRITE, _CACHE; SHIM_RESV_*.
@@ -110,6 +111,23 @@ void shim_domain_detach(struct iommu_domain *domain, struct iommu_group *group);
  */
 int shim_domain_map(struct iommu_domain *domain, u64 iova, u64 phys, u64 size,
 		    u32 prot);
+
+/**
+ * shim_domain_map_atomic() - shim_domain_map() for callers that may not sleep
+ * @domain: the domain
+ * @iova: first I/O address
+ * @phys: physical address
+ * @size: bytes
+ * @prot: SHIM_IOMMU_READ and so on, or-ed
+ *
+ * Memory for the IOMMU's tables is what is free at once. Drivers have to support that, as
+ * the kernel maps so for drivers of devices.
+ *
+ * Context: any.
+ * Return: 0 or a negative errno; nothing is mapped then.
+ */
+int shim_domain_map_atomic(struct iommu_domain *domain, u64 iova, u64 phys,
+			   u64 size, u32 prot);
 
 /**
  * shim_domain_map_runs() - map pieces of memory one after the other

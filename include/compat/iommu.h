@@ -5,19 +5,25 @@
 
 #include <linux/device.h>
 #include <linux/errno.h>
+#include <linux/gfp.h>
 #include <linux/iommu.h>
 #include <linux/irqdomain.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/version.h>
 
-/* From 6.3 on iommu_map() and iommu_map_sg() take the flags of their allocations. */
+/*
+ * From 6.3 on iommu_map() and iommu_map_sg() take the flags of their allocations. Before,
+ * there is a function of its own for callers that may not sleep.
+ */
 static inline int compat_iommu_map(struct iommu_domain *domain,
 				   unsigned long iova, phys_addr_t phys,
 				   size_t size, int prot, gfp_t gfp)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-	return iommu_map(domain, iova, phys, size, prot);
+	return gfpflags_allow_blocking(gfp) ?
+		       iommu_map(domain, iova, phys, size, prot) :
+		       iommu_map_atomic(domain, iova, phys, size, prot);
 #else
 	return iommu_map(domain, iova, phys, size, prot, gfp);
 #endif

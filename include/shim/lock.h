@@ -2,7 +2,7 @@
 /*
  * Sleeping locks, and waiting. The core provides the storage of each lock, whose
  * size is in shim-sizes.h, and its lock class, by which lockdep tells the locks
- * apart. Functions that lock or wait may sleep.
+ * apart. Functions that lock or wait may sleep, but for those that only try.
  */
 #ifndef SHIM_LOCK_H
 #define SHIM_LOCK_H
@@ -81,8 +81,19 @@ void shim_rwsem_init(struct shim_rwsem *sem,
 void shim_rwsem_read_lock(struct shim_rwsem *sem);
 
 /**
+ * shim_rwsem_read_trylock() - take a semaphore shared, if that needs no waiting
+ * @sem: the semaphore
+ *
+ * Context: any but interrupts.
+ * Return: whether it is taken.
+ */
+bool shim_rwsem_read_trylock(struct shim_rwsem *sem);
+
+/**
  * shim_rwsem_read_unlock() - release a semaphore that is held shared
  * @sem: the semaphore
+ *
+ * Context: any but interrupts.
  */
 void shim_rwsem_read_unlock(struct shim_rwsem *sem);
 
@@ -93,8 +104,19 @@ void shim_rwsem_read_unlock(struct shim_rwsem *sem);
 void shim_rwsem_write_lock(struct shim_rwsem *sem);
 
 /**
+ * shim_rwsem_write_trylock() - take a semaphore exclusively, if that needs no waiting
+ * @sem: the semaphore
+ *
+ * Context: any but interrupts.
+ * Return: whether it is taken.
+ */
+bool shim_rwsem_write_trylock(struct shim_rwsem *sem);
+
+/**
  * shim_rwsem_write_unlock() - release a semaphore that is held exclusively
  * @sem: the semaphore
+ *
+ * Context: any but interrupts.
  */
 void shim_rwsem_write_unlock(struct shim_rwsem *sem);
 

@@ -19,6 +19,8 @@
 #define __must_not_hold(...) VFIO_TSA(locks_excluded(__VA_ARGS__))
 #define __acquires_lock(...) VFIO_TSA(acquire_capability(__VA_ARGS__))
 #define __acquires_lock_shared(...) VFIO_TSA(acquire_shared_capability(__VA_ARGS__))
+#define __tries_lock(...) VFIO_TSA(try_acquire_capability(__VA_ARGS__))
+#define __tries_lock_shared(...) VFIO_TSA(try_acquire_shared_capability(__VA_ARGS__))
 #define __releases_lock(...) VFIO_TSA(release_capability(__VA_ARGS__))
 #define __releases_lock_shared(...) VFIO_TSA(release_shared_capability(__VA_ARGS__))
 #define __releases_lock_generic(...) VFIO_TSA(release_generic_capability(__VA_ARGS__))

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Mutex, RwSem and WaitQueue: the kernel's, through the shim. Only guards take and
-// release the locks. Each lock has a static LockClass, by which lockdep knows it.
+// Mutex, RwSem and WaitQueue: the kernel's, through the shim. Only guards release the
+// locks, and but for RwSem::take() only they take them. Each lock has a static LockClass,
+// by which lockdep knows it.
+//
+// In an atomic context only an RwSem can be used: the kernel's releases it with interrupts
+// off, while a mutex would be released with a spinlock that interrupts do not expect to
+// find taken.
 #pragma once
 
 #include "shim/lock.h"
@@ -11,6 +16,17 @@
 namespace vfio {
 
 using LockClass = shim_lock_class;
+
+// What a caller may do.
+enum class Context {
+	// Wait: for a lock, for memory, for the hardware.
+	kSleeps,
+	// None of that: it holds a spinlock and interrupts are off.
+	kAtomic,
+};
+
+// For a guard of a lock that the caller has taken already.
+struct AlreadyTaken {};
 
 class __lock_capability("mutex") Mutex : Immovable
 {
@@ -46,6 +62,25 @@ public:
 	explicit RwSem(LockClass & lock_class)
 	{
 		shim_rwsem_init(&sem_, &lock_class);
+	}
+
+	// Takes the semaphore exclusively or shared; where the caller may not wait, only if
+	// that is possible at once. Returns whether it is taken: the caller then makes a
+	// guard that releases it.
+	bool take(Context context) __tries_lock(true)
+	{
+		if (context == Context::kAtomic)
+			return shim_rwsem_write_trylock(&sem_);
+		shim_rwsem_write_lock(&sem_);
+		return true;
+	}
+
+	bool take_shared(Context context) __tries_lock_shared(true)
+	{
+		if (context == Context::kAtomic)
+			return shim_rwsem_read_trylock(&sem_);
+		shim_rwsem_read_lock(&sem_);
+		return true;
 	}
 
 	// As Mutex::assume_held().
@@ -128,6 +163,10 @@ public:
 		shim_rwsem_read_lock(&sem_.sem_);
 	}
 
+	ReadGuard(RwSem &sem, AlreadyTaken) __must_hold_shared(sem) : sem_(sem)
+	{
+	}
+
 	~ReadGuard() __releases_lock_generic()
 	{
 		shim_rwsem_read_unlock(&sem_.sem_);
@@ -160,6 +199,10 @@ public:
 	explicit WriteGuard(RwSem &sem) __acquires_lock(sem) : sem_(sem)
 	{
 		shim_rwsem_write_lock(&sem_.sem_);
+	}
+
+	WriteGuard(RwSem &sem, AlreadyTaken) __must_hold(sem) : sem_(sem)
+	{
 	}
 
 	~WriteGuard() __releases_lock()

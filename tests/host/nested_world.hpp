@@ -83,8 +83,8 @@ template <u32 levels> struct VtdGuest {
 };
 
 // A guest whose memory is the pages at kUva, from guest address 0 on. Its tables lie in
-// the last quarter of it.
-template <class Guest> class NestedTest : public DmaTest {
+// the last quarter of it. Its device is in a group behind an IOMMU.
+template <class Guest> class GuestTest : public DmaTest {
 protected:
 	using Format = typename Guest::Format;
 	static constexpr u64 kTables = kPages / 4 * 3;
@@ -94,66 +94,11 @@ protected:
 		DmaTest::SetUp();
 		hardware.pgsizes = kPage | u64{2} << 20 | u64{1} << 30;
 		hardware.unmaps_whole_pages = true;
-		memory.emplace(64);
-		domain = Domain::create(&group).take();
-		ASSERT_TRUE(domain->attach(&group).ok());
-		nested.emplace(domain->get(), *memory);
-	}
-
-	void TearDown() override
-	{
-		nested.reset();
-		if (domain) {
-			domain->detach(&group);
-			domain.reset();
-		}
-		EXPECT_TRUE(remove(0, kPages).ok());
-		memory.reset();
-		EXPECT_EQ(mock::phys::all_pins(), 0u);
-		DmaTest::TearDown();
-	}
-
-	// Gives the guest pages of memory, and its first table.
-	void boot(u64 npages = kPages)
-	{
-		ASSERT_TRUE(add(0, npages).ok());
-		root = new_table(Guest::kTop);
-	}
-
-	Result<void> add(u64 page, u64 npages, u32 prot = kReadWrite)
-	{
-		memory->keep(*TRY(
-			memory->add(pages(page, npages), {kUva + page * kPage}, prot, &group, 1)));
-		return {};
-	}
-
-	// As UNMAP_DMA does.
-	Result<u64> remove(u64 page, u64 npages)
-	{
-		List<DmaRange> victims;
-
-		TRY(memory->take(pages(page, npages), victims));
-		if (nested)
-			nested->forget_unknown();
-		return memory->remove(victims);
 	}
 
 	GuestTable table() const
 	{
 		return {Guest::kFormat, Guest::kTop, root};
-	}
-
-	Refreshed refresh(u64 iova, u64 size)
-	{
-		return nested->refresh(table(), {{iova}, {iova + size - 1}});
-	}
-
-	bool done(u64 iova, u64 size)
-	{
-		const Refreshed result = refresh(iova, size);
-
-		EXPECT_EQ(result.outcome, Refreshed::Outcome::kDone);
-		return result.outcome == Refreshed::Outcome::kDone;
 	}
 
 	// The guest's memory at an address.
@@ -243,6 +188,93 @@ protected:
 		}
 	}
 
+	u64 root = 0;
+	u64 next_table = kTables * kPage;
+	iommu_group group{&hardware, 1};
+};
+
+// The same with a nested domain.
+template <class Guest> class NestedTest : public GuestTest<Guest> {
+protected:
+	using Base = GuestTest<Guest>;
+	using Base::group;
+	using Base::hardware;
+	using Base::kPages;
+	using Base::kPfn;
+	using Base::kUva;
+	using Base::pages;
+	using Base::root;
+
+	void SetUp() override
+	{
+		Base::SetUp();
+		memory.emplace(64);
+		domain = Domain::create(&group).take();
+		ASSERT_TRUE(domain->attach(&group).ok());
+		nested.emplace(domain->get(), *memory);
+	}
+
+	void TearDown() override
+	{
+		nested.reset();
+		if (domain) {
+			domain->detach(&group);
+			domain.reset();
+		}
+		EXPECT_TRUE(remove(0, kPages).ok());
+		memory.reset();
+		EXPECT_EQ(mock::phys::all_pins(), 0u);
+		Base::TearDown();
+	}
+
+	// Gives the guest pages of memory, and its first table.
+	void boot(u64 npages = kPages)
+	{
+		ASSERT_TRUE(add(0, npages).ok());
+		root = this->new_table(Guest::kTop);
+	}
+
+	Result<void> add(u64 page, u64 npages, u32 prot = kReadWrite)
+	{
+		memory->keep(*TRY(
+			memory->add(pages(page, npages), {kUva + page * kPage}, prot, &group, 1)));
+		return {};
+	}
+
+	// As UNMAP_DMA does.
+	Result<u64> remove(u64 page, u64 npages)
+	{
+		List<DmaRange> victims;
+
+		TRY(memory->take(pages(page, npages), victims));
+		if (nested)
+			nested->forget_unknown();
+		return memory->remove(victims);
+	}
+
+	Refreshed refresh(u64 iova, u64 size)
+	{
+		return nested->refresh(this->table(), {{iova}, {iova + size - 1}},
+				       Context::kSleeps);
+	}
+
+	// As where interrupts are off.
+	Refreshed refresh_at_once(u64 iova, u64 size)
+	{
+		const mock::AtomicSection section;
+
+		return nested->refresh(this->table(), {{iova}, {iova + size - 1}},
+				       Context::kAtomic);
+	}
+
+	bool done(u64 iova, u64 size)
+	{
+		const Refreshed result = refresh(iova, size);
+
+		EXPECT_EQ(result.outcome, Refreshed::Outcome::kDone);
+		return result.outcome == Refreshed::Outcome::kDone;
+	}
+
 	// What the hardware maps.
 	Targets mapped()
 	{
@@ -259,9 +291,6 @@ protected:
 		return group.domain->flushes;
 	}
 
-	u64 root = 0;
-	u64 next_table = kTables * kPage;
-	iommu_group group{&hardware, 1};
 	std::optional<GuestMemory> memory;
 	UniquePtr<Domain> domain;
 	std::optional<NestedDomain> nested;

@@ -22,7 +22,7 @@ protected:
 
 	bool insert(u64 slot)
 	{
-		Result<SlotRecord *> record = map.insert(map.find(slot), slot);
+		Result<SlotRecord *> record = map.insert(map.find(slot), slot, nullptr);
 
 		if (!record.ok())
 			return false;

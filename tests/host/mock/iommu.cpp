@@ -167,6 +167,12 @@ static void map_piece(iommu_domain *domain, u64 iova, u64 phys, u64 size, u32 pr
 
 int shim_domain_map(iommu_domain *domain, u64 iova, u64 phys, u64 size, u32 prot)
 {
+	note_sleep("shim_domain_map");
+	return shim_domain_map_atomic(domain, iova, phys, size, prot);
+}
+
+int shim_domain_map_atomic(iommu_domain *domain, u64 iova, u64 phys, u64 size, u32 prot)
+{
 	if (plan.hit(Fail::kDomainMap))
 		return -ENOMEM;
 	map_piece(domain, iova, phys, size, prot);
@@ -176,6 +182,7 @@ int shim_domain_map(iommu_domain *domain, u64 iova, u64 phys, u64 size, u32 prot
 int shim_domain_map_runs(iommu_domain *domain, u64 iova, const shim_pin_run *runs, u32 count,
 			 u32 prot, void *scratch)
 {
+	note_sleep("shim_domain_map_runs");
 	if (count == 0 || count > SHIM_MAX_RUNS || !scratch)
 		violation("map of %u runs", count);
 	if (plan.hit(Fail::kDomainMap))
@@ -201,6 +208,7 @@ constexpr u64 kNoGather = u64{1} << 32;
 u64 shim_domain_unmap(iommu_domain *domain, u64 iova, u64 size, shim_gather *gather)
 {
 	const std::lock_guard guard(domain->mutex);
+	note_sleep("shim_domain_unmap");
 	const u64 last = iova + (size - 1);
 	const auto first_pte = domain->ptes.find(iova);
 	u64 unmapped = 0;
@@ -242,6 +250,7 @@ void shim_domain_flush(iommu_domain *domain, shim_gather *gather, u64 first, u64
 	const std::lock_guard guard(domain->mutex);
 	const u64 mask = last - first;
 
+	note_sleep("shim_domain_flush");
 	if (gather->storage[0] == 0 || gather->storage[0] >= kNoGather)
 		violation("flush of nothing");
 	if (last < first || mask >= SHIM_MAX_FLUSH || (mask & (mask + 1)) || (first & mask))

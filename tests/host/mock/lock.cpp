@@ -171,6 +171,7 @@ void shim_mutex_lock(shim_mutex *mutex)
 {
 	auto &mine = in<MockMutex>(mutex);
 
+	note_sleep("shim_mutex_lock");
 	check_free(mutex, mine.class_name);
 	acquire(mutex, mine.class_name);
 	pthread_mutex_lock(&mine.mutex);
@@ -205,9 +206,21 @@ void shim_rwsem_read_lock(shim_rwsem *sem)
 {
 	auto &mine = in<MockRwSem>(sem);
 
+	note_sleep("shim_rwsem_read_lock");
 	check_free(sem, mine.class_name);
 	acquire(sem, mine.class_name);
 	pthread_rwlock_rdlock(&mine.lock);
+}
+
+// What is only tried cannot be waited for: the order of locks does not matter.
+bool shim_rwsem_read_trylock(shim_rwsem *sem)
+{
+	auto &mine = in<MockRwSem>(sem);
+
+	if (pthread_rwlock_tryrdlock(&mine.lock) != 0)
+		return false;
+	held.push_back({sem, mine.class_name});
+	return true;
 }
 
 void shim_rwsem_read_unlock(shim_rwsem *sem)
@@ -222,9 +235,20 @@ void shim_rwsem_write_lock(shim_rwsem *sem)
 {
 	auto &mine = in<MockRwSem>(sem);
 
+	note_sleep("shim_rwsem_write_lock");
 	check_free(sem, mine.class_name);
 	acquire(sem, mine.class_name);
 	pthread_rwlock_wrlock(&mine.lock);
+}
+
+bool shim_rwsem_write_trylock(shim_rwsem *sem)
+{
+	auto &mine = in<MockRwSem>(sem);
+
+	if (pthread_rwlock_trywrlock(&mine.lock) != 0)
+		return false;
+	held.push_back({sem, mine.class_name});
+	return true;
 }
 
 void shim_rwsem_write_unlock(shim_rwsem *sem)
@@ -290,5 +314,6 @@ std::atomic<u64> mock::rescheds;
 void shim_cond_resched(void)
 {
 	// All of the mock sleeps where it must; a yield would only cost time.
+	note_sleep("shim_cond_resched");
 	rescheds++;
 }

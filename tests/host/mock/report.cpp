@@ -44,6 +44,8 @@ std::vector<std::string> take(std::vector<std::string> &from)
 	return std::exchange(from, {});
 }
 
+thread_local int atomic_sections;
+
 std::atomic<s64> blocks;
 std::atomic<s64> bytes;
 std::atomic<u64> taken;
@@ -194,6 +196,22 @@ s64 live_bytes()
 	return bytes;
 }
 
+AtomicSection::AtomicSection()
+{
+	atomic_sections++;
+}
+
+AtomicSection::~AtomicSection()
+{
+	atomic_sections--;
+}
+
+void note_sleep(const char *shim)
+{
+	if (atomic_sections)
+		violation("%s in an atomic section", shim);
+}
+
 u64 blocks_taken()
 {
 	return taken;
@@ -212,6 +230,7 @@ using namespace mock;
 // apart.
 void *shim_alloc(size_t size)
 {
+	note_sleep("shim_alloc");
 	if (size == 0)
 		violation("shim_alloc(0)");
 	if (plan.hit(Fail::kAlloc) || size > kLargestAlloc)
@@ -234,6 +253,7 @@ void *shim_alloc_object(size_t size)
 
 void *shim_alloc_object_certainly(size_t size)
 {
+	note_sleep("shim_alloc_object_certainly");
 	if (size == 0 || size >= 4096)
 		violation("shim_alloc_object_certainly(%zu)", size);
 	taken_certainly.fetch_add(1, std::memory_order_relaxed);
@@ -266,6 +286,7 @@ void shim_free(void *memory)
 
 void *shim_valloc(size_t size)
 {
+	note_sleep("shim_valloc");
 	if (size == 0)
 		violation("shim_valloc(0)");
 	if (plan.hit(Fail::kVAlloc) || size > kLargestVAlloc)

@@ -18,6 +18,14 @@ namespace mock {
 [[gnu::format(printf, 1, 2)]] void violation(const char *format, ...);
 // For what cannot go on, such as a thread that locks what it holds.
 [[noreturn, gnu::format(printf, 1, 2)]] void fatal(const char *format, ...);
+// While one exists, the calling thread holds a spinlock with interrupts off.
+class AtomicSection {
+public:
+	AtomicSection();
+	~AtomicSection();
+};
+// For shims that may sleep: a violation in an AtomicSection.
+void note_sleep(const char *shim);
 // All violations since the last call.
 std::vector<std::string> take_violations();
 
