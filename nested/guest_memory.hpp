@@ -150,15 +150,26 @@ public:
 	// guest has no memory there that the CPU can read.
 	const u64 *page(u64 gpa)
 	{
-		u32 prot = 0;
-		const PinRun run = find(gpa, prot);
+		return page(gpa, 0);
+	}
 
-		if (run.npages() == 0 || !run.pinned())
-			return nullptr;
-		return static_cast<const u64 *>(shim_page_memory(run.first().value));
+	// The same for a page that the process has given to be written, or nullptr.
+	u64 *writable_page(u64 gpa)
+	{
+		return page(gpa, SHIM_IOMMU_WRITE);
 	}
 
 private:
+	u64 *page(u64 gpa, u32 access)
+	{
+		u32 prot = 0;
+		const PinRun run = find(gpa, prot);
+
+		if (run.npages() == 0 || !run.pinned() || (prot & access) != access)
+			return nullptr;
+		return static_cast<u64 *>(shim_page_memory(run.first().value));
+	}
+
 	const GuestMemory &memory_;
 	const GuestMapping *mapping_ = nullptr;
 };

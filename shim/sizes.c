@@ -13,6 +13,7 @@
 #include <linux/rwsem.h>
 #include <linux/scatterlist.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #define WORDS(type) DIV_ROUND_UP(sizeof(type), sizeof(u64))
 
@@ -24,6 +25,7 @@ int main(void)
 	DEFINE(SHIM_WAITQ_WORDS, WORDS(wait_queue_head_t));
 	/* Without lockdep a lock class is empty; an array may not be. */
 	DEFINE(SHIM_LOCK_CLASS_WORDS, max(WORDS(struct lock_class_key), 1ul));
+	DEFINE(SHIM_WORK_WORDS, WORDS(struct work_struct));
 	DEFINE(SHIM_GATHER_WORDS, WORDS(struct iommu_iotlb_gather));
 	BLANK();
 	DEFINE(SHIM_SCATTERLISTS_A_PAGE,

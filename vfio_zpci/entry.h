@@ -13,6 +13,7 @@ struct iommu_domain;
 struct iommu_group;
 struct vfio_device;
 struct zpci;
+struct zpci_doorbell;
 
 SHIM_BEGIN
 
@@ -34,6 +35,10 @@ void zpci_register_device(struct zpci *zpci, struct vfio_device *device);
 void zpci_unregister_device(struct zpci *zpci, struct vfio_device *device);
 int zpci_group_domain(struct zpci *zpci, struct iommu_group *group,
 		      struct iommu_domain **domain);
+
+/* Doorbell: doorbell.cpp */
+void zpci_doorbell_rung(struct zpci_doorbell *doorbell);
+void zpci_doorbell_work(struct zpci_doorbell *doorbell);
 
 /* The parameters' values at the time of the call: main.c */
 bool zpci_param_allow_unsafe_interrupts(void);

@@ -9,12 +9,9 @@
 #pragma once
 
 #include "function_group.hpp"
-#include "vocab/range_tree.hpp"
+#include "function_handle.hpp"
 
 namespace vfio {
-
-// A guest's handle of a function.
-using FunctionHandle = Address<struct FunctionHandleTag>;
 
 class Function : public RangeNode<Function> {
 public:

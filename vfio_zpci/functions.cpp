@@ -67,13 +67,17 @@ Result<void> Zpci::deregister(UserVa arg)
 	if (request.reserved)
 		return Error(EINVAL);
 
-	const WriteGuard guard(lock_);
-	Function *const function = TRY(find(request.fh));
+	const Guard doorbells(doorbells_lock_);
+	{
+		const WriteGuard guard(lock_);
+		Function *const function = TRY(find(request.fh));
 
-	if (request.flags & VFIO_ZPCI_DEREGISTER_FORGET)
-		forget(*function);
-	else if (!function->deregister())
-		return Error(EINVAL);
+		if (request.flags & VFIO_ZPCI_DEREGISTER_FORGET)
+			forget(*function);
+		else if (!function->deregister())
+			return Error(EINVAL);
+	}
+	drop_doorbells();
 	return {};
 }
 
@@ -103,17 +107,20 @@ Function *Zpci::find_for(const kvm *machine, u32 fh) const
 }
 
 // In slices if the range is large: the locks are free in between.
-Result<Function::Outcome> Zpci::refresh_range(const kvm *machine, u32 fh, u64 start, u64 length)
+Result<Function::Outcome> Zpci::refresh_range(const kvm *machine, u32 fh, u64 start, u64 length,
+					      Context context, const Atomic<bool> *stop)
 {
 	bool no_resources = false;
 
 	for (;;) {
 		Function::Outcome outcome = {VFIO_ZPCI_CC_INVALID_HANDLE, 0};
 		{
-			const ReadGuard guard(lock_);
+			if (!lock_.take_shared(context))
+				return Error(EAGAIN);
 
+			const ReadGuard guard(lock_, AlreadyTaken{});
 			if (Function *function = find_for(machine, fh))
-				outcome = TRY(function->refresh(start, length, Context::kSleeps));
+				outcome = TRY(function->refresh(start, length, context));
 		}
 		no_resources |= outcome.status == VFIO_ZPCI_STATUS_NO_RESOURCES;
 		if (!outcome.more) {
@@ -122,7 +129,7 @@ Result<Function::Outcome> Zpci::refresh_range(const kvm *machine, u32 fh, u64 st
 				outcome = {VFIO_ZPCI_CC_ERROR, VFIO_ZPCI_STATUS_NO_RESOURCES};
 			return outcome;
 		}
-		if (shim_killed())
+		if (shim_killed() || (stop && stop->load()))
 			return Error(EINTR);
 		shim_cond_resched();
 		length -= outcome.next - start;
@@ -201,10 +208,14 @@ Result<void> Zpci::get_statistics(UserVa arg)
 	vfio_zpci_statistics statistics;
 
 	TRY(copy_request(&statistics, arg, 0));
+	statistics.served = statistics.deferred = 0;
 	{
+		const Guard doorbells(doorbells_lock_);
 		const ReadGuard guard(lock_);
 
 		TRY(find(statistics.fh))->get_statistics(statistics);
+		if (const Doorbell *doorbell = doorbells_.find({statistics.fh}))
+			doorbell->get_statistics(statistics);
 	}
 	return copy_out(arg, &statistics, sizeof(statistics));
 }

@@ -10,12 +10,14 @@
 
 #include "compat/iommu_driver.h"
 #include "entry.h"
+#include "vfio_zpci/shim/doorbell.h"
 
 static bool allow_unsafe_interrupts;
 module_param(allow_unsafe_interrupts, bool, 0644);
 MODULE_PARM_DESC(
 	allow_unsafe_interrupts,
-	"Attach groups whose interrupts are not remapped: their devices can raise any interrupt of the host (default: false)");
+	"Attach groups whose interrupts are not remapped: their devices can raise any "
+	"interrupt of the host (default: false)");
 
 static unsigned int dma_entry_limit __read_mostly = U16_MAX;
 module_param(dma_entry_limit, uint, 0644);
@@ -27,7 +29,8 @@ static unsigned int pin_workers;
 module_param(pin_workers, uint, 0644);
 MODULE_PARM_DESC(
 	pin_workers,
-	"Threads that pin one large mapping together, of 128 MiB each at least; 1: the caller alone (default: 0, one for each CPU)");
+	"Threads that pin one large mapping together, of 128 MiB each at "
+	"least; 1: the caller alone (default: 0, one for each CPU)");
 
 bool zpci_param_allow_unsafe_interrupts(void)
 {
@@ -115,15 +118,22 @@ static int __init vfio_zpci_init(void)
 
 	if (ret)
 		return ret;
-	ret = vfio_register_iommu_driver(&driver_ops);
+	ret = shim_doorbells_init();
 	if (ret)
-		zpci_exit();
+		goto exit;
+	ret = vfio_register_iommu_driver(&driver_ops);
+	if (!ret)
+		return 0;
+	shim_doorbells_exit();
+exit:
+	zpci_exit();
 	return ret;
 }
 
 static void __exit vfio_zpci_exit(void)
 {
 	vfio_unregister_iommu_driver(&driver_ops);
+	shim_doorbells_exit();
 	zpci_exit();
 }
 

@@ -24,6 +24,14 @@ Zpci::Zpci() : memory_(zpci_param_dma_entry_limit())
 void Zpci::close()
 {
 	kvm_registry().set_machine(*this, nullptr);
+	{
+		const Guard guard(doorbells_lock_);
+
+		while (Doorbell *doorbell = doorbells_.first()) {
+			doorbells_.erase(*doorbell);
+			destroy(doorbell);
+		}
+	}
 
 	const WriteGuard guard(lock_);
 
@@ -67,6 +75,14 @@ Result<void> Zpci::attach_group(iommu_group *group, bool emulated)
 }
 
 void Zpci::detach_group(iommu_group *group)
+{
+	const Guard doorbells(doorbells_lock_);
+
+	detach(group);
+	drop_doorbells();
+}
+
+void Zpci::detach(iommu_group *group)
 {
 	const WriteGuard guard(lock_);
 	FunctionGroup *attached = find_group(group);
@@ -148,6 +164,8 @@ long Zpci::ioctl(u32 cmd, UserVa arg)
 		return get_event(arg).negative();
 	case VFIO_ZPCI_GET_STATISTICS:
 		return get_statistics(arg).negative();
+	case VFIO_ZPCI_SET_DOORBELL:
+		return set_doorbell(arg).negative();
 	default:
 		return -ENOTTY;
 	}

@@ -3,11 +3,13 @@
 // Zpci: the IOMMU of one container, which is one guest: its memory, the IOMMU groups of
 // its devices, and its functions. The ioctls are described in include/uapi/vfio_zpci.h.
 //
-// Locks, in this order: lock_, a function's, a nested domain's, that of the guest's
-// memory, the mmap lock of a process. lock_ is held shared to refresh and to map and
-// unmap the guest's memory, and exclusively when groups, functions or anchors come and go.
+// Locks, in this order: doorbells_lock_, a doorbell's, lock_, a function's, a nested domain's,
+// that of the guest's memory, the mmap lock of a process. lock_ is held shared to refresh and
+// to map and unmap the guest's memory, and exclusively when groups, functions or anchors come
+// and go.
 #pragma once
 
+#include "doorbell.hpp"
 #include "function.hpp"
 #include "kvm_registry.hpp"
 #include "shim/uapi.h"
@@ -66,12 +68,16 @@ public:
 
 	// Refreshes a range of a function. machine: the virtual machine that KVM asks for,
 	// which finds functions of devices that were opened for it; null for the VMM, which
-	// finds all. Errors: EINTR.
-	Result<Function::Outcome> refresh_range(const kvm *machine, u32 fh, u64 start, u64 length)
+	// finds all. Errors: EINTR if the caller is killed or stop is set; EAGAIN as
+	// Function::refresh().
+	Result<Function::Outcome> refresh_range(const kvm *machine, u32 fh, u64 start, u64 length,
+						Context context = Context::kSleeps,
+						const Atomic<bool> *stop = nullptr)
 		__must_not_hold(lock_);
 
 private:
 	void update_machine(const iommu_group *of) __must_hold(lock_);
+	void detach(iommu_group *group) __must_not_hold(lock_);
 
 	// guest.cpp
 	Result<void> get_info(UserVa arg) __must_not_hold(lock_);
@@ -84,20 +90,30 @@ private:
 
 	// functions.cpp
 	Result<void> register_function(UserVa arg) __must_not_hold(lock_);
-	Result<void> deregister(UserVa arg) __must_not_hold(lock_);
+	Result<void> deregister(UserVa arg) __must_not_hold(lock_, doorbells_lock_);
 	Result<void> set_state(UserVa arg) __must_not_hold(lock_);
 	Result<void> refresh(UserVa arg) __must_not_hold(lock_);
 	Result<void> refresh_ranges(UserVa arg) __must_not_hold(lock_);
 	Result<void> get_event(UserVa arg) __must_not_hold(lock_);
-	Result<void> get_statistics(UserVa arg) __must_not_hold(lock_);
+	Result<void> get_statistics(UserVa arg) __must_not_hold(lock_, doorbells_lock_);
 	Result<Function *> find(u32 fh) const __must_hold_shared(lock_);
 	Function *find_for(const kvm *machine, u32 fh) const __must_hold_shared(lock_);
 	void forget(Function &function) __must_hold(lock_);
 	FunctionGroup *find_group(const iommu_group *group) const __must_hold_shared(lock_);
 
+	// doorbell.cpp
+	Result<void> set_doorbell(UserVa arg) __must_not_hold(lock_, doorbells_lock_);
+	Result<void> bind_doorbell(u32 fh, u64 page, int eventfd) __must_hold(doorbells_lock_)
+		__must_not_hold(lock_);
+	void drop_doorbells() __must_hold(doorbells_lock_) __must_not_hold(lock_);
+
+	static LockClass doorbells_lock_class_;
 	static LockClass lock_class_;
 
 	RefCount refs_;
+	// Held while a doorbell is bound and taken away, which waits for it.
+	Mutex doorbells_lock_{doorbells_lock_class_};
+	RangeTree<Doorbell, FunctionHandle> doorbells_ __guarded_by(doorbells_lock_);
 	RwSem lock_{lock_class_};
 	GuestMemory memory_;
 	// What DomainSet takes for the mappings of a group; there never is one.

@@ -139,7 +139,7 @@ bool shim_pfn_has_page(u64 pfn)
 	return pfn_valid(pfn);
 }
 
-const void *shim_page_memory(u64 pfn)
+void *shim_page_memory(u64 pfn)
 {
 	return page_address(pfn_to_page(pfn));
 }

@@ -114,7 +114,7 @@ bool shim_pfn_has_page(u64 pfn);
  * Context: any.
  * Return: the address of its first byte. Userspace may write the page at any time.
  */
-const void *shim_page_memory(u64 pfn);
+void *shim_page_memory(u64 pfn);
 
 /**
  * shim_pages_of() - replace pfns by the handles of their pages

@@ -16,6 +16,8 @@
  * argsz than the structure's, unknown flags or a reserved field that is not 0 are EINVAL.
  * All ioctls below are ENOENT for a function handle that is not known, but for
  * VFIO_ZPCI_REGISTER, which makes it known, and refreshes, which say so by cc.
+ *
+ * A guest can also have its refreshes done without an exit to the VMM: VFIO_ZPCI_SET_DOORBELL.
  */
 #ifndef UAPI_VFIO_ZPCI_H
 #define UAPI_VFIO_ZPCI_H
@@ -246,7 +248,9 @@ struct vfio_zpci_event {
  * @unmapped:	returns how many pages were unmapped for it
  * @pages:	returns how many pages are mapped for its group
  * @bytes:	returns the memory that it takes to know them, without the IOMMU's tables
- *
+ * @served:	returns how many requests of its doorbell were served where they were signaled,
+ *		since it was bound
+ * @deferred:	returns how many of them a thread of the kernel served
  */
 struct vfio_zpci_statistics {
 	__u32 argsz;
@@ -259,7 +263,83 @@ struct vfio_zpci_statistics {
 	__u64 unmapped;
 	__u64 pages;
 	__u64 bytes;
+	__u64 served;
+	__u64 deferred;
 };
 #define VFIO_ZPCI_GET_STATISTICS _IO(VFIO_TYPE, VFIO_BASE + 106)
+
+/* The request of a doorbell has more than VFIO_ZPCI_DOORBELL_RANGES ranges. */
+#define VFIO_ZPCI_STATUS_BAD_REQUEST 1
+
+/* How many ranges a request can have. */
+#define VFIO_ZPCI_DOORBELL_RANGES 255
+
+/**
+ * struct vfio_zpci_doorbell_page - a page of the guest's memory, at a doorbell
+ * @request:	written by the guest: bits 0 to 31 a sequence number, from
+ *		VFIO_ZPCI_DOORBELL_COUNT_SHIFT on how many ranges there are
+ * @completion:	written by the host: bits 0 to 31 the sequence number of the request that
+ *		has ended; from VFIO_ZPCI_DOORBELL_CC_SHIFT on 8 bits VFIO_ZPCI_CC_*; from
+ *		VFIO_ZPCI_DOORBELL_STATUS_SHIFT on 8 bits VFIO_ZPCI_STATUS_* or 0; from
+ *		VFIO_ZPCI_DOORBELL_DONE_SHIFT on 16 bits how many ranges ended with
+ *		VFIO_ZPCI_CC_OK
+ * @ranges:	written by the guest, as those of VFIO_ZPCI_REFRESH_RANGES
+ *
+ * All words are of 64 bits and little-endian, whatever the guest's tables are.
+ *
+ * For a request the guest writes the ranges, then with one store @request, with a sequence
+ * number that is not the one in @completion; then it writes to the port or address that
+ * signals the eventfd. When @completion has that number, the refresh has ended. That is so
+ * when the write to the port returns, if all of these hold: the ranges have 16 pages at most,
+ * all of their entries that are valid now were not mapped, those that are not valid were not
+ * either, and nobody else uses the function or its guest's memory at that moment. Otherwise
+ * the guest waits until the word changes. The guest changes neither @request nor the ranges
+ * that it names before.
+ *
+ * The host reads each word once, and trusts none: a guest that breaks these rules has ranges
+ * refreshed that it has not meant, or is not answered. A page that is not in the guest's
+ * memory, or not mapped VFIO_DMA_MAP_FLAG_WRITE, is not read and not written.
+ */
+struct vfio_zpci_doorbell_page {
+	__u64 request;
+#define VFIO_ZPCI_DOORBELL_COUNT_SHIFT 32
+	__u64 completion;
+#define VFIO_ZPCI_DOORBELL_CC_SHIFT	32
+#define VFIO_ZPCI_DOORBELL_STATUS_SHIFT 40
+#define VFIO_ZPCI_DOORBELL_DONE_SHIFT	48
+	struct vfio_zpci_range ranges[VFIO_ZPCI_DOORBELL_RANGES];
+};
+
+/**
+ * struct vfio_zpci_doorbell - bind a doorbell (VFIO_ZPCI_SET_DOORBELL)
+ * @argsz: size of the structure that the caller knows
+ * @flags: 0
+ * @fh:		the function's handle
+ * @eventfd:	an eventfd, which KVM signals (KVM_IOEVENTFD), or -1 to take the doorbell away
+ * @page:	the guest address of a struct vfio_zpci_doorbell_page; a multiple of 4096. For
+ *		@eventfd -1 it has no meaning.
+ *
+ * From now on, when the eventfd is signaled, the request in the page is served, as by
+ * VFIO_ZPCI_REFRESH_RANGES: in the thread that signals it, or else by a thread of the kernel.
+ * A request that is there already is served at once only if the eventfd has been signaled.
+ * The doorbell is there until it is taken away, the function is forgotten, or the eventfd or the
+ * container is closed: a VMM keeps the eventfd open. Taking it away waits for a request that
+ * is being served. An eventfd may ring several doorbells; each looks into its own page.
+ *
+ * The host writes to the page without the VMM: a VMM that migrates its guest counts it as
+ * written as long as the doorbell is there.
+ *
+ * Return: 0, or -1 with errno: EBADF if @eventfd is no descriptor; EINVAL if it is none of an
+ * eventfd, if @page is no multiple, or if there is no doorbell to take away; EBUSY if the
+ * function has a doorbell; ENOSPC if the guest has too many; ENOMEM.
+ */
+struct vfio_zpci_doorbell {
+	__u32 argsz;
+	__u32 flags;
+	__u32 fh;
+	__s32 eventfd;
+	__u64 page;
+};
+#define VFIO_ZPCI_SET_DOORBELL _IO(VFIO_TYPE, VFIO_BASE + 107)
 
 #endif

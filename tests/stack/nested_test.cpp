@@ -4,70 +4,15 @@
 // guest's own table says at the last refresh, and nothing else. Both formats of
 // tables; the outcomes of a refresh. The module is ours also when vfio.ko is
 // the distribution's.
-#include "nested.hpp"
-
-#include <string.h>
-
-#include "mdev.hpp"
+#include "nested_fixture.hpp"
 
 namespace stack {
 namespace {
 
-constexpr uint64_t kIova = 0x12345000;
-constexpr uint32_t kFh = 7;
-constexpr uint64_t kGuestSize = 16ull << 20;
+class Nested : public NestedTest {};
 
-class Nested : public testing::TestWithParam<uint32_t> {
- protected:
-  void SetUp() override {
-    REQUIRE_DEVICES(1);
-    // The kernel's own vfio.ko does not load it when it is asked for.
-    if (on_stock()) {
-      ASSERT_EQ(system("modprobe vfio_zpci"), 0);
-    }
-    s = Session({lone_devices()[0]}, VFIO_ZPCI_IOMMU);
-    ASSERT_TRUE(s.ok());
-    c = s.container();
-    edu = std::make_unique<Edu>(s.device());
-    ASSERT_TRUE(edu->ok());
-    ASSERT_OK(map_dma(c, memory.data(), 0, memory.size()));
-    tables = std::make_unique<GuestTables>(memory, GetParam(), memory.size());
-    ASSERT_OK(zpci_register(c, kFh, s.group(), *tables));
-  }
-  void TearDown() override {
-    edu.reset();
-    s = Session();
-    if (on_stock()) {
-      EXPECT_OK(unload_module("vfio_zpci"));
-    }
-  }
-
-  // What the device has written to the guest page after this.
-  void device_writes(uint64_t iova, uint8_t value) {
-    memset(memory.at(kScratch), value, 64);
-    tables->map(kScratchIova, kScratch);
-    ASSERT_EQ(zpci_refresh(c, kFh, kScratchIova, kPage), kRefreshed);
-    ASSERT_TRUE(edu->fetch(kScratchIova, 0, 64));
-    ASSERT_TRUE(edu->store(iova, 0, 64));
-  }
-  uint8_t at(uint64_t gpa) const { return *memory.at(gpa); }
-
-  static constexpr uint64_t kScratch = 0x3000, kScratchIova = 0x7000000;
-  Memory memory = Memory::aligned(kGuestSize);
-  Session s;
-  int c = -1;
-  std::unique_ptr<Edu> edu;
-  std::unique_ptr<GuestTables> tables;
-};
-
-INSTANTIATE_TEST_SUITE_P(Formats, Nested,
-                         testing::Values(VFIO_ZPCI_FORMAT_S390,
-                                         VFIO_ZPCI_FORMAT_VTD),
-                         [](const auto& info) {
-                           return info.param == VFIO_ZPCI_FORMAT_S390
-                                      ? std::string("S390")
-                                      : std::string("Vtd");
-                         });
+INSTANTIATE_TEST_SUITE_P(Formats, Nested, testing::ValuesIn(kGuestFormats),
+                         NestedTest::format_name);
 
 TEST_P(Nested, TheDeviceReachesWhatTheTableMaps) {
   tables->map(kIova, 0x5000);

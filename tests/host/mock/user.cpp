@@ -170,7 +170,7 @@ void shim_pages_of(u64 *pfns, u64 count)
 	}
 }
 
-const void *shim_page_memory(u64 pfn)
+void *shim_page_memory(u64 pfn)
 {
 	if (!shim_pfn_has_page(pfn))
 		violation("memory of %#llx, which has none", pfn);
