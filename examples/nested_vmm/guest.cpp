@@ -149,13 +149,19 @@ struct Refreshed {
 
 // Says that entries for the range have changed, and waits until that is so for the device.
 Refreshed refresh(uint64_t start, uint64_t length) {
+  static uint32_t sequence;
   auto& request = at<RefreshRequest>(kRefreshPage);
   request.start = start;
   request.length = length;
-  request.done = 0;
+  sequence++;
+  __atomic_store_n(&request.request, RefreshRequest::kOneRange | sequence, __ATOMIC_RELEASE);
   out(kRefreshPort, 0);
-  while (!__atomic_load_n(&request.done, __ATOMIC_ACQUIRE)) __builtin_ia32_pause();
-  return {request.cc, request.status};
+
+  uint64_t completion;
+  while (completion = __atomic_load_n(&request.completion, __ATOMIC_ACQUIRE),
+         static_cast<uint32_t>(completion) != sequence)
+    __builtin_ia32_pause();
+  return {RefreshRequest::cc(completion), RefreshRequest::status(completion)};
 }
 
 bool refreshed(uint64_t start, uint64_t length) { return refresh(start, length).cc == 0; }
@@ -309,9 +315,11 @@ class Story {
   void cost(const char* text, uint64_t count, Change change) {
     const uint64_t iova = first_iova_ + (128 << 20);
     for (uint64_t i = 0; i < count; i++) change(iova + i * kPage, i);
+    const uint64_t begin = __builtin_ia32_rdtsc();
     measured_ &= refreshed(iova, count * kPage);
+    const uint64_t waited = __builtin_ia32_rdtsc() - begin;
     if (!warm_) return;
-    Cost ask_for{address_of(text), count};
+    Cost ask_for{address_of(text), count, waited};
     ask(kCostPort, ask_for);
   }
 

@@ -3,7 +3,8 @@
 // What a VMM does when its guest says that entries of its I/O page table have changed. Two
 // ways to the same outcome:
 //
-//   NestedIommu   vfio_zpci follows the guest's table: one ioctl, whatever has changed
+//   NestedIommu   vfio_zpci follows the guest's table: one ioctl, whatever has changed; or
+//                 none, if KVM tells vfio_zpci of it
 //   PerPageIommu  the VMM follows it, and tells type1: an ioctl a page, or two
 #pragma once
 
@@ -60,8 +61,9 @@ class Iommu {
 // The container's IOMMU driver is VFIO_ZPCI_IOMMU.
 class NestedIommu : public Iommu {
  public:
-  // Hands over all of the guest's memory, once: devices reach nothing else.
-  NestedIommu(int container, int group, const Machine& machine);
+  // Hands over all of the guest's memory, once: devices reach nothing else. doorbell: an eventfd
+  // that the guest's writes to protocol::kRefreshPort signal, or -1 if the VMM sees these.
+  NestedIommu(int container, int group, const Machine& machine, int doorbell);
 
   void register_table(const protocol::Boot& format,
                       const protocol::Registration& registration) override;
@@ -69,7 +71,7 @@ class NestedIommu : public Iommu {
   protocol::Event recover() override;
 
  private:
-  const int container_, group_;
+  const int container_, group_, doorbell_;
 };
 
 // The container's IOMMU driver is VFIO_TYPE1v2_IOMMU.

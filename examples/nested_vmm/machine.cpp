@@ -2,6 +2,7 @@
 #include "machine.hpp"
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -48,6 +49,17 @@ void Machine::add_memory(std::uint64_t address, const Mapping& mapping) {
 
 void Machine::add_registers(std::uint64_t address, const Mapping& registers) {
   add_memory(address, registers);
+}
+
+Fd Machine::add_doorbell(std::uint16_t port) {
+  Fd event(eventfd(0, EFD_CLOEXEC), "making an eventfd");
+  kvm_ioeventfd request{};
+  request.addr = port;
+  request.len = sizeof(std::uint32_t);
+  request.fd = event.get();
+  request.flags = KVM_IOEVENTFD_FLAG_PIO;
+  check(ioctl(vm_.get(), KVM_IOEVENTFD, &request), "having KVM signal an eventfd");
+  return event;
 }
 
 void Machine::add_vfio_group(int group) {

@@ -32,6 +32,8 @@ class Machine {
 
   // Guest accesses to so much from the address on are accesses to the mapping.
   void add_registers(std::uint64_t address, const Mapping& registers);
+  // A guest's write to the port signals an eventfd, which is returned, and does not stop run().
+  Fd add_doorbell(std::uint16_t port);
   // KVM gives itself to VFIO: drivers of devices that are opened after this know their machine.
   void add_vfio_group(int group);
 

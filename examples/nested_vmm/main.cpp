@@ -27,31 +27,49 @@ extern "C" const std::byte kGuestBegin[], kGuestEnd[];
 namespace {
 
 constexpr char kUsage[] =
-    "usage: nested_vmm [--per-page] BDF FORMAT...\n"
+    "usage: nested_vmm [--doorbell | --per-page] BDF FORMAT...\n"
     "\n"
     "Runs a guest that has the edu device at the PCI address BDF, for each FORMAT of its\n"
     "I/O page tables: s390 or vtd, or with more than three levels s390-4, s390-5, vtd-4, vtd-5.\n"
     "\n"
+    "  --doorbell   let KVM tell vfio_zpci that the tables have changed, without an exit\n"
     "  --per-page   do not let vfio_zpci follow the tables, but tell type1 page by page\n";
 
 constexpr int kExitUsage = 2;
 
 struct UsageError {};
 
+// How the guest's refreshes are done.
+enum class Way { kRefresh, kDoorbell, kPerPage };
+
+const char* name_of(Way way) {
+  switch (way) {
+    case Way::kRefresh:
+      return "VFIO_ZPCI_REFRESH";
+    case Way::kDoorbell:
+      return "a doorbell of vfio_zpci";
+    case Way::kPerPage:
+      break;
+  }
+  return "VFIO_IOMMU_MAP_DMA and UNMAP_DMA for each page";
+}
+
 class Vmm {
  public:
-  Vmm(const std::string& bdf, bool per_page, const protocol::Boot& boot)
+  Vmm(const std::string& bdf, Way way, const protocol::Boot& boot)
       : machine_(protocol::kMemorySize),
-        group_(bdf, per_page ? VFIO_TYPE1v2_IOMMU : VFIO_ZPCI_IOMMU),
+        group_(bdf, way == Way::kPerPage ? VFIO_TYPE1v2_IOMMU : VFIO_ZPCI_IOMMU),
         boot_(boot) {
     // Before the device is opened, as its driver learns of the machine then.
     machine_.add_vfio_group(group_.fd());
     device_ = std::make_unique<Device>(group_, bdf);
     machine_.add_registers(protocol::kRegisters, device_->registers());
-    if (per_page)
+    if (way == Way::kDoorbell) doorbell_ = machine_.add_doorbell(protocol::kRefreshPort);
+    if (way == Way::kPerPage)
       iommu_ = std::make_unique<PerPageIommu>(group_.container(), machine_);
     else
-      iommu_ = std::make_unique<NestedIommu>(group_.container(), group_.fd(), machine_);
+      iommu_ =
+          std::make_unique<NestedIommu>(group_.container(), group_.fd(), machine_, doorbell_.get());
     machine_.at<protocol::Boot>(protocol::kBoot) = boot;
     machine_.load(protocol::kCode, {kGuestBegin, kGuestEnd});
   }
@@ -92,9 +110,9 @@ class Vmm {
   void refresh() {
     auto& request = machine_.at<protocol::RefreshRequest>(protocol::kRefreshPage);
     const auto [cc, status] = iommu_->refresh(request.start, request.length);
-    request.cc = cc;
-    request.status = status;
-    __atomic_store_n(&request.done, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&request.completion,
+                     protocol::RefreshRequest::answer(request.request, cc, status),
+                     __ATOMIC_RELEASE);
   }
 
   void print(const protocol::Report& report) {
@@ -109,20 +127,22 @@ class Vmm {
   void print(const protocol::Cost& cost) {
     const auto& meter = iommu_->meter();
     const std::uint64_t pages = cost.pages ? cost.pages : 1;
-    std::printf("  cost   %s: ioctls %llu, ticks a page %llu\n", machine_.text(cost.text).c_str(),
-                static_cast<unsigned long long>(meter.calls()),
-                static_cast<unsigned long long>(meter.ticks() / pages));
+    std::printf("  cost   %s: ioctls %llu, ticks a page %llu, waited for %llu\n",
+                machine_.text(cost.text).c_str(), static_cast<unsigned long long>(meter.calls()),
+                static_cast<unsigned long long>(meter.ticks() / pages),
+                static_cast<unsigned long long>(cost.waited / pages));
   }
 
   Machine machine_;
   Group group_;
   std::unique_ptr<Device> device_;
+  Fd doorbell_;
   std::unique_ptr<Iommu> iommu_;
   const protocol::Boot boot_;
   bool holds_ = true;
 };
 
-protocol::Boot parse_format(const std::string& text, bool per_page) {
+protocol::Boot parse_format(const std::string& text, Way way) {
   using protocol::Format;
   static const std::map<std::string, std::pair<Format, std::uint32_t>> kFormats{
       {"s390", {Format::kS390, 3}}, {"s390-4", {Format::kS390, 4}}, {"s390-5", {Format::kS390, 5}},
@@ -131,23 +151,25 @@ protocol::Boot parse_format(const std::string& text, bool per_page) {
   if (found == kFormats.end()) throw UsageError();
   // Each has IOVAs of its own, so that faults in the kernel's log can be told apart.
   const auto number = static_cast<std::uint64_t>(std::distance(kFormats.begin(), found));
-  return {found->second.first, found->second.second, (2 * number + per_page + 1) << 28};
+  return {found->second.first, found->second.second,
+          (3 * number + static_cast<std::uint64_t>(way) + 1) << 28};
 }
 
 bool run(const std::vector<std::string>& arguments) {
   auto next = arguments.begin();
-  const bool per_page = next != arguments.end() && *next == "--per-page";
-  if (per_page) next++;
+  Way way = Way::kRefresh;
+  if (next != arguments.end() && *next == "--doorbell") way = Way::kDoorbell;
+  if (next != arguments.end() && *next == "--per-page") way = Way::kPerPage;
+  if (way != Way::kRefresh) next++;
   if (arguments.end() - next < 2) throw UsageError();
   const std::string bdf = *next++;
 
   bool holds = true;
   for (; next != arguments.end(); next++) {
-    const protocol::Boot boot = parse_format(*next, per_page);
+    const protocol::Boot boot = parse_format(*next, way);
     std::printf("guest: tables of %s with %u levels, %s\n",
-                boot.format == protocol::Format::kVtd ? "VT-d" : "s390", boot.levels,
-                per_page ? "VFIO_IOMMU_MAP_DMA and UNMAP_DMA for each page" : "VFIO_ZPCI_REFRESH");
-    holds = Vmm(bdf, per_page, boot).run() && holds;
+                boot.format == protocol::Format::kVtd ? "VT-d" : "s390", boot.levels, name_of(way));
+    holds = Vmm(bdf, way, boot).run() && holds;
     std::fflush(stdout);
   }
   return holds;

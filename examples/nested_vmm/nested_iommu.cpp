@@ -9,8 +9,8 @@ constexpr std::uint32_t kHandle = 1;
 
 }  // namespace
 
-NestedIommu::NestedIommu(int container, int group, const Machine& machine)
-    : container_(container), group_(group) {
+NestedIommu::NestedIommu(int container, int group, const Machine& machine, int doorbell)
+    : container_(container), group_(group), doorbell_(doorbell) {
   // Guest addresses are what the IOVAs of other IOMMU drivers are. The memory is pinned here,
   // and nothing is by a refresh.
   vfio_iommu_type1_dma_map map{};
@@ -36,6 +36,15 @@ void NestedIommu::register_table(const protocol::Boot& format,
   request.pba = registration.pba;
   request.pal = registration.pal;
   check(ioctl(container_, VFIO_ZPCI_REGISTER, &request), "registering the guest's table");
+  if (doorbell_ < 0) return;
+
+  // From now on the kernel does what the guest asks for in the page.
+  vfio_zpci_doorbell bind{};
+  bind.argsz = sizeof(bind);
+  bind.fh = kHandle;
+  bind.eventfd = doorbell_;
+  bind.page = protocol::kRefreshPage;
+  check(ioctl(container_, VFIO_ZPCI_SET_DOORBELL, &bind), "binding the doorbell");
 }
 
 Iommu::Outcome NestedIommu::refresh(std::uint64_t start, std::uint64_t length) {

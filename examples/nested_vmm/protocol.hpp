@@ -5,8 +5,9 @@
 //
 // The value that is written to a port is the guest address of the structure named beside
 // it, which the VMM reads, and fills in before the guest goes on. A refresh is different: its
-// structure is always at kRefreshPage, and the guest looks at `done` until it is set, so that
-// whoever sees the write to the port may do the work, and does not have to be the VMM.
+// structure is always at kRefreshPage, and the guest looks at `completion` until it is
+// answered, so that whoever sees the write to the port may do the work: the VMM, or with a
+// doorbell the kernel.
 #pragma once
 
 #include <stdint.h>
@@ -43,12 +44,22 @@ struct Registration {
 };
 
 // Entries for this range of IOVAs have changed: the instruction RPCIT, or an invalidation of
-// VT-d's IOTLB in caching mode. cc and status are those of RPCIT.
+// VT-d's IOTLB in caching mode. cc and status are those of RPCIT. The structure begins as a
+// struct vfio_zpci_doorbell_page does, with one range.
 constexpr uint16_t kRefreshPort = 0x504;
 struct RefreshRequest {
+  static constexpr uint64_t kOneRange = 1ull << 32;
+  // A sequence number, and above it how many ranges there are.
+  uint64_t request;
+  // The sequence number of what has been answered, cc and status.
+  uint64_t completion;
   uint64_t start, length;
-  uint32_t cc, status;
-  uint32_t done;
+
+  static constexpr uint64_t answer(uint64_t request, uint64_t cc, uint64_t status) {
+    return static_cast<uint32_t>(request) | cc << 32 | status << 40;
+  }
+  static constexpr uint32_t cc(uint64_t completion) { return completion >> 32 & 0xff; }
+  static constexpr uint32_t status(uint64_t completion) { return completion >> 40 & 0xff; }
 };
 
 // Returns the error event that a refresh has left, if any, and enables the function again.
@@ -66,14 +77,16 @@ struct Report {
   uint32_t ok;
 };
 
-// What did the last refresh cost, for so many pages?
+// What did the last refresh cost, for so many pages? The guest has waited for it so long, in
+// ticks of its processor's time stamp counter.
 constexpr uint16_t kCostPort = 0x510;
 struct Cost {
   uint64_t text;
   uint64_t pages;
+  uint64_t waited;
 };
 
-// The guest has no clock: the VMM sleeps for a while. The value is of no meaning.
+// The guest has no timer: the VMM sleeps for a while. The value is of no meaning.
 constexpr uint16_t kWaitPort = 0x514;
 // The guest has ended.
 constexpr uint16_t kEndPort = 0x518;

@@ -78,6 +78,20 @@ TEST_P(NestedVmm, FollowsTheGuestsTable) {
   EXPECT_EQ(count(": ioctls 1, "), 6) << "each refresh is one";
 }
 
+// KVM signals the eventfd: the VMM makes no ioctl.
+class NestedVmmDoorbell : public NestedVmm {};
+
+INSTANTIATE_TEST_SUITE_P(Formats, NestedVmmDoorbell,
+                         testing::Values("s390", "vtd"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(NestedVmmDoorbell, FollowsTheGuestsTableWithoutTheVmm) {
+  EXPECT_EQ(run("--doorbell " + edu_.bdf + " " + GetParam()), 0);
+  EXPECT_EQ(count("\n  ok "), kThings);
+  EXPECT_EQ(count(" is blocked (IOVA "), kBlocked);
+  EXPECT_EQ(count(": ioctls 0, "), 6);
+}
+
 class NestedVmmPerPage : public NestedVmm {};
 
 INSTANTIATE_TEST_SUITE_P(Formats, NestedVmmPerPage,
