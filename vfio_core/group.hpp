@@ -143,9 +143,12 @@ public:
 	// The set that the group has been merged into, or an empty reference.
 	RefPtr<MergedSet> share_set() const __must_not_hold(kvm_lock_);
 
-	// Returns whether all DMA of the group snoops caches, so that its user does
-	// not need to flush them.
-	bool enforced_coherent() __must_not_hold(kvm_lock_);
+	// Returns whether all DMA of the group, and of those merged with it, snoops caches,
+	// so that its user does not need to flush them.
+	bool enforced_coherent() __must_not_hold(kvm_lock_, devices_lock_);
+	// The same of the group's own devices. Errors: EOPNOTSUPP if only the container's
+	// IOMMU can tell.
+	Result<bool> devices_enforce_coherency() __must_not_hold(devices_lock_);
 
 	// Called by the container that the group joins or leaves. They claim and
 	// release the DMA of a group behind an IOMMU, and do nothing for other groups.
@@ -192,6 +195,8 @@ private:
 	AbandonedSet file_closed() __must_hold(lock_);
 	// Errors: ENODEV if there is none of this name; those of a driver's match.
 	Result<DeviceRef> find_device(char *name);
+
+	bool container_enforces_coherency() __must_not_hold(kvm_lock_);
 
 	static LockClass lock_class_;
 	static LockClass kvm_lock_class_;

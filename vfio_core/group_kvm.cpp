@@ -80,7 +80,22 @@ RefPtr<MergedSet> Group::share_set() const __no_lock_analysis
 	return set_;
 }
 
-bool Group::enforced_coherent()
+Result<bool> Group::devices_enforce_coherency()
+{
+	const Guard guard(devices_lock_);
+
+	for (const Device &device : devices_) {
+		const int enforces = shim_iommu_enforces_coherency(device.dev());
+
+		if (enforces < 0)
+			return Error::from_negative(enforces);
+		if (!enforces)
+			return false;
+	}
+	return true;
+}
+
+bool Group::container_enforces_coherency()
 {
 	const RefPtr<Container> container = share_container();
 
@@ -92,6 +107,16 @@ bool Group::enforced_coherent()
 	const Result<long> answer = container->check_extension(VFIO_DMA_CC_IOMMU);
 
 	return answer.negative_or_value() != 0;
+}
+
+// KVM may ask before the group has a container, and does not ask again. So the answer
+// comes from the devices where the kernel can tell.
+bool Group::enforced_coherent()
+{
+	const RefPtr<MergedSet> set = share_set();
+	Result<bool> answer = set ? set->devices_enforce_coherency() : devices_enforce_coherency();
+
+	return answer.ok() ? answer.value() : container_enforces_coherency();
 }
 
 CORE_ENTRY bool vfio_core_file_is_valid(file *file)

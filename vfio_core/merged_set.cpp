@@ -110,6 +110,16 @@ bool MergedSet::has_device(const Device &device)
 	return false;
 }
 
+Result<bool> MergedSet::devices_enforce_coherency()
+{
+	const Guard guard(lock_);
+
+	for (Group &member : members_)
+		if (!TRY(member.devices_enforce_coherency()))
+			return false;
+	return true;
+}
+
 KvmRef MergedSet::share_kvm()
 {
 	const Guard guard(lock_);

@@ -69,6 +69,10 @@ public:
 	Result<DeviceRef> find_device(char *name);
 	bool has_device(const Device &device);
 
+	// Whether all DMA of all members snoops caches. Errors: EOPNOTSUPP if only the
+	// container's IOMMU can tell.
+	Result<bool> devices_enforce_coherency();
+
 	// Returns the virtual machine of a member that has one. KVM's own calls do not come here.
 	KvmRef share_kvm();
 

@@ -128,6 +128,19 @@ static inline int compat_device_remaps_msi(struct device *dev, void *unused)
 }
 #endif
 
+/*
+ * Whether every domain of a device makes all of its DMA snoop caches. Before 6.2 only a
+ * domain tells, after a device has been attached to it.
+ */
+static inline int compat_device_enforces_coherency(struct device *dev)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+	return -EOPNOTSUPP;
+#else
+	return device_iommu_capable(dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY);
+#endif
+}
+
 /* Whether interrupts of the group's devices are isolated: one call from 6.3 on. */
 static inline bool compat_group_msi_isolated(struct iommu_group *group)
 {

@@ -433,6 +433,30 @@ TEST_F(CoreDevice, PinAndRw)
 	vfio_core_device_unpin(shut->core, 0, 1);
 }
 
+// Kernels from 6.2 on know of each device whether its DMA always snoops caches.
+TEST_F(CoreDevice, CoherencyIsThatOfAllDevices)
+{
+	::device sibling = {"0000:00:05.1", &groups[0], true};
+	Registered second(sibling, ops);
+	file *group_file = mock::file_of(group), *device_file = mock::file_of(fd);
+
+	type1.dma_cc = 0;
+	devices[0].enforces_coherency = sibling.enforces_coherency = 1;
+	for (file *file : {group_file, device_file})
+		EXPECT_TRUE(vfio_core_file_enforced_coherent(file))
+			<< "whatever the container says";
+	type1.dma_cc = 1;
+	sibling.enforces_coherency = 0;
+	for (file *file : {group_file, device_file})
+		EXPECT_FALSE(vfio_core_file_enforced_coherent(file));
+
+	mock::close(fd);
+	ASSERT_EQ(mock::ioctl(group, VFIO_GROUP_UNSET_CONTAINER, u64{0}), 0);
+	EXPECT_FALSE(vfio_core_file_enforced_coherent(group_file)) << "KVM may ask before";
+	sibling.enforces_coherency = 1;
+	EXPECT_TRUE(vfio_core_file_enforced_coherent(group_file));
+}
+
 TEST_F(CoreDevice, WhatKvmAsks)
 {
 	file *group_file = mock::file_of(group), *other = mock::file_of(container);
@@ -449,6 +473,7 @@ TEST_F(CoreDevice, WhatKvmAsks)
 	type1.dma_cc = 0;
 	EXPECT_FALSE(vfio_core_file_enforced_coherent(group_file));
 	EXPECT_TRUE(vfio_core_file_enforced_coherent(other)) << "not ours to say";
+	EXPECT_FALSE(vfio_core_file_enforced_coherent(mock::file_of(fd)));
 	EXPECT_TRUE(vfio_core_file_has_dev(group_file, (*device)->core));
 	EXPECT_FALSE(vfio_core_file_has_dev(group_file, stranger->core));
 	EXPECT_FALSE(vfio_core_file_has_dev(other, (*device)->core));

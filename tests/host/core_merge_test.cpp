@@ -137,6 +137,22 @@ TEST_F(CoreMerge, AProgramWithoutContainerFiles)
 	close_all({a, b});
 }
 
+// As far as the kernel knows it of devices, which it does from 6.2 on.
+TEST_F(CoreMerge, CoherencyIsThatOfAllMembers)
+{
+	devices[0].enforces_coherency = 1;
+	devices[1].enforces_coherency = 0;
+	Registered first(devices[0], ops), second(devices[1], ops);
+	const int a = group_fd("5"), b = group_fd("6");
+
+	EXPECT_TRUE(vfio_core_file_enforced_coherent(mock::file_of(a)));
+	ASSERT_EQ(merge(a, b), 0);
+	EXPECT_FALSE(vfio_core_file_enforced_coherent(mock::file_of(a)));
+	devices[1].enforces_coherency = 1;
+	EXPECT_TRUE(vfio_core_file_enforced_coherent(mock::file_of(a)));
+	close_all({a, b});
+}
+
 TEST_F(CoreMerge, SetIommuAfterMerging)
 {
 	Registered first(devices[0], ops), second(devices[1], ops);

@@ -229,19 +229,51 @@ TEST_F(FileHelpers, KnowAGroupFromOtherFiles) {
     vfio_testdev_file f = ask(s.device(0), c.fd);
     EXPECT_EQ(f.is_group, c.is_group) << c.name;
     EXPECT_EQ(f.has_dev, c.has_dev) << c.name;
-    EXPECT_EQ(f.enforced_coherent, 1u)
-        << c.name << ": no hardware, or no group, is coherent";
     EXPECT_EQ(f.has_iommu_group, 0u) << c.name;
   }
 }
 
-// The emulated VT-d of this machine does not enforce coherency by itself.
+TEST_F(FileHelpers, FilesThatAreNotVfiosAreCoherent) {
+  Testdev dev;
+  ASSERT_TRUE(dev.ok());
+  TestdevSession s({&dev});
+  ASSERT_TRUE(s.ok());
+  Fd plain = make_memfd(kPage);
+  EXPECT_EQ(ask(s.device(), s.container()).enforced_coherent, 1u);
+  EXPECT_EQ(ask(s.device(), plain).enforced_coherent, 1u);
+}
+
+// The emulated VT-d of this machine does not enforce coherency by itself, and
+// the testdev has no IOMMU. From 6.2 on the kernel knows that of a device.
+TEST_F(FileHelpers, CoherencyIsTheDevices) {
+  REQUIRE_DEVICES(1);
+  Testdev dev;
+  ASSERT_TRUE(dev.ok());
+  TestdevSession s({&dev});
+  ASSERT_TRUE(s.ok());
+  EXPECT_EQ(ask(s.device(), s.group()).enforced_coherent, 0u);
+  EXPECT_EQ(ask(s.device(), s.device()).enforced_coherent, 0u);
+  Fd group = open_group(lone_devices()[0]);
+  ASSERT_OK(group.get());
+  EXPECT_EQ(ask(s.device(), group).enforced_coherent, 0u)
+      << "also before it has a container";
+  Fd container = open_container();
+  ASSERT_OK(set_container(group, container));
+  EXPECT_EQ(ask(s.device(), group).enforced_coherent, 0u);
+  ASSERT_OK(set_iommu(container, VFIO_TYPE1v2_IOMMU));
+  EXPECT_EQ(ask(s.device(), group).enforced_coherent, 0u);
+}
+
+// Before 6.2 only a domain tells, so that it is the container that is asked.
 TEST_F(FileHelpers, CoherencyIsTheContainers) {
   REQUIRE_DEVICES(1);
   Testdev dev;
   ASSERT_TRUE(dev.ok());
   TestdevSession s({&dev});
   ASSERT_TRUE(s.ok());
+  EXPECT_EQ(ask(s.device(), s.group()).enforced_coherent, 1u)
+      << "there is no hardware in it";
+  EXPECT_EQ(ask(s.device(), s.device()).enforced_coherent, 1u);
   Fd group = open_group(lone_devices()[0]);
   ASSERT_OK(group.get());
   EXPECT_EQ(ask(s.device(), group).enforced_coherent, 1u)

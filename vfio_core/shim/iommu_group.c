@@ -3,6 +3,7 @@
 #include <linux/iommu.h>
 #include <linux/kconfig.h>
 
+#include "compat/iommu.h"
 #include "vfio_core/shim/iommu_group.h"
 
 struct iommu_group *shim_iommu_group_of(struct device *dev)
@@ -70,6 +71,11 @@ bool shim_iommu_group_dma_claimed(struct iommu_group *group)
 bool shim_iommu_can_snoop(struct device *dev)
 {
 	return device_iommu_capable(dev, IOMMU_CAP_CACHE_COHERENCY);
+}
+
+int shim_iommu_enforces_coherency(struct device *dev)
+{
+	return compat_device_enforces_coherency(dev);
 }
 
 bool shim_kvm_wants_iommu_group(void)

@@ -98,6 +98,17 @@ bool shim_iommu_group_dma_claimed(struct iommu_group *group);
 bool shim_iommu_can_snoop(struct device *dev);
 
 /**
+ * shim_iommu_enforces_coherency() - whether all DMA of a device snoops CPU caches,
+ * also where the device asks not to
+ * @dev: any device
+ *
+ * Context: any.
+ * Return: 1 or 0; -EOPNOTSUPP if this kernel cannot tell before the device is
+ * attached to a domain.
+ */
+int shim_iommu_enforces_coherency(struct device *dev);
+
+/**
  * shim_kvm_wants_iommu_group() - whether KVM is built to drive the IOMMU of a
  * group itself, as it does on sPAPR
  */

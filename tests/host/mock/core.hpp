@@ -44,6 +44,7 @@ struct device {
 	std::string name;
 	iommu_group *group = nullptr;
 	bool can_snoop = true;
+	int enforces_coherency = -EOPNOTSUPP;
 };
 
 // A virtual machine of KVM; who made it owns the first reference.

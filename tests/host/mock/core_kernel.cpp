@@ -190,6 +190,11 @@ bool shim_iommu_can_snoop(device *dev)
 	return dev->can_snoop;
 }
 
+int shim_iommu_enforces_coherency(device *dev)
+{
+	return dev->enforces_coherency;
+}
+
 bool shim_kvm_wants_iommu_group(void)
 {
 	return true;
