@@ -31,9 +31,11 @@ class Meter {
   // Only windows of `profiled` carry the profiler's marks; empty: none.
   explicit Meter(std::string profiled);
 
-  // Counts the instructions of call(); a sample is their number divided by `operations`.
+  // Counts the instructions of call(); a sample is their number divided by `operations`. `less` is
+  // how many of them are none of the row's.
   template <typename Call>
-  void measure(const std::string& key, std::uint64_t operations, Call&& call) {
+  void measure(const std::string& key, std::uint64_t operations, Call&& call,
+               std::uint64_t less = 0) {
     const bool marked = key == profiled_;
     if (marked) mark_begin();
     const std::uint64_t begin = instructions();
@@ -43,7 +45,7 @@ class Meter {
       mark_end();
       profiled_operations_ += operations;
     }
-    add(key, static_cast<double>(end - begin - overhead_) / static_cast<double>(operations));
+    add(key, static_cast<double>(end - begin - overhead_ - less) / static_cast<double>(operations));
   }
 
   // A sample that is no number of instructions: bytes, flushes.

@@ -3,6 +3,7 @@
 
 #include <endian.h>
 #include <linux/vfio.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -35,6 +36,7 @@ NestedGuest::NestedGuest(const Memory& memory)
                                              nested_ ? VFIO_ZPCI_IOMMU : VFIO_TYPE1v2_IOMMU)),
       tables_(Layout::kThp, 8 * kMiB),
       tables_gpa_(memory.size()),
+      used_(kPage),
       root_(new_table(kRegionEntries, kInvalidTable)) {
   if (!nested_) return;
   container_->map(0, memory.address(), memory.size());
@@ -50,10 +52,41 @@ NestedGuest::NestedGuest(const Memory& memory)
   request.anchor = root_ | 0x800 | 1 << 2;
   request.pal = (std::uint64_t{1} << 38) - 1;
   check(ioctl(container_->fd(), VFIO_ZPCI_REGISTER, &request), "REGISTER");
+
+  // The first page of the tables' memory is the doorbell's.
+  bell_ = eventfd(0, EFD_CLOEXEC);
+  other_ = eventfd(0, EFD_CLOEXEC);
+  vfio_zpci_doorbell doorbell{};
+  doorbell.argsz = sizeof(doorbell);
+  doorbell.fh = kHandle;
+  doorbell.eventfd = bell_;
+  doorbell.page = tables_gpa_;
+  check(ioctl(container_->fd(), VFIO_ZPCI_SET_DOORBELL, &doorbell), "SET_DOORBELL");
 }
 
 NestedGuest::~NestedGuest() {
-  if (device_ >= 0) close(device_);
+  for (const int fd : {device_, bell_, other_})
+    if (fd >= 0) close(fd);
+}
+
+vfio_zpci_doorbell_page& NestedGuest::doorbell_page() const {
+  return *reinterpret_cast<vfio_zpci_doorbell_page*>(tables_.address());
+}
+
+void NestedGuest::ask(std::uint64_t iova) {
+  vfio_zpci_doorbell_page& page = doorbell_page();
+  page.ranges[0] = {iova, kPage};
+  page.request = ++asked_ | std::uint64_t{1} << VFIO_ZPCI_DOORBELL_COUNT_SHIFT;
+}
+
+void NestedGuest::signal(int eventfd) {
+  const std::uint64_t one = 1;
+  check(static_cast<int>(write(eventfd, &one, sizeof(one))), "signaling an eventfd");
+}
+
+bool NestedGuest::answered() const {
+  const std::uint64_t done = std::uint64_t{1} << VFIO_ZPCI_DOORBELL_DONE_SHIFT;
+  return __atomic_load_n(&doorbell_page().completion, __ATOMIC_ACQUIRE) == (done | asked_);
 }
 
 // Returns the guest address of a new table, which is aligned to its size.

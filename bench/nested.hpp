@@ -11,6 +11,8 @@
 #include "container.hpp"
 #include "memory.hpp"
 
+struct vfio_zpci_doorbell_page;
+
 namespace bench {
 
 class NestedGuest {
@@ -32,6 +34,14 @@ class NestedGuest {
   // mapped, and the others are unmapped.
   void refresh(std::uint64_t iova, std::uint64_t size);
 
+  // Asks for the refresh of one page in the doorbell's page. ring() signals the doorbell, after
+  // which the page has to be refreshed; write_event() signals an eventfd for which nobody waits.
+  void ask(std::uint64_t iova);
+  void ring() const { signal(bell_); }
+  void write_event() const { signal(other_); }
+  // Whether what was asked for last is done.
+  bool answered() const;
+
   // The bytes in which vfio_zpci keeps what is mapped, and how many pages that is.
   struct Record {
     std::uint64_t bytes, pages;
@@ -39,17 +49,20 @@ class NestedGuest {
   Record record() const;
 
  private:
+  static void signal(int eventfd);
+  vfio_zpci_doorbell_page& doorbell_page() const;
   std::uint64_t* entry(std::uint64_t iova);
   std::uint64_t new_table(std::size_t entries, std::uint64_t invalid);
 
   const std::uint64_t memory_;
   const bool nested_;
   std::unique_ptr<Container> container_;
-  int device_ = -1;
+  int device_ = -1, bell_ = -1, other_ = -1;
+  std::uint32_t asked_ = 0;
   // The tables are memory of the guest's as well.
   Memory tables_;
   std::uint64_t tables_gpa_;
-  std::uint64_t used_ = 0;
+  std::uint64_t used_;
   std::uint64_t root_;
 };
 

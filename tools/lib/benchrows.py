@@ -87,6 +87,8 @@ SECTIONS = [
     Section("Instructions of a guest's I/O page table", [
         Row("nested-map-page", "refresh of 1 new page", "a page", 2300, 0),
         Row("nested-unmap-page", "refresh of 1 page that is invalid now", "a page", None, 0),
+        Row("nested-doorbell", "refresh of 1 new page by a doorbell, in the wait queue", "a page",
+            1700, 0),
         Row("nested-map-256", "refresh of 256 new pages, scattered in guest memory", "a page", 640,
             0),
         Row("nested-map-thp", "the same, contiguous and in a huge page of the host", "a page", 120,
