@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "kvm.hpp"
+#include "merge.hpp"
 #include "testdev.hpp"
 
 using namespace stack;
@@ -26,6 +27,9 @@ class KvmVfio : public testing::Test {
     ASSERT_OK(vm.get());
     vfio = make_kvm_vfio(vm);
     ASSERT_OK(vfio.get()) << "KVM_CREATE_DEVICE KVM_DEV_TYPE_VFIO";
+  }
+  static int group_number(const Testdev& dev) {
+    return atoi(dev.node().substr(dev.node().rfind('/') + 1).c_str());
   }
   Fd kvm, vm, vfio;
 };
@@ -103,6 +107,32 @@ TEST_F(KvmVfio, DriversSeeTheVmWhenTheyAreOpened) {
       << "what a driver was opened with stays until it is closed";
   s.device_fd() = get_device(s.group(), dev.name());
   EXPECT_EQ(dev.stats().kvm_at_open, 0u) << "opened after DEL";
+}
+
+// KVM knows one of the two groups' files.
+TEST_F(KvmVfio, AMergedGroupServesTheVmOfTheOther) {
+  Testdev known, other;
+  ASSERT_TRUE(known.ok() && other.ok());
+  Fd a = open_path(known.node()), b = open_path(other.node());
+  ASSERT_OK(a.get());
+  ASSERT_OK(b.get());
+  ASSERT_OK(set_iommu(a, VFIO_TYPE1v2_IOMMU));
+  ASSERT_OK(merge(a, b));
+  ASSERT_OK(kvm_vfio_add(vfio, a));
+  Fd device = get_device(b, other.name());
+  ASSERT_OK(device.get());
+  EXPECT_EQ(other.stats().kvm_at_open, 1u);
+  device.reset();
+  b.reset();
+  device = get_device(a, other.name());
+  EXPECT_EQ(other.stats().kvm_at_open, 1u) << "also without a file of its own";
+  device.reset();
+  ASSERT_OK(unmerge_number(a, group_number(other)));
+  b = open_path(other.node());
+  ASSERT_OK(set_iommu(b, VFIO_TYPE1v2_IOMMU));
+  device = get_device(b, other.name());
+  ASSERT_OK(device.get());
+  EXPECT_EQ(other.stats().kvm_at_open, 0u) << "taken out, it has no VM";
 }
 
 TEST_F(KvmVfio, TheVmHoldsTheGroup) {
