@@ -117,20 +117,22 @@ struct S390Format {
 		return entry & kInvalidTable;
 	}
 
-	// Sets page for an entry of a page table, through tables that permit prot; to 0 if it
-	// is not mapped. Returns false if decode() says a fault.
-	static constexpr bool page(u64 entry, u32 prot, PinPage &page)
+	// Sets page for an entry of a page table; to 0 if it is not mapped. mark has as its mark
+	// the access that the tables above permit, and nothing else. Returns false if decode()
+	// says a fault.
+	static constexpr bool page(u64 entry, PinPage mark, PinPage &page)
 	{
 		const u64 frame = entry >> kPageShift;
 
-		page = PinPage::of({frame}, prot);
-		if (entry & (kInvalidPage | kProtected)) [[unlikely]] {
+		page = mark + frame;
+		if (!(entry & (kInvalidPage | kProtected | kBeyondLimit))) [[likely]]
+			return frame != 0;
+		if (entry & kInvalidPage) {
 			page = {0};
-			if (entry & kInvalidPage)
-				return true;
-			page = PinPage::of({frame}, prot & SHIM_IOMMU_READ);
+			return true;
 		}
-		return frame - 1 < kLastFrame;
+		page = PinPage::of({frame}, mark.mark() & SHIM_IOMMU_READ);
+		return frame != 0 && !(entry & kBeyondLimit);
 	}
 
 	static constexpr GuestEntry decode(u32 level, u64 entry)
@@ -149,7 +151,7 @@ struct S390Format {
 
 			if (frame == 0)
 				return GuestEntry::failed(WalkFault::kType);
-			if (frame > kLastFrame)
+			if (entry & kBeyondLimit)
 				return GuestEntry::failed(WalkFault::kEntry);
 			return GuestEntry::frame(frame << kPageShift, prot);
 		}
@@ -168,7 +170,7 @@ private:
 	static constexpr u64 kProtected = 0x200;
 	static constexpr u64 kInvalidPage = 0x400;
 	static constexpr u64 kInvalidTable = 0x20;
-	static constexpr u64 kLastFrame = (kGuestAddressLimit >> kPageShift) - 1;
+	static constexpr u64 kBeyondLimit = ~(kGuestAddressLimit - 1);
 };
 
 static_assert(S390Format::shift(1) == 20 && S390Format::shift(2) == 31 &&
@@ -201,12 +203,12 @@ struct VtdFormat {
 	}
 
 	// As S390Format::page(). No entry of a page table is wrong.
-	static constexpr bool page(u64 entry, u32 prot, PinPage &page)
+	static constexpr bool page(u64 entry, PinPage mark, PinPage &page)
 	{
 		static_assert(kRead == SHIM_IOMMU_READ && kWrite == SHIM_IOMMU_WRITE);
-		const u64 access = entry & prot;
+		const u64 access = entry << PinPage::kMarkShift & mark.value;
 
-		page = access ? guest_page(entry & kAddress, static_cast<u32>(access)) : PinPage{0};
+		page = access ? PinPage{access | (entry & kAddress) >> kPageShift} : PinPage{0};
 		return true;
 	}
 

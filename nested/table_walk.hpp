@@ -170,6 +170,7 @@ private:
 	{
 		const u64 *page = reader_.page(origin);
 		const u64 npages = range.npages();
+		const PinPage mark = guest_page(0, prot);
 
 		if (!page)
 			return fail(WalkFault::kEntry, range.first);
@@ -178,13 +179,15 @@ private:
 		for (u64 done = 0; done < npages;) {
 			const Iova first = range.first + done * kPageSize;
 			const u64 n = min(npages - done, sink_.room());
+			const u64 *const entries = page + done;
 			PinPage *const pages = sink_.entries();
 			u64 decoded = 0;
 			u64 raw = 0;
 
+#pragma GCC unroll 4
 			for (; decoded < n; decoded++) {
-				raw = read(page + done + decoded);
-				if (!Format::page(raw, prot, pages[decoded])) [[unlikely]]
+				raw = read(entries + decoded);
+				if (!Format::page(raw, mark, pages[decoded])) [[unlikely]]
 					break;
 			}
 			if (decoded && !sink_.pages(first, static_cast<u32>(decoded)))
