@@ -204,40 +204,31 @@ bool Refresh::pages(Iova iova, u32 count)
 	// If a large frame has become a page table that says something else, the hardware's
 	// large page goes, and with it all pages of the unit. The first call for the unit is
 	// for its first page; if it is not for all pages, the others are not known yet.
-	if (is_large(first) &&
-	    (count < nested_.unit_pages_ ||
-	     nested_.pages_.compare<Compared::kSame>(first, count, entries) < count)) {
+	if (is_large(first) && (count < nested_.unit_pages_ ||
+				nested_.pages_.compare(first, count, entries).same < count)) {
 		const u64 unit = nested_.unit_pages_;
 
 		unmap(first / unit * unit, unit);
 	}
-	for (u32 done = 0;;) {
-		const u32 left = count - done;
-		const u64 same =
-			nested_.pages_.compare<Compared::kSame>(first + done, left, entries + done);
+	for (u32 done = 0; done < count;) {
+		const PinDifference found =
+			nested_.pages_.compare(first + done, count - done, entries + done);
 
-		done += static_cast<u32>(same);
-		if (done == count)
-			break;
-
-		// The first differs, that is known.
-		const u64 at = first + done + 1;
-		const u32 differ = 1 + static_cast<u32>(nested_.pages_.compare<Compared::kDiffers>(
-					       at, left - same - 1, entries + done + 1));
-		if (!update(first + done, entries + done, differ))
+		done += found.same;
+		if (!found.differ)
+			continue;
+		if (found.recorded && !clear(first + done, found.differ))
 			return false;
-		done += differ;
-		if (done == count)
-			break;
+		if (!map_present(first + done, entries + done, found.differ))
+			return false;
+		done += found.differ;
 	}
 	return breathe(iova + count * kPageSize);
 }
 
-// Replaces what is mapped of pages, all of which have changed.
-bool Refresh::update(u64 first, const PinPage *pages, u32 npages)
+// Maps those of pages that the table maps; none is mapped yet.
+bool Refresh::map_present(u64 first, const PinPage *pages, u32 npages)
 {
-	if (!clear(first, npages))
-		return false;
 	for (u32 done = 0; done < npages;) {
 		if (!pages[done].value) {
 			done++;

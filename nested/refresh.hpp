@@ -81,7 +81,7 @@ private:
 	bool defer();
 	bool no_room();
 	bool clear(u64 first, u64 npages) __must_hold(nested_.lock_);
-	bool update(u64 first, const PinPage *pages, u32 npages) __must_hold(nested_.lock_)
+	bool map_present(u64 first, const PinPage *pages, u32 npages) __must_hold(nested_.lock_)
 		__must_hold_shared(memory_.lock);
 	bool unit(u64 first, u64 npages, PinPage page) __must_hold(nested_.lock_)
 		__must_hold_shared(memory_.lock);

@@ -90,33 +90,40 @@ u32 PinForms::absent_from(const SlotRecord &record, u32 lo, u32 n) const
 
 namespace {
 
-// How many pages there are before the first for which word_at(i) is not what is wanted. A
-// word of 0 is that of a page that is not pinned.
-template <Compared wanted, class F> u32 compare_with(u32 n, const PinPage *pages, F word_at)
+// Whether a page of a caller is what a word says. A word of 0 is that of a page that is not
+// pinned.
+bool agree(PinWord word, PinPage page)
 {
+	return word.value == page.value + PinWord::kOne || (word.value | page.value) == 0;
+}
+
+// Compares n pages, at least one, with words. word_at(i) is called once for each i, in order.
+template <class F> PinDifference compare_with(u32 n, const PinPage *pages, F word_at)
+{
+	PinWord word;
 	u64 i = 0;
 
-	for (; i < n; i++) {
-		const u64 word = word_at(i).value;
-		const u64 page = pages[i].value;
+	while (agree(word = word_at(i), pages[i]))
+		if (++i == n)
+			return {static_cast<u16>(n), 0, false};
 
-		if ((word ^ page) == PinWord::kOne || (word | page) == 0) {
-			if (wanted == Compared::kDiffers)
-				break;
-		} else if (wanted == Compared::kSame) {
+	const u64 same = i;
+	u64 words = 0;
+	do {
+		words |= word.value;
+		if (++i == n)
 			break;
-		}
-	}
-	return static_cast<u32>(i);
+		word = word_at(i);
+	} while (!agree(word, pages[i]));
+	return {static_cast<u16>(same), static_cast<u16>(i - same), words != 0};
 }
 
 } // namespace
 
-template <Compared wanted>
-u32 PinForms::compare(const SlotRecord *record, u32 lo, u32 n, const PinPage *pages) const
+PinDifference PinForms::compare(const SlotRecord *record, u32 lo, u32 n, const PinPage *pages) const
 {
 	if (!record)
-		return compare_with<wanted>(n, pages, [](u64) { return PinWord{0}; });
+		return compare_with(n, pages, [](u64) { return PinWord{0}; });
 	switch (PinMeta::form(*record)) {
 	case PinForm::kRun: {
 		const u32 before = run_lo(*record) - lo;
@@ -124,7 +131,7 @@ u32 PinForms::compare(const SlotRecord *record, u32 lo, u32 n, const PinPage *pa
 		const PinWord word = run_word(*record);
 
 		// Places before the run wrap around to large ones.
-		return compare_with<wanted>(n, pages, [=](u64 place) {
+		return compare_with(n, pages, [=](u64 place) {
 			const u32 i = static_cast<u32>(place);
 
 			return i - before < length ? word + (i - before) : PinWord{0};
@@ -133,7 +140,7 @@ u32 PinForms::compare(const SlotRecord *record, u32 lo, u32 n, const PinPage *pa
 	case PinForm::kPlanes: {
 		const PinPlanesBlock &block = planes(*record);
 
-		return compare_with<wanted>(n, pages, [&](u64 place) {
+		return compare_with(n, pages, [&](u64 place) {
 			const u32 i = static_cast<u32>(place);
 			const u64 count = block.count(lo + i);
 
@@ -144,7 +151,7 @@ u32 PinForms::compare(const SlotRecord *record, u32 lo, u32 n, const PinPage *pa
 		const PinSparse sparse = this->sparse(*record);
 		u32 at = sparse.before(lo);
 
-		return compare_with<wanted>(n, pages, [&](u64 i) {
+		return compare_with(n, pages, [&](u64 i) {
 			return at < sparse.count && sparse.places[at] == lo + i ?
 				       sparse.words[at++] :
 				       PinWord{0};
@@ -155,13 +162,8 @@ u32 PinForms::compare(const SlotRecord *record, u32 lo, u32 n, const PinPage *pa
 	}
 
 	const PinWord *words = dense_words(*record) + lo;
-	return compare_with<wanted>(n, pages, [=](u64 i) { return words[i]; });
+	return compare_with(n, pages, [=](u64 i) { return words[i]; });
 }
-
-template u32 PinForms::compare<Compared::kSame>(const SlotRecord *record, u32 lo, u32 n,
-						const PinPage *pages) const;
-template u32 PinForms::compare<Compared::kDiffers>(const SlotRecord *record, u32 lo, u32 n,
-						   const PinPage *pages) const;
 
 u32 PinForms::list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) const
 {

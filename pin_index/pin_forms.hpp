@@ -60,8 +60,13 @@ struct PinPiece {
 // How many pins unpinning takes back from each page.
 enum class Taken { kOnePin, kAllPins };
 
-// Whether compare() counts pages that agree or pages that differ.
-enum class Compared { kSame, kDiffers };
+// How an index compares with pages: `same` of them are as it says; then come `differ` that are
+// not. recorded is whether any of those is pinned.
+struct PinDifference {
+	u16 same;
+	u16 differ;
+	bool recorded;
+};
 
 class PinForms : public PinBlocks {
 public:
@@ -73,11 +78,9 @@ public:
 	u32 pinned_from(const SlotRecord &record, u32 lo, u32 n) const;
 	u32 absent_from(const SlotRecord &record, u32 lo, u32 n) const;
 
-	// How many of the n pages from lo on are as pages says, or are not, up to the
-	// first of which the reverse is true. A page is 0 there if it is not pinned; all
-	// are if record is null.
-	template <Compared wanted>
-	u32 compare(const SlotRecord *record, u32 lo, u32 n, const PinPage *pages) const;
+	// Compares the n pages from lo on with an array, in which a page is 0 if it is not
+	// pinned. No page is pinned if record is null.
+	PinDifference compare(const SlotRecord *record, u32 lo, u32 n, const PinPage *pages) const;
 
 	u32 list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) const;
 	Result<u64> again(SlotRecord &record, u32 lo, u32 n, PinPage *pages);

@@ -27,26 +27,6 @@ u64 PinIndex::length_from(u64 first, u64 npages, bool pinned) const
 	return done;
 }
 
-template <Compared wanted> u64 PinIndex::compare(u64 first, u64 npages, const PinPage *pages) const
-{
-	u64 done = 0;
-
-	while (done < npages) {
-		const SlotPart part(first + done, npages - done);
-		const SlotRecord *record = map_.find(part.slot).record;
-		const u32 found = forms_.compare<wanted>(record, part.lo, part.n, pages + done);
-
-		done += found;
-		if (found < part.n)
-			break;
-	}
-	return done;
-}
-
-template u64 PinIndex::compare<Compared::kSame>(u64 first, u64 npages, const PinPage *pages) const;
-template u64 PinIndex::compare<Compared::kDiffers>(u64 first, u64 npages,
-						   const PinPage *pages) const;
-
 // How many of npages pages from first on are before the next slot that has pins.
 u64 PinIndex::to_next_record(u64 first, u64 npages) const
 {

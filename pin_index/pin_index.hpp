@@ -71,10 +71,14 @@ public:
 		return length_from(first, npages, false);
 	}
 
-	// How many of npages pages from first on are as an array says (kSame), up to
-	// the first that is not; or the reverse (kDiffers). An element of the array is
-	// a page that is pinned once, or 0 for one that is not pinned.
-	template <Compared wanted> u64 compare(u64 first, u64 npages, const PinPage *pages) const;
+	// Compares npages pages from first on with an array, up to the end of the slot. An
+	// element of the array is a page that is pinned once, or 0 for one that is not pinned.
+	PinDifference compare(u64 first, u64 npages, const PinPage *pages) const
+	{
+		const SlotPart part(first, npages);
+
+		return forms_.compare(map_.find(part.slot).record, part.lo, part.n, pages);
+	}
 
 	// Counts one more pin of each of npages pages from first on, up to the first
 	// that is not pinned or the end of the slot. Returns how many pages that were,
