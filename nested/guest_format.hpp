@@ -124,15 +124,19 @@ struct S390Format {
 	{
 		const u64 frame = entry >> kPageShift;
 
+		if (frame == 0) [[unlikely]] {
+			page = {0};
+			return entry & kInvalidPage;
+		}
 		page = mark + frame;
 		if (!(entry & (kInvalidPage | kProtected | kBeyondLimit))) [[likely]]
-			return frame != 0;
+			return true;
 		if (entry & kInvalidPage) {
 			page = {0};
 			return true;
 		}
 		page = PinPage::of({frame}, mark.mark() & SHIM_IOMMU_READ);
-		return frame != 0 && !(entry & kBeyondLimit);
+		return !(entry & kBeyondLimit);
 	}
 
 	static constexpr GuestEntry decode(u32 level, u64 entry)

@@ -165,6 +165,27 @@ private:
 		return fail(WalkFault::kEntry, range.first);
 	}
 
+	// How many entries of a page table are in order, and the one after them.
+	struct Decoded {
+		u64 n;
+		u64 wrong;
+	};
+
+	// Turns at most n entries of a page table into pages. Not inlined, so that the loop has
+	// all registers.
+	[[gnu::noinline]] static Decoded decode(const u64 *entries, u64 n, PinPage mark,
+						PinPage *pages)
+	{
+#pragma GCC unroll 4
+		for (u64 i = 0; i < n; i++) {
+			const u64 raw = read(entries + i);
+
+			if (!Format::page(raw, mark, pages[i])) [[unlikely]]
+				return {i, raw};
+		}
+		return {n, 0};
+	}
+
 	// A page table lies in one page of the guest's.
 	WalkFault page_table(u64 origin, IovaRange range, u32 prot)
 	{
@@ -179,22 +200,13 @@ private:
 		for (u64 done = 0; done < npages;) {
 			const Iova first = range.first + done * kPageSize;
 			const u64 n = min(npages - done, sink_.room());
-			const u64 *const entries = page + done;
-			PinPage *const pages = sink_.entries();
-			u64 decoded = 0;
-			u64 raw = 0;
+			const Decoded decoded = decode(page + done, n, mark, sink_.entries());
 
-#pragma GCC unroll 4
-			for (; decoded < n; decoded++) {
-				raw = read(entries + decoded);
-				if (!Format::page(raw, mark, pages[decoded])) [[unlikely]]
-					break;
-			}
-			if (decoded && !sink_.pages(first, static_cast<u32>(decoded)))
+			if (decoded.n && !sink_.pages(first, static_cast<u32>(decoded.n)))
 				return stop();
-			if (decoded < n)
-				return fail(Format::decode(0, raw).fault,
-					    first + decoded * kPageSize);
+			if (decoded.n < n)
+				return fail(Format::decode(0, decoded.wrong).fault,
+					    first + decoded.n * kPageSize);
 			done += n;
 		}
 		return WalkFault::kNone;

@@ -97,24 +97,25 @@ bool agree(PinWord word, PinPage page)
 	return word.value == page.value + PinWord::kOne || (word.value | page.value) == 0;
 }
 
-// Compares n pages, at least one, with words. word_at(i) is called once for each i, in order.
+// Compares n pages with words. word_at(i) is called for each i in order, for some twice.
 template <class F> PinDifference compare_with(u32 n, const PinPage *pages, F word_at)
 {
-	PinWord word;
 	u64 i = 0;
 
-	while (agree(word = word_at(i), pages[i]))
-		if (++i == n)
-			return {static_cast<u16>(n), 0, false};
+#pragma GCC unroll 4
+	for (; i < n; i++)
+		if (!agree(word_at(i), pages[i]))
+			break;
 
 	const u64 same = i;
 	u64 words = 0;
-	do {
-		words |= word.value;
-		if (++i == n)
+	for (; i < n; i++) {
+		const PinWord word = word_at(i);
+
+		if (agree(word, pages[i]))
 			break;
-		word = word_at(i);
-	} while (!agree(word, pages[i]));
+		words |= word.value;
+	}
 	return {static_cast<u16>(same), static_cast<u16>(i - same), words != 0};
 }
 
@@ -152,9 +153,10 @@ PinDifference PinForms::compare(const SlotRecord *record, u32 lo, u32 n, const P
 		u32 at = sparse.before(lo);
 
 		return compare_with(n, pages, [&](u64 i) {
-			return at < sparse.count && sparse.places[at] == lo + i ?
-				       sparse.words[at++] :
-				       PinWord{0};
+			if (at < sparse.count && sparse.places[at] < lo + i)
+				at++;
+			return at < sparse.count && sparse.places[at] == lo + i ? sparse.words[at] :
+										  PinWord{0};
 		});
 	}
 	case PinForm::kDense:
