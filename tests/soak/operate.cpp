@@ -270,7 +270,7 @@ void operate(Random& random) {
   start_clock();
   if (int target = shared->wanted; target >= 0 && random.one_in(10))
     files.let_go(target);
-  switch (random.below(44)) {
+  switch (random.below(46)) {
     case 0 ... 2:
       container_files(random);
       break;
@@ -306,6 +306,9 @@ void operate(Random& random) {
       break;
     case 31 ... 34:
       engine(random);
+      break;
+    case 35 ... 36:
+      merging(random);
       break;
     default:
       unmap(random);

@@ -27,6 +27,8 @@ void dirty(Random& random);
 // emulated.cpp: of test devices and of the mock IOMMUs
 void emulated(Random& random);
 void mock_ioctl(Random& random);
+// merge.cpp: of groups that are merged, or have no container's file
+void merging(Random& random);
 // engine.cpp: of copy engines, which are mediated devices
 void engine(Random& random);
 
