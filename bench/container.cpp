@@ -34,17 +34,18 @@ const std::string kDriver = "/sys/bus/pci/drivers/vfio-pci/";
 
 }  // namespace
 
-std::string Container::find_device(const std::string& number) {
-  std::string bdf;
+std::vector<std::string> Container::find_devices(const std::string& number) {
+  std::vector<std::string> found;
   if (DIR* dir = opendir(kDriver.c_str())) {
     while (const dirent* entry = readdir(dir))
-      if (std::strchr(entry->d_name, ':') && (bdf.empty() || entry->d_name < bdf) &&
+      if (std::strchr(entry->d_name, ':') &&
           read_file(kDriver + entry->d_name + "/device").rfind(number, 0) == 0)
-        bdf = entry->d_name;
+        found.emplace_back(entry->d_name);
     closedir(dir);
   }
-  if (bdf.empty()) throw std::runtime_error("vfio-pci drives no device " + number);
-  return bdf;
+  if (found.empty()) throw std::runtime_error("vfio-pci drives no device " + number);
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 std::string Container::group_of(const std::string& bdf) {

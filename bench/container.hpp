@@ -14,9 +14,10 @@ class Container {
   // Of the first PCI device that vfio-pci drives, or the one that has a TLB of its own. Throws what
   // fails.
   Container();
-  // Returns the PCI address of the first device that vfio-pci drives and whose device ID, in
-  // hexadecimal as in sysfs, begins with number.
-  static std::string find_device(const std::string& number);
+  // Returns the PCI addresses of the devices that vfio-pci drives and whose device ID, in
+  // hexadecimal as in sysfs, begins with number; at least one.
+  static std::vector<std::string> find_devices(const std::string& number);
+  static std::string find_device(const std::string& number) { return find_devices(number)[0]; }
   // Returns the number of the IOMMU group of the device at that PCI address.
   static std::string group_of(const std::string& name);
   // Whether some IOMMU driver serves an extension.

@@ -131,6 +131,23 @@ std::uint64_t kernel_bytes() {
   return objects + meminfo(sums, "Slab") - slabs + meminfo(sums, "VmallocUsed");
 }
 
+std::uint64_t pages_outside_tables() {
+  static const OpenFile meminfo_file("/proc/meminfo"), zones("/proc/zoneinfo"),
+      refresh("/proc/sys/vm/stat_refresh", O_WRONLY);
+  refresh.put("1");
+  const std::string sums = meminfo_file.text();
+  std::uint64_t pages = (meminfo(sums, "Slab") + meminfo(sums, "VmallocUsed")) / kPage;
+  std::istringstream in(zones.text());
+  for (std::string line; std::getline(in, line);) {
+    unsigned long long count;
+    // The second are those that a CPU keeps for itself.
+    if (std::sscanf(line.c_str(), " nr_free_pages %llu", &count) == 1 ||
+        std::sscanf(line.c_str(), " count: %llu", &count) == 1)
+      pages += count;
+  }
+  return pages;
+}
+
 Memory::Memory(Layout layout, std::size_t size) : layout_(layout), size_(size) {
   constexpr int kProt = PROT_READ | PROT_WRITE;
   if (layout == Layout::kHugetlb)

@@ -66,6 +66,10 @@ class SparseMemory {
 // Bytes that the kernel has allocated by kmalloc, from slab caches and by vmalloc.
 std::uint64_t kernel_bytes();
 
+// Pages that are free, or that the kernel has taken for kmalloc, slab caches and vmalloc. What an
+// IOMMU driver takes for page tables is missing in them.
+std::uint64_t pages_outside_tables();
+
 std::string read_file(const std::string& path);
 void write_file(const std::string& path, const std::string& text);
 

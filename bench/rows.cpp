@@ -13,6 +13,7 @@
 #include "flushes.hpp"
 #include "mapping_rows.hpp"
 #include "memory.hpp"
+#include "merge.hpp"
 #include "nested.hpp"
 #include "pin_device.hpp"
 
@@ -289,6 +290,59 @@ void run_nested_thp(Meter& meter) {
   }
 }
 
+std::uint64_t locked_kib() {
+  const std::string status = read_file("/proc/self/status");
+  return std::stoull(status.substr(status.find("VmLck:") + 6));
+}
+
+// 1 GiB for so many groups: once if they are merged, or once in the container of each.
+void run_merged(Meter& meter) {
+  const Memory memory(Layout::kScattered, 1024 * kMiB);
+  const std::size_t npages = memory.size() / kPage;
+  for (const std::size_t count : {1, 2, 4, 8}) {
+    const std::string number = std::to_string(count);
+    Groups groups(count);
+    const std::uint64_t locked = locked_kib();
+    const std::uint64_t pages = pages_outside_tables();
+    meter.measure("map-merged-" + number, npages,
+                  [&] { groups.map(kIova, memory.address(), memory.size()); });
+    meter.add("tables-merged-" + number,
+              static_cast<double>(pages) - static_cast<double>(pages_outside_tables()));
+    meter.add("locked-merged-" + number, static_cast<double>(locked_kib() - locked));
+    meter.measure("unmap-merged-" + number, npages, [&] { groups.unmap(kIova, memory.size()); });
+  }
+}
+
+// A group joins a container with so many mappings: one whose group shares the domain, and one
+// without a domain, where all mappings have to be pinned and mapped.
+void run_merging(Meter& meter) {
+  const Memory memory(Layout::kScattered, kMany * kPage);
+  Joiner joiner(1);
+  const auto measure = [&](const std::string& name, Container& container) {
+    for (int i = 0; i < kRuns; i++) {
+      meter.measure("merge-" + name, 1, [&] { joiner.join(container); });
+      joiner.leave(container);
+    }
+    if (!Flushes::can_count()) return;
+    meter.add("merge-flushes-" + name,
+              static_cast<double>(Flushes::count([&] { joiner.join(container); }).iotlb));
+    joiner.leave(container);
+  };
+  const std::vector<std::size_t> order = in_order();
+  for (const std::size_t count : {std::size_t{1}, std::size_t{1000}, kMany}) {
+    const std::vector<std::size_t> some(order.begin(),
+                                        order.begin() + static_cast<std::ptrdiff_t>(count));
+    {
+      Container container;
+      map_pages(container, memory, 2 * kPage, some);
+      measure("shared-" + std::to_string(count), container);
+    }
+    PinDevice device;
+    map_pages(device.container(), memory, 2 * kPage, some);
+    measure("replay-" + std::to_string(count), device.container());
+  }
+}
+
 void run_memory(Meter& meter) {
   Container container;
   {
@@ -333,6 +387,18 @@ std::vector<Group> groups() {
         "nested-unmap-256", "nested-bytes", "nested-unchanged", "nested-flushes"},
        run_nested},
       {"nested-thp", {"nested-map-thp", "nested-unmap-thp"}, run_nested_thp},
+      {"merged",
+       {"map-merged-1", "tables-merged-1", "locked-merged-1", "unmap-merged-1", "map-merged-2",
+        "tables-merged-2", "locked-merged-2", "unmap-merged-2", "map-merged-4", "tables-merged-4",
+        "locked-merged-4", "unmap-merged-4", "map-merged-8", "tables-merged-8", "locked-merged-8",
+        "unmap-merged-8"},
+       run_merged},
+      {"merging",
+       {"merge-shared-1", "merge-flushes-shared-1", "merge-replay-1", "merge-flushes-replay-1",
+        "merge-shared-1000", "merge-flushes-shared-1000", "merge-replay-1000",
+        "merge-flushes-replay-1000", "merge-shared-16384", "merge-flushes-shared-16384",
+        "merge-replay-16384", "merge-flushes-replay-16384"},
+       run_merging},
       {"memory", {"bytes-run", "bytes-thp-512m"}, run_memory},
       {"pins-memory",
        {"bytes-pins-thp", "bytes-pins-all", "bytes-pins-half", "bytes-pins-64th",

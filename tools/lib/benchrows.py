@@ -22,6 +22,28 @@ def _pair(name, text, unit, bars, digits=0):
             for way, bar in zip(("map", "unmap"), bars)]
 
 
+def _merged(count):
+    groups = f"{count} group{'s' if count > 1 else ''}"
+    return [
+        Row(f"map-merged-{count}", f"MAP 1 GiB of scattered 4K pages for {groups}", "a page", 800,
+            0),
+        Row(f"unmap-merged-{count}", f"UNMAP 1 GiB of scattered 4K pages for {groups}", "a page",
+            150, 0),
+        Row(f"locked-merged-{count}", f"locked_vm for 1 GiB, {groups}", "KiB", 1048576, 0),
+        Row(f"tables-merged-{count}", f"page tables of the IOMMU for 1 GiB, {groups}", "pages",
+            None, 0),
+    ]
+
+
+def _merge(count):
+    mappings = f"{count} mapping{'s' if count > 1 else ''} of 4K"
+    return [row for way, text in (("shared", f"it shares a domain with {mappings}"),
+                                  ("replay", f"{mappings} are replayed for it"))
+            for row in (Row(f"merge-{way}-{count}", text, "a call", None, 0),
+                        Row(f"merge-flushes-{way}-{count}", f"{text}: IOTLB flushes", "a call",
+                            None, 0))]
+
+
 # Only in a machine that has such a device: tools/bench --ats.
 DEVICE_TLBS = Section("Invalidations of a device's own TLB", [
     Row("device-flushes-adjacent-range", "one UNMAP of 16384 adjacent mappings, by range", "a call",
@@ -101,6 +123,12 @@ SECTIONS = [
             "a refresh", 1, 0),
         Row("nested-bytes", "bytes that record what is mapped", "a page", 10, 1),
     ]),
+    # Stock: each group in a container of its own.
+    Section("Several groups with the same mappings", [
+        row for count in (1, 2, 4, 8) for row in _merged(count)]),
+    # Stock: by SET_CONTAINER.
+    Section("A group joins others by MERGE", [
+        row for count in (1, 1000, 16384) for row in _merge(count)]),
     Section("IOTLB flushes", [
         Row("flushes-adjacent-range", "one UNMAP of 16384 adjacent mappings, by range", "a call",
             1, 0),
