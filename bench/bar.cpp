@@ -10,14 +10,10 @@
 #include <cerrno>
 #include <system_error>
 
+#include "system.hpp"
+
 namespace bench {
-namespace {
-
-[[noreturn]] void throw_errno(const char* doing) {
-  throw std::system_error(errno, std::generic_category(), doing);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Bar::Bar(int device, std::uint32_t region) : device_(device) {
   vfio_region_info info{};

@@ -16,19 +16,10 @@
 #include <system_error>
 
 #include "memory.hpp"
+#include "system.hpp"
 
 namespace bench {
 namespace {
-
-[[noreturn]] void throw_errno(const std::string& doing) {
-  throw std::system_error(errno, std::generic_category(), doing);
-}
-
-int open_or_throw(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
-  if (fd < 0) throw_errno("open " + path);
-  return fd;
-}
 
 const std::string kDriver = "/sys/bus/pci/drivers/vfio-pci/";
 

@@ -14,6 +14,7 @@
 #include <system_error>
 
 #include "container.hpp"
+#include "system.hpp"
 
 namespace bench {
 namespace {
@@ -50,16 +51,6 @@ struct AttachDevice {
   std::uint32_t argsz, flags, ioas;
 };
 constexpr unsigned long kAttachDevice = _IO(VFIO_TYPE, VFIO_BASE + 19);
-
-[[noreturn]] void throw_errno(const std::string& doing) {
-  throw std::system_error(errno, std::generic_category(), doing);
-}
-
-int open_or_throw(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
-  if (fd < 0) throw_errno("open " + path);
-  return fd;
-}
 
 // The device file of the device at a PCI address; its name is in sysfs.
 std::string device_file(const std::string& bdf) {

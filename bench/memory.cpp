@@ -19,12 +19,10 @@
 #include <utility>
 #include <vector>
 
+#include "system.hpp"
+
 namespace bench {
 namespace {
-
-[[noreturn]] void throw_errno(const std::string& doing) {
-  throw std::system_error(errno, std::generic_category(), doing);
-}
 
 // Always the same order, so that two boots do the same.
 std::vector<std::size_t> shuffled(std::size_t count) {
