@@ -97,7 +97,8 @@ bool agree(PinWord word, PinPage page)
 	return word.value == page.value + PinWord::kOne || (word.value | page.value) == 0;
 }
 
-// Compares n pages with words. word_at(i) is called for each i in order, for some twice.
+// Compares n pages with words. word_at(i) is called with i that never decreases; one i may come
+// twice.
 template <class F> PinDifference compare_with(u32 n, const PinPage *pages, F word_at)
 {
 	u64 i = 0;

@@ -55,8 +55,8 @@ constexpr u64 completion(u64 asked, u64 cc, u64 status, u64 done)
 // Of a guest. One eventfd may ring all of them, one after the other with interrupts off.
 constexpr u64 kMostDoorbells = 128;
 
-// How many pages a range has a part of, if it is not too large for an atomic context;
-// more than that if it is.
+// Counts the pages that a range touches. A range that is too large for an atomic context
+// counts as one page more than such a context may refresh.
 u64 pages_at_once(u64 start, u64 length)
 {
 	constexpr u64 kMost = NestedDomain::kMostAtomicPages;
