@@ -18,8 +18,8 @@ class DeviceTlb : public testing::Test {
  protected:
   void SetUp() override {
     const std::vector<PciDevice> rngs = virtio_rngs();
-    ASSERT_EQ(rngs.size(), 1u);
-    s = Session(rngs);
+    ASSERT_GE(rngs.size(), 1u);
+    s = Session({rngs[0]});
     ASSERT_TRUE(s.ok());
     ASSERT_TRUE(ats_enabled(s.pci())) << "attached, so that ATS is on";
     m = Memory(1024 * kPage);
@@ -146,7 +146,7 @@ TEST_F(DeviceTlbDma, NothingIsReachedThatWasMappedBeforeTheGroupLeft) {
   std::fill(target.data(), target.data() + kPage, 0);
 
   s = Session();
-  s = Session(virtio_rngs());
+  s = Session({virtio_rngs()[0]});
   ASSERT_TRUE(s.ok());
   VirtioRng rng(s.container(), s.device(), kQueue);
   ASSERT_TRUE(rng.ok());

@@ -53,7 +53,10 @@ class Merge : public testing::Test {
   uint64_t before = 0;
 };
 
-TEST_F(Merge, OneMappingForAllDevices) {
+// For the tests that have an edu read and write memory.
+class MergeDma : public Merge {};
+
+TEST_F(MergeDma, OneMappingForAllDevices) {
   ASSERT_OK(set_iommu(group(0), VFIO_TYPE1v2_IOMMU));
   ASSERT_OK(map_dma(group(0), m.data(), kIova, m.size()));
   ASSERT_OK(merge(group(0), group(1)));
@@ -77,7 +80,7 @@ TEST_F(Merge, OneMappingForAllDevices) {
   expect_dma(b, kIova + kGiB, 2 * kPage, 0x44);
 }
 
-TEST_F(Merge, WhatIsTakenOutReachesNothing) {
+TEST_F(MergeDma, WhatIsTakenOutReachesNothing) {
   ASSERT_OK(set_iommu(group(0), VFIO_TYPE1v2_IOMMU));
   ASSERT_OK(merge(group(0), group(1)));
   ASSERT_OK(map_dma(group(0), m.data(), kIova, m.size()));
@@ -107,7 +110,7 @@ TEST_F(Merge, WhatIsTakenOutReachesNothing) {
   expect_dma(inside, kIova, kPage, 0x66);
 }
 
-TEST_F(Merge, WhileTheMergerDoesDmaAndMaps) {
+TEST_F(MergeDma, WhileTheMergerDoesDmaAndMaps) {
   ASSERT_OK(set_iommu(group(0), VFIO_TYPE1v2_IOMMU));
   ASSERT_OK(map_dma(group(0), m.data(), kIova, m.size()));
   Fd open = device(0, 0);
@@ -206,7 +209,7 @@ TEST_F(Merge, IncompatibleIsEINVALAndChangesNothing) {
   EXPECT_OK(merge(emulated, group(0)));
 }
 
-TEST_F(Merge, EmulatedAndHardware) {
+TEST_F(MergeDma, EmulatedAndHardware) {
   Testdev dev;
   ASSERT_TRUE(dev.ok());
   Fd emulated = open_path(dev.node());
@@ -248,7 +251,7 @@ TEST_F(Merge, AMemberWhoseFileIsClosed) {
   EXPECT_EQ(group_flags(group(1)), VFIO_GROUP_FLAGS_VIABLE);
 }
 
-TEST_F(Merge, TheLastFileEndsTheSet) {
+TEST_F(MergeDma, TheLastFileEndsTheSet) {
   ASSERT_OK(set_iommu(group(0), VFIO_TYPE1v2_IOMMU));
   ASSERT_OK(merge(group(0), group(1)));
   ASSERT_OK(merge(group(0), group(2)));

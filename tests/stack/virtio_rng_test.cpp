@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "merge.hpp"
+
 namespace stack {
 namespace {
 
@@ -128,6 +130,55 @@ TEST_F(VirtioRngDma, NothingArrivesInMemoryToRead) {
   ASSERT_OK(map_dma(s.container(), memory.data(), kIova, kPage,
                     VFIO_DMA_MAP_FLAG_READ));
   fill_in_vain(kIova);
+}
+
+// Two groups that are merged: what is mapped once, both devices reach; one
+// that is taken out has addresses of its own.
+TEST(VirtioRngMerge, OneMappingForBoth) {
+  const std::vector<PciDevice> rngs = virtio_rngs();
+  ASSERT_GE(rngs.size(), 2u) << "two virtio-rngs bound to vfio-pci";
+  Fd first = open_group(rngs[0]), second = open_group(rngs[1]);
+  ASSERT_OK(first.get());
+  ASSERT_OK(second.get());
+  Memory memory(4 * kPage), queues(2 * kPage);
+  ASSERT_TRUE(memory.ok() && queues.ok());
+  RandomTarget target(memory.data(), memory.size());
+  ASSERT_OK(set_iommu(first, VFIO_TYPE1v2_IOMMU));
+  ASSERT_OK(map_dma(first, memory.data(), kIova, memory.size()));
+  ASSERT_OK(merge(first, second));
+  ASSERT_OK(map_dma(second, queues.data(), kQueue, queues.size()));
+  Fd one = get_device(second, rngs[0].bdf),
+     other = get_device(first, rngs[1].bdf);
+  ASSERT_OK(one.get());
+  ASSERT_OK(other.get());
+  {
+    VirtioRng a(one, queues.at(0), kQueue);
+    VirtioRng b(other, queues.at(kPage), kQueue + kPage);
+    ASSERT_TRUE(a.ok() && b.ok());
+    target.wipe();
+    EXPECT_EQ(a.fill(kIova + 100, 64), 64);
+    target.expect_only(100, 64);
+    target.wipe();
+    EXPECT_EQ(b.fill(kIova + 2 * kPage, 64), 64);
+    target.expect_only(2 * kPage, 64);
+  }
+  other.reset();
+  ASSERT_OK(unmerge(first, second));
+
+  Memory elsewhere(2 * kPage);
+  RandomTarget alone(elsewhere.data(), elsewhere.size());
+  alone.wipe();
+  ASSERT_OK(set_iommu(second, VFIO_TYPE1v2_IOMMU));
+  ASSERT_OK(map_dma(second, queues.data(), kQueue, kPage));
+  ASSERT_OK(map_dma(second, elsewhere.data(), kIova, elsewhere.size()));
+  other = get_device(second, rngs[1].bdf);
+  ASSERT_OK(other.get());
+  VirtioRng b(other, queues.at(0), kQueue);
+  ASSERT_TRUE(b.ok());
+  target.wipe();
+  EXPECT_EQ(b.fill(kIova, 64), 64);
+  EXPECT_TRUE(target.blank()) << "the set's memory";
+  alone.expect_only(0, 64);
 }
 
 }  // namespace
