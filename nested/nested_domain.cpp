@@ -38,12 +38,12 @@ Refreshed NestedDomain::refresh(const GuestTable &table, IovaRange range, Contex
 
 	const WriteGuard guard(lock_, AlreadyTaken{});
 	return table.format == GuestTable::Format::kS390 ?
-		       refresh_as<S390Format>(table, range, context) :
-		       refresh_as<VtdFormat>(table, range, context);
+		       run<S390Format>(table, range, context) :
+		       run<VtdFormat>(table, range, context);
 }
 
 template <class Format>
-Refreshed NestedDomain::refresh_as(const GuestTable &table, IovaRange range, Context context)
+Refreshed NestedDomain::run(const GuestTable &table, IovaRange range, Context context)
 {
 	if (large_.empty()) {
 		constexpr u64 kUnit = u64{1} << Format::shift(Format::kLargeLevel);

@@ -109,7 +109,7 @@ private:
 	static constexpr u64 kSpareLimit = 65536;
 
 	template <class Format>
-	Refreshed refresh_as(const GuestTable &table, IovaRange range, Context context)
+	Refreshed run(const GuestTable &table, IovaRange range, Context context)
 		__must_hold(lock_);
 	void forget_unknown_part(Refresh &refresh, u64 first, u64 npages, PinPage page)
 		__must_hold(lock_);
