@@ -37,9 +37,8 @@ Refreshed NestedDomain::refresh(const GuestTable &table, IovaRange range, Contex
 		return {Refreshed::Outcome::kDeferred};
 
 	const WriteGuard guard(lock_, AlreadyTaken{});
-	return table.format == GuestTable::Format::kS390 ?
-		       run<S390Format>(table, range, context) :
-		       run<VtdFormat>(table, range, context);
+	return table.format == GuestTable::Format::kS390 ? run<S390Format>(table, range, context) :
+							   run<VtdFormat>(table, range, context);
 }
 
 template <class Format>

@@ -109,8 +109,7 @@ private:
 	static constexpr u64 kSpareLimit = 65536;
 
 	template <class Format>
-	Refreshed run(const GuestTable &table, IovaRange range, Context context)
-		__must_hold(lock_);
+	Refreshed run(const GuestTable &table, IovaRange range, Context context) __must_hold(lock_);
 	void forget_unknown_part(Refresh &refresh, u64 first, u64 npages, PinPage page)
 		__must_hold(lock_);
 	void forget_units(Refresh &refresh, u64 first, u64 npages) __must_hold(lock_);
