@@ -4,27 +4,17 @@
 // format, and a plain walk through these that says what is to be mapped.
 #pragma once
 
-#include <map>
 #include <optional>
 
 #include "dma_world.hpp"
 #include "nested/nested_domain.hpp"
+#include "plain_walk.hpp"
 
 namespace nested_test {
 
 using dma_test::DmaTest;
 using mock::kPage;
 using namespace vfio;
-
-// What a page of IOVAs is mapped to.
-struct Target {
-	u64 pfn = 0;
-	u32 prot = 0;
-
-	bool operator==(const Target &) const = default;
-};
-
-using Targets = std::map<u64, Target>;
 
 // Builds the tables that a Linux guest builds for a zPCI function.
 struct S390Guest {

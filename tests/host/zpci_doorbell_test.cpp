@@ -2,10 +2,8 @@
 //
 // Doorbells: what is served where the eventfd is signaled, what is left to a thread, and
 // pages that lie. The mock reports every shim that sleeps in the eventfd's wait queue.
-#include "mock/zpci.hpp"
 #include "nested_world.hpp"
-#include "shim/uapi.h"
-#include "uapi/vfio_zpci.h"
+#include "zpci_fixture.hpp"
 
 namespace nested_test {
 
@@ -14,7 +12,6 @@ namespace {
 constexpr u32 kFh = 7;
 constexpr u64 kIova = 0x1234'5000;
 constexpr u64 kDoorbell = 3 * kPage;
-constexpr int kGroupFd = 5;
 
 struct Answer {
 	u32 cc, status, done;
@@ -23,18 +20,16 @@ struct Answer {
 
 constexpr Answer kOne{VFIO_ZPCI_CC_OK, 0, 1};
 
-template <class Guest> class Doorbells : public GuestTest<Guest> {
+template <class Guest> class Doorbells : public zpci_test::ZpciTest<GuestTest<Guest>> {
 protected:
-	using Base = GuestTest<Guest>;
+	using Base = zpci_test::ZpciTest<GuestTest<Guest>>;
 
 	void SetUp() override
 	{
 		Base::SetUp();
-		ASSERT_EQ(zpci_init(), 0);
-		ASSERT_EQ(zpci_open(VFIO_ZPCI_IOMMU, &zpci), 0);
-		ASSERT_EQ(zpci_attach_group(zpci, &this->group, false), 0);
+		ASSERT_EQ(zpci_attach_group(this->zpci, &this->group, false), 0);
 		this->root = this->new_table(Guest::kTop);
-		ASSERT_EQ(map_memory(0, Base::kPages), 0);
+		ASSERT_EQ(this->map_memory(0, Base::kPages), 0);
 		ASSERT_EQ(register_function(kFh), 0);
 		ASSERT_EQ(set_doorbell(kFh, bell.fd), 0);
 		// The first one finds no memory set aside for those that come after it.
@@ -45,77 +40,23 @@ protected:
 		ASSERT_EQ(answer(), kOne);
 	}
 
-	void TearDown() override
-	{
-		if (zpci) {
-			zpci_detach_group(zpci, &this->group);
-			zpci_release(zpci);
-		}
-		zpci_exit();
-		EXPECT_EQ(mock::run_doorbell_works(), 0) << "a work outlives its doorbell";
-		EXPECT_EQ(mock::phys::all_pins(), 0u);
-		Base::TearDown();
-	}
-
-	template <class T> long ioctl(u32 cmd, T &request)
-	{
-		const mock::UserWindow window(&request, sizeof(request));
-
-		request.argsz = sizeof(request);
-		return zpci_ioctl(zpci, cmd, reinterpret_cast<u64>(&request));
-	}
-
-	long map_memory(u64 page, u64 npages,
-			u32 flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
-	{
-		vfio_iommu_type1_dma_map map = {};
-
-		map.flags = flags;
-		map.vaddr = Base::kUva + page * kPage;
-		map.iova = page * kPage;
-		map.size = npages * kPage;
-		return ioctl(VFIO_IOMMU_MAP_DMA, map);
-	}
-
-	long unmap_memory()
-	{
-		vfio_iommu_type1_dma_unmap unmap = {};
-
-		unmap.flags = VFIO_DMA_UNMAP_FLAG_ALL;
-		return ioctl(VFIO_IOMMU_UNMAP_DMA, unmap);
-	}
-
 	long register_function(u32 fh)
 	{
 		const bool vtd = Guest::kFormat == GuestTable::Format::kVtd;
 		vfio_zpci_register request = {};
 
 		request.fh = fh;
-		request.group_fd = kGroupFd;
+		request.group_fd = Base::kGroupFd;
 		request.format = vtd ? VFIO_ZPCI_FORMAT_VTD : VFIO_ZPCI_FORMAT_S390;
 		request.levels = vtd ? Guest::kTop + 1 : 0;
 		request.anchor = vtd ? this->root : this->root | 0x800 | (Guest::kTop - 1) << 2;
 		request.pal = (u64{1} << 38) - 1;
-		return ioctl(VFIO_ZPCI_REGISTER, request);
+		return this->ioctl(VFIO_ZPCI_REGISTER, request);
 	}
 
 	long set_doorbell(u32 fh, int eventfd, u64 page = kDoorbell)
 	{
-		vfio_zpci_doorbell request = {};
-
-		request.fh = fh;
-		request.eventfd = eventfd;
-		request.page = page;
-		return ioctl(VFIO_ZPCI_SET_DOORBELL, request);
-	}
-
-	vfio_zpci_statistics statistics()
-	{
-		vfio_zpci_statistics found = {};
-
-		found.fh = kFh;
-		EXPECT_EQ(ioctl(VFIO_ZPCI_GET_STATISTICS, found), 0);
-		return found;
+		return Base::set_doorbell(fh, eventfd, page);
 	}
 
 	// The words of the page are little-endian whatever the tables are.
@@ -179,9 +120,8 @@ protected:
 		return targets;
 	}
 
-	mock::GroupFile file{kGroupFd, &this->group};
+	mock::GroupFile file{Base::kGroupFd, &this->group};
 	mock::Bell bell{9};
-	::zpci *zpci = nullptr;
 	u32 sequence = 0;
 };
 
@@ -198,8 +138,8 @@ TYPED_TEST(Doorbells, NewPagesAreMappedAtOnce)
 		  (Targets{{kIova / kPage, {this->kPfn + 7, kReadWrite}},
 			   {kIova / kPage + 1, {this->kPfn + 11, SHIM_IOMMU_READ}}}));
 	EXPECT_EQ(mock::run_doorbell_works(), 0);
-	EXPECT_EQ(this->statistics().served, 1u);
-	EXPECT_EQ(this->statistics().deferred, 1u);
+	EXPECT_EQ(this->statistics(kFh).served, 1u);
+	EXPECT_EQ(this->statistics(kFh).deferred, 1u);
 }
 
 TYPED_TEST(Doorbells, TheRestIsLeftToAThread)
@@ -243,7 +183,7 @@ TYPED_TEST(Doorbells, RingingWithoutARequest)
 	this->bell.ring();
 	EXPECT_EQ(mock::run_doorbell_works(), 1);
 	EXPECT_EQ(this->answer(), kOne);
-	EXPECT_EQ(this->statistics().deferred, 2u);
+	EXPECT_EQ(this->statistics(kFh).deferred, 2u);
 }
 
 TYPED_TEST(Doorbells, Outcomes)
@@ -257,21 +197,15 @@ TYPED_TEST(Doorbells, Outcomes)
 	EXPECT_EQ(this->at_once({{0, kPage}}),
 		  (Answer{VFIO_ZPCI_CC_ERROR, VFIO_ZPCI_STATUS_IN_ERROR, 0}));
 
-	vfio_zpci_event event = {};
-	event.fh = kFh;
-	event.flags = VFIO_ZPCI_EVENT_CLEAR;
-	ASSERT_EQ(this->ioctl(VFIO_ZPCI_GET_EVENT, event), 0);
+	const vfio_zpci_event event = this->event(kFh, VFIO_ZPCI_EVENT_CLEAR);
 	EXPECT_EQ(event.code, u32{VFIO_ZPCI_EVENT_ENTRY});
 	EXPECT_EQ(event.address, kIova);
 
-	vfio_zpci_state state = {};
-	state.fh = kFh;
-	ASSERT_EQ(this->ioctl(VFIO_ZPCI_SET_STATE, state), 0);
+	ASSERT_EQ(this->set_state(kFh, VFIO_ZPCI_STATE_ENABLED), 0);
 	EXPECT_EQ(this->later({{~u64{0}, ~u64{0}}}), error) << "it wraps";
-	ASSERT_EQ(this->ioctl(VFIO_ZPCI_SET_STATE, state), 0);
+	ASSERT_EQ(this->set_state(kFh, VFIO_ZPCI_STATE_ENABLED), 0);
 	EXPECT_EQ(this->at_once({{u64{1} << 38, 1}}), error) << "out of the window";
-	state.state = VFIO_ZPCI_STATE_DISABLED;
-	ASSERT_EQ(this->ioctl(VFIO_ZPCI_SET_STATE, state), 0);
+	ASSERT_EQ(this->set_state(kFh, VFIO_ZPCI_STATE_DISABLED), 0);
 	EXPECT_EQ(this->at_once({{0, kPage}}), (Answer{VFIO_ZPCI_CC_INVALID_HANDLE, 0, 0}));
 }
 
@@ -301,7 +235,7 @@ TYPED_TEST(Doorbells, PagesThatCannotBeUsed)
 	ASSERT_EQ(this->set_doorbell(kFh, this->bell.fd), 0);
 
 	// The guest's memory goes, and comes again without the right to write it.
-	ASSERT_EQ(this->unmap_memory(), 0);
+	ASSERT_EQ(this->unmap_all_memory(), 0);
 	EXPECT_EQ(this->at_once({{kIova, kPage}}), std::nullopt);
 	ASSERT_EQ(this->map_memory(0, this->kPages, VFIO_DMA_MAP_FLAG_READ), 0);
 	EXPECT_EQ(this->at_once({{kIova, kPage}}), std::nullopt);
@@ -344,10 +278,7 @@ TYPED_TEST(Doorbells, TwoFunctions)
 	this->at(kDoorbell + kPage + 24) = this->little(u64{1} << 32);
 	EXPECT_EQ(this->at_once({{kIova, kPage}}), kOne);
 
-	vfio_zpci_deregister request = {};
-	request.flags = VFIO_ZPCI_DEREGISTER_FORGET;
-	request.fh = kFh + 1;
-	ASSERT_EQ(this->ioctl(VFIO_ZPCI_DEREGISTER, request), 0);
+	ASSERT_EQ(this->deregister(kFh + 1, VFIO_ZPCI_DEREGISTER_FORGET), 0);
 	EXPECT_EQ(mock::run_doorbell_works(), 0) << "it has gone with its doorbell";
 	EXPECT_EQ(this->at_once({{kIova, kPage}}), kOne);
 }
@@ -365,7 +296,7 @@ TYPED_TEST(Doorbells, ManyFunctions)
 TYPED_TEST(Doorbells, TheContainerGoesBeforeTheThreadRuns)
 {
 	EXPECT_EQ(this->at_once({{0, u64{1} << 38}}), std::nullopt);
-	zpci_release(std::exchange(this->zpci, nullptr));
+	this->close();
 }
 
 } // namespace
