@@ -100,6 +100,20 @@ void shim_rwsem_read_lock(shim_rwsem *sem)
 	note_held(sem, mine.name);
 }
 
+// Who only tries is not stopped by a writer that waits.
+bool shim_rwsem_read_trylock(shim_rwsem *sem)
+{
+	auto &mine = in<ModelRwSem>(sem);
+
+	point();
+	if (mine.writer != kFree)
+		return false;
+	mine.readers++;
+	acquire(mine.clock);
+	note_held(sem, mine.name);
+	return true;
+}
+
 void shim_rwsem_read_unlock(shim_rwsem *sem)
 {
 	auto &mine = in<ModelRwSem>(sem);
@@ -126,6 +140,20 @@ void shim_rwsem_write_lock(shim_rwsem *sem)
 	acquire(mine.clock);
 	acquire(mine.readers_clock);
 	note_held(sem, mine.name);
+}
+
+bool shim_rwsem_write_trylock(shim_rwsem *sem)
+{
+	auto &mine = in<ModelRwSem>(sem);
+
+	point();
+	if (mine.writer != kFree || mine.readers)
+		return false;
+	mine.writer = current();
+	acquire(mine.clock);
+	acquire(mine.readers_clock);
+	note_held(sem, mine.name);
+	return true;
 }
 
 void shim_rwsem_write_unlock(shim_rwsem *sem)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Points at the shim calls of vfio_type1 that pin, map, account and the like:
+// Points at the shim calls of vfio_type1 and vfio_zpci that pin, map, account and the like:
 // core_shim.cpp's way.
 #include "dma/shim/iommu.h"
 #include "dma/shim/mm.h"
@@ -27,6 +27,8 @@ WRAP(int, shim_mm_account, (mm_struct * mm, task_struct *task, u64 npages, bool 
      (mm, task, npages, ipc_lock))
 WRAP(void, shim_mm_unaccount, (mm_struct * mm, task_struct *task, u64 npages), (mm, task, npages))
 WRAP(int, shim_domain_map, (iommu_domain * domain, u64 iova, u64 phys, u64 size, u32 prot),
+     (domain, iova, phys, size, prot))
+WRAP(int, shim_domain_map_atomic, (iommu_domain * domain, u64 iova, u64 phys, u64 size, u32 prot),
      (domain, iova, phys, size, prot))
 WRAP(int, shim_domain_map_runs,
      (iommu_domain * domain, u64 iova, const shim_pin_run *runs, u32 count, u32 prot,
