@@ -33,6 +33,9 @@ private:
 	static constexpr u32 kFunctions = 3;
 	static constexpr u32 kGroups = 2;
 	static constexpr u32 kFirstFh = 100;
+	// The second group's IOMMU does not translate these.
+	static constexpr u64 kRegionFirst = 0x10'0000;
+	static constexpr u64 kRegionLast = 0x1f'ffff;
 	// So many pages of the guest's memory have tables.
 	static constexpr u64 kTablePages = 20;
 
