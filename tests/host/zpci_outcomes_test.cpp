@@ -2,8 +2,8 @@
 //
 // The outcomes of a refresh, one test a row: those of RPCIT as QEMU's s390 PCI instructions
 // have them (condition code, status, state, and the error event with its fields), for tables
-// of each designation type; and what QEMU's emulated VT-d does with second-level tables of 3,
-// 4 and 5 levels.
+// of each designation type; and for second-level tables of VT-d, of 3, 4 and 5 levels, what
+// QEMU's emulated VT-d maps. Where that skips an entry that is wrong, a refresh ends.
 #include "nested_world.hpp"
 #include "zpci_fixture.hpp"
 
