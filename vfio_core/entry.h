@@ -58,6 +58,8 @@ bool vfio_core_file_is_valid(struct file *file);
 bool vfio_core_file_enforced_coherent(struct file *file);
 void vfio_core_file_set_kvm(struct file *file, struct kvm *kvm);
 bool vfio_core_file_has_dev(struct file *file, struct vfio_core_device *device);
+bool vfio_core_device_owns_file(struct vfio_core_device *device,
+				struct file *file);
 
 /* Device, device.cpp */
 int vfio_core_device_alloc(size_t size, struct device *dev,

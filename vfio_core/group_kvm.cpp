@@ -145,4 +145,14 @@ CORE_ENTRY bool vfio_core_file_has_dev(file *file, vfio_core_device *device)
 	return set ? set->has_device(Device::of(device)) : Device::of(device).in_group(group);
 }
 
+CORE_ENTRY bool vfio_core_device_owns_file(vfio_core_device *device, file *file)
+{
+	if (vfio_core_device_file *opened = shim_file_device(file))
+		return &DeviceFile::of(opened).device() == &Device::of(device);
+
+	vfio_group *group = shim_file_group(file);
+
+	return group && Device::of(device).in_group(group);
+}
+
 } // namespace vfio

@@ -42,8 +42,9 @@
  * @fh:		the guest's handle of the function; its first registration makes the
  *		function known, and enables it
  * @fid:	the function's ID, for events
- * @group_fd:	the file of the IOMMU group of the function's device. The device is open, and
- *		the group is attached to the container.
+ * @group_fd:	the file of the IOMMU group of the function's device; with our vfio.ko also
+ *		that of the device. The device is open, and the group is attached to the
+ *		container.
  * @format:	VFIO_ZPCI_FORMAT_*
  * @levels:	of a table of VT-d, 3 to 5; 0 for s390, where the anchor says it
  * @anchor:	the table

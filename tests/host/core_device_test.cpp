@@ -477,6 +477,12 @@ TEST_F(CoreDevice, WhatKvmAsks)
 	EXPECT_TRUE(vfio_core_file_has_dev(group_file, (*device)->core));
 	EXPECT_FALSE(vfio_core_file_has_dev(group_file, stranger->core));
 	EXPECT_FALSE(vfio_core_file_has_dev(other, (*device)->core));
+	EXPECT_FALSE(vfio_core_file_has_dev(mock::file_of(fd), (*device)->core));
+	EXPECT_TRUE(vfio_core_device_owns_file((*device)->core, group_file));
+	EXPECT_TRUE(vfio_core_device_owns_file((*device)->core, mock::file_of(fd)));
+	EXPECT_FALSE(vfio_core_device_owns_file((*device)->core, other));
+	EXPECT_FALSE(vfio_core_device_owns_file(stranger->core, group_file));
+	EXPECT_FALSE(vfio_core_device_owns_file(stranger->core, mock::file_of(fd)));
 
 	// An open device keeps the machine it was opened with.
 	vfio_core_file_set_kvm(group_file, machine);

@@ -449,6 +449,8 @@ TEST_F(CoreMerge, VirtualMachines)
 	for (file *file : {file_a, file_b})
 		for (Registered *device : {&first, &second})
 			EXPECT_TRUE(vfio_core_file_has_dev(file, (*device)->core));
+	EXPECT_TRUE(vfio_core_device_owns_file(first->core, file_a));
+	EXPECT_FALSE(vfio_core_device_owns_file(first->core, file_b)) << "though merged";
 	EXPECT_TRUE(vfio_core_file_enforced_coherent(file_b));
 	int device = open_device(b, devices[1]);
 	EXPECT_EQ(second->kvm_set, &machine) << "that of another member";

@@ -44,7 +44,8 @@ void shim_open_devices_remove(struct vfio_device *device);
 /**
  * shim_open_devices_find() - the IOMMU group of the device that a file belongs to
  * @devices: the list
- * @fd: a descriptor of the calling process, for the file of a VFIO group
+ * @fd: a descriptor of the calling process, for the file of a VFIO group or, with our vfio.ko,
+ *      of a device
  *
  * Return: the group, which lives as long as the device is on the list; NULL if @fd
  * belongs to none of them.
