@@ -12,3 +12,8 @@ bool shim_capable_sys_rawio(void)
 {
 	return capable(CAP_SYS_RAWIO);
 }
+
+bool shim_capable_sys_admin(void)
+{
+	return capable(CAP_SYS_ADMIN);
+}

@@ -2,6 +2,7 @@
 #include <linux/kthread.h>
 #include <linux/lockdep.h>
 #include <linux/mutex.h>
+#include <linux/jiffies.h>
 #include <linux/rwsem.h>
 #include <linux/sched/signal.h>
 #include <linux/wait.h>
@@ -125,6 +126,30 @@ bool shim_waitq_wait(struct shim_waitq *waitq, bool (*done)(const void *arg),
 {
 	return wait_event_timeout(*waitq_of(waitq), done(arg),
 				  (long)seconds * HZ) != 0;
+}
+
+bool shim_waitq_wait_us(struct shim_waitq *waitq, bool (*done)(const void *arg),
+			const void *arg, unsigned int microseconds)
+{
+	return wait_event_timeout(*waitq_of(waitq), done(arg),
+				  usecs_to_jiffies(microseconds)) != 0;
+}
+
+int shim_waitq_wait_signal(struct shim_waitq *waitq,
+			   bool (*done)(const void *arg), const void *arg,
+			   u64 ms, bool interruptible)
+{
+	wait_queue_head_t *queue = waitq_of(waitq);
+	long left = MAX_SCHEDULE_TIMEOUT;
+
+	if (ms)
+		left = nsecs_to_jiffies64(ms * NSEC_PER_MSEC) + 1;
+	if (interruptible)
+		left = wait_event_interruptible_timeout(*queue, done(arg),
+							left);
+	else
+		left = wait_event_killable_timeout(*queue, done(arg), left);
+	return left > 0 ? 1 : left;
 }
 
 void shim_cond_resched(void)

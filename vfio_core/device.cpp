@@ -20,8 +20,11 @@ Result<void> Device::init(vfio_device *handle, device *dev, const vfio_device_op
 	UniquePtr<Device> device = TRY(make<Device>(handle, Index(index)));
 
 	shim_device_setup(handle, dev, ops, index, device.get());
-	TRY(Result<void>::from_negative(shim_device_inode_create(handle)));
-	device->inode_.reset(handle);
+
+	inode *made = nullptr;
+
+	TRY(Result<void>::from_negative(shim_device_inode_create(handle, &made)));
+	device->inode_.reset(made);
 	if (shim_device_ops(handle) & SHIM_DEVICE_INIT)
 		TRY(Result<void>::from_negative(shim_device_driver_init(handle)));
 	shim_device_initialize(handle);
@@ -147,6 +150,7 @@ void Device::unregister()
 	// only falls. Whoever watches sysfs learns of it at once, and not when the last
 	// user has closed the device.
 	membership_->remove_device(*this);
+	retire_gate();
 	shim_device_del(handle_);
 	put_user();
 
@@ -174,6 +178,8 @@ void Device::unregister()
 		}
 	}
 
+	// A scheduler that had found the device before has registered by now.
+	retire_gate();
 	shim_device_set_group(handle_, nullptr);
 	membership_.reset();
 }

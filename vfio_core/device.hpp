@@ -25,6 +25,7 @@
 #pragma once
 
 #include "device_set.hpp"
+#include "gate.hpp"
 #include "group_registry.hpp"
 #include "vfio_core/shim/device.h"
 #include "vfio_core/shim/device_inode.h"
@@ -113,6 +114,23 @@ public:
 		return static_cast<const vfio_group *>(membership_.get()) == group;
 	}
 
+	// The mapping of this inode has the maps of all of the device's files.
+	inode *shared_inode() const
+	{
+		return inode_.get();
+	}
+
+	// Gives the device a scheduler, and a gate if it has none. Errors: EBUSY if it has a
+	// scheduler, or has files and no gate; ENODEV, ENOMEM.
+	Result<RefPtr<Gate>> add_scheduler(const vfio_gate_ops *ops, void *data);
+
+	// Returns the gate, or nullptr. May be called without the lock while the device is open:
+	// then it does not change.
+	Gate *gate() const __no_lock_analysis
+	{
+		return gate_.get();
+	}
+
 	// Opening.
 
 	// The caller, DeviceFile, holds a use of the device, a use of its group and a
@@ -172,6 +190,11 @@ private:
 	// Closes the device for its last file. Returns the reference to the virtual
 	// machine, which the caller drops as above.
 	KvmRef last_close() __must_hold(set_);
+	// What first_open() does last: has the gate and the driver open the device. Errors: EBUSY
+	// if the DMA of the group is cut off for another device; those of both.
+	Result<void> open_hardware() __must_hold(set_);
+	// Tells the gate that the device is being unregistered.
+	void retire_gate();
 	// Undoes what first_open() does before it calls the driver. Returns the
 	// reference to the virtual machine, as last_close() does.
 	KvmRef end_open() __must_hold(set_);
@@ -200,12 +223,15 @@ private:
 	// The virtual machine that the driver sees while the device is open.
 	KvmRef kvm_ __guarded_by(set_);
 
+	// Set before the device is opened, and from then on.
+	RefPtr<Gate> gate_ __guarded_by(set_);
+
 	DeviceSet *set_ = nullptr;
 	GroupMembership membership_;
 	RefCount users_{0};
 	const Index index_;
 	// The inode whose mapping the device's files share.
-	Owned<vfio_device *, shim_device_inode_drop> inode_;
+	Owned<inode *, shim_device_inode_drop> inode_;
 };
 
 } // namespace vfio

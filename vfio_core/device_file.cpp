@@ -32,8 +32,9 @@ Result<FileRef> DeviceFile::open(DeviceRef device, Group &through)
 	self->module_.reset(opened.handle());
 	self->open_ = TRY(opened.open());
 	TRY(Result<void>::from_negative(
-		shim_file_create_device(opened.handle(), self.get(), &made)));
+		shim_file_create_device(opened.shared_inode(), self.get(), &made)));
 
+	self->file_ = made;
 	// The file owns the DeviceFile now, and calls vfio_core_device_file_close()
 	// when it is closed.
 	(void)self.release();
@@ -52,6 +53,35 @@ CORE_ENTRY device *vfio_core_device_file_dev(vfio_core_device_file *handle)
 	return DeviceFile::of(handle).device().dev();
 }
 
+Result<void> DeviceFile::enter_gate() const
+{
+	return device_->gate()->enter(!shim_file_nonblocking(file_));
+}
+
+bool DeviceFile::poll(poll_table_struct *table) const
+{
+	return !device_->gate() || device_->gate()->poll(file_, table);
+}
+
+CORE_ENTRY bool vfio_core_device_file_poll(vfio_core_device_file *handle, poll_table_struct *table)
+{
+	return DeviceFile::of(handle).poll(table);
+}
+
+// Does what the call is, inside the gate of the device.
+template <class F> [[gnu::noinline]] static long gated_call(const DeviceFile &file, F call)
+{
+	const Result<void> entered = file.enter_gate();
+
+	if (!entered.ok())
+		return entered.negative();
+
+	const long result = call();
+
+	file.device().gate()->leave();
+	return result;
+}
+
 CORE_ENTRY long vfio_core_device_file_read(vfio_core_device_file *handle, u64 to, size_t size,
 					   s64 *position)
 {
@@ -59,6 +89,10 @@ CORE_ENTRY long vfio_core_device_file_read(vfio_core_device_file *handle, u64 to
 
 	if (!device.has(SHIM_DEVICE_READ)) [[unlikely]]
 		return -EINVAL;
+	if (device.gate()) [[unlikely]]
+		return gated_call(DeviceFile::of(handle), [&device, to, size, position] {
+			return shim_device_read(device.handle(), to, size, position);
+		});
 	return shim_device_read(device.handle(), to, size, position);
 }
 
@@ -69,6 +103,10 @@ CORE_ENTRY long vfio_core_device_file_write(vfio_core_device_file *handle, u64 f
 
 	if (!device.has(SHIM_DEVICE_WRITE)) [[unlikely]]
 		return -EINVAL;
+	if (device.gate()) [[unlikely]]
+		return gated_call(DeviceFile::of(handle), [&device, from, size, position] {
+			return shim_device_write(device.handle(), from, size, position);
+		});
 	return shim_device_write(device.handle(), from, size, position);
 }
 
@@ -100,9 +138,8 @@ static Result<void> region_info(Device &device, UserVa arg)
 }
 
 // Keeps the bus's device awake (runtime power management) during the ioctl.
-CORE_ENTRY long vfio_core_device_file_ioctl(vfio_core_device_file *handle, u32 cmd, u64 arg)
+static long device_ioctl(Device &device, u32 cmd, u64 arg)
 {
-	Device &device = DeviceFile::of(handle).device();
 	Owned<vfio_device *, shim_device_pm_put> awake;
 
 	if (device.has(SHIM_DEVICE_PM)) {
@@ -125,12 +162,56 @@ CORE_ENTRY long vfio_core_device_file_ioctl(vfio_core_device_file *handle, u32 c
 	return shim_device_ioctl(device.handle(), cmd, arg);
 }
 
+// An ioctl of a device that has a gate. Those that only describe the device do not wait.
+[[gnu::noinline]] static long gated_ioctl(const DeviceFile &file, u32 cmd, u64 arg)
+{
+	Device &device = file.device();
+	const auto call = [&] { return device_ioctl(device, cmd, arg); };
+
+	switch (cmd) {
+	case VFIO_DEVICE_GATE_INFO:
+		return device.gate()->info({arg}).negative();
+	case VFIO_DEVICE_GATE_SET:
+		return device.gate()->set({arg}).negative();
+	case VFIO_DEVICE_GET_INFO:
+	case VFIO_DEVICE_GET_REGION_INFO:
+	case VFIO_DEVICE_GET_IRQ_INFO:
+		return call();
+	case VFIO_DEVICE_IOEVENTFD:
+		// With it the kernel would write to the device whenever an eventfd is signaled.
+		return -EOPNOTSUPP;
+	default:
+		return gated_call(file, call);
+	}
+}
+
+CORE_ENTRY long vfio_core_device_file_ioctl(vfio_core_device_file *handle, u32 cmd, u64 arg)
+{
+	Device &device = DeviceFile::of(handle).device();
+
+	if (device.gate()) [[unlikely]]
+		return gated_ioctl(DeviceFile::of(handle), cmd, arg);
+	return device_ioctl(device, cmd, arg);
+}
+
+// Maps a region of a device that has a gate.
+[[gnu::noinline]] static int gated_mmap(const Device &device, vm_area_struct *vma)
+{
+	const int mapped = shim_device_mmap(device.handle(), vma);
+
+	if (mapped < 0)
+		return mapped;
+	return device.gate()->add_map(vma).negative();
+}
+
 CORE_ENTRY int vfio_core_device_file_mmap(vfio_core_device_file *handle, vm_area_struct *vma)
 {
 	const Device &device = DeviceFile::of(handle).device();
 
 	if (!device.has(SHIM_DEVICE_MMAP)) [[unlikely]]
 		return -EINVAL;
+	if (device.gate()) [[unlikely]]
+		return gated_mmap(device, vma);
 	return shim_device_mmap(device.handle(), vma);
 }
 

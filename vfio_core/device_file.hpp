@@ -46,11 +46,19 @@ public:
 		return *device_;
 	}
 
+	// Has a call enter the gate of the device, which has one. Errors: those of Gate::enter().
+	Result<void> enter_gate() const;
+
+	// Returns whether a call of userspace would not wait.
+	bool poll(poll_table_struct *table) const;
+
 private:
 	const DeviceRef device_;
 	GroupUse group_use_;
 	Owned<vfio_device *, shim_device_module_put> module_;
 	DeviceOpen open_;
+	// The file, which owns the DeviceFile.
+	file *file_ = nullptr;
 };
 
 } // namespace vfio

@@ -3,6 +3,7 @@
 #include <linux/device.h>
 #include <linux/kobject.h>
 #include <linux/module.h>
+#include <linux/poll.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
@@ -36,6 +37,14 @@ static long vfio_device_fops_ioctl(struct file *file, unsigned int cmd,
 	return vfio_core_device_file_ioctl(file->private_data, cmd, arg);
 }
 
+static __poll_t vfio_device_fops_poll(struct file *file,
+				      struct poll_table_struct *table)
+{
+	if (vfio_core_device_file_poll(file->private_data, table))
+		return DEFAULT_POLLMASK;
+	return 0;
+}
+
 static int vfio_device_fops_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	return vfio_core_device_file_mmap(file->private_data, vma);
@@ -61,6 +70,7 @@ const struct file_operations vfio_device_fops = {
 	.write = vfio_device_fops_write,
 	.unlocked_ioctl = vfio_device_fops_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.poll = vfio_device_fops_poll,
 	.mmap = vfio_device_fops_mmap,
 	.show_fdinfo = vfio_device_fops_show_fdinfo,
 };

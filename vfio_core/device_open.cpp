@@ -61,15 +61,28 @@ Result<void> Device::first_open(KvmRef &to_drop)
 	kvm_ = group.share_kvm();
 	shim_device_set_kvm(handle_, kvm_.get());
 	iommu_->device_opened(handle_);
-	if (has(SHIM_DEVICE_OPEN)) {
-		const int opened = shim_device_open(handle_);
 
-		if (opened < 0) {
-			to_drop = end_open();
-			return Error::from_negative(opened);
-		}
-	}
-	return {};
+	const Result<void> opened = open_hardware();
+
+	if (!opened.ok())
+		to_drop = end_open();
+	return opened;
+}
+
+Result<void> Device::open_hardware()
+{
+	if (group().dma_reserved_by_other(*this))
+		return Error(EBUSY);
+	if (gate_)
+		TRY(gate_->device_opened(*this, *iommu_));
+	if (!has(SHIM_DEVICE_OPEN))
+		return {};
+
+	const Result<void> opened = Result<void>::from_negative(shim_device_open(handle_));
+
+	if (!opened.ok() && gate_)
+		gate_->device_closed();
+	return opened;
 }
 
 KvmRef Device::last_close()
@@ -78,6 +91,8 @@ KvmRef Device::last_close()
 
 	if (has(SHIM_DEVICE_CLOSE))
 		shim_device_close(handle_);
+	if (gate_)
+		gate_->device_closed();
 	shim_device_set_precopy_info_v2(handle_, false);
 	return end_open();
 }
@@ -90,6 +105,27 @@ KvmRef Device::end_open()
 	iommu_ = nullptr;
 	pin_target_ = {};
 	return move(kvm_);
+}
+
+Result<RefPtr<Gate>> Device::add_scheduler(const vfio_gate_ops *ops, void *data)
+{
+	DeviceSetGuard guard(*set_);
+
+	if (!gate_) {
+		if (open_count_)
+			return Error(EBUSY);
+		gate_ = TRY(Gate::create(handle_, inode_.get()));
+	}
+	TRY(gate_->start(ops, data));
+	return RefPtr<Gate>(gate_);
+}
+
+void Device::retire_gate()
+{
+	DeviceSetGuard guard(*set_);
+
+	if (gate_)
+		gate_->retire();
 }
 
 void Device::count_open(s32 change)

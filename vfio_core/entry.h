@@ -9,6 +9,7 @@
 #define VFIO_CORE_ENTRY_H
 
 #include "shim/base.h"
+#include "vfio_core/shim/gate_map.h"
 
 struct device;
 struct file;
@@ -16,6 +17,7 @@ struct iommu_group;
 struct iova_bitmap;
 struct kvm;
 struct page;
+struct poll_table_struct;
 struct rb_root_cached;
 struct shim_iommu_module;
 struct shim_virqfd_calls;
@@ -31,6 +33,7 @@ struct vfio_iommu_driver_ops;
 struct vfio_irq_set;
 struct virqfd;
 struct vm_area_struct;
+struct vm_fault;
 
 SHIM_BEGIN
 
@@ -95,6 +98,19 @@ long vfio_core_device_file_ioctl(struct vfio_core_device_file *file, u32 cmd,
 int vfio_core_device_file_mmap(struct vfio_core_device_file *file,
 			       struct vm_area_struct *vma);
 struct device *vfio_core_device_file_dev(struct vfio_core_device_file *file);
+
+bool vfio_core_device_file_poll(struct vfio_core_device_file *file,
+				struct poll_table_struct *table);
+
+/* Gate, gate.cpp: what schedulers call, and what vfio_gate_register() is made of */
+#include "vfio_cxx/gate.h"
+int vfio_core_gate_register(struct device *dev, const struct vfio_gate_ops *ops,
+			    void *data, struct vfio_gate **gate);
+/* Gate, gate_access.cpp: in faults of the device's maps, with the lock of the address space */
+enum shim_gate_fault vfio_core_gate_fault(struct vfio_gate *gate,
+					  struct vm_fault *fault, u32 how);
+bool vfio_core_gate_try_map(struct vfio_gate *gate);
+void vfio_core_gate_leave(struct vfio_gate *gate);
 
 /* DeviceSet, device_set.cpp */
 u32 vfio_core_device_set_open_count(struct vfio_core_device_set *set);

@@ -254,6 +254,41 @@ Result<DeviceRef> Group::find_own_device(char *name)
 	return DeviceRef();
 }
 
+DeviceRef Group::find_device_of(const device *dev)
+{
+	Guard guard(devices_lock_);
+
+	for (Device &device : devices_)
+		if (device.dev() == dev)
+			return device.try_get();
+	return DeviceRef();
+}
+
+Result<void> Group::reserve_dma(const Device &device)
+{
+	Guard guard(devices_lock_);
+
+	for (const Device &other : devices_)
+		if (&other != &device && other.open_count())
+			return Error(EBUSY);
+	dma_reserved_by_ = &device;
+	return {};
+}
+
+void Group::unreserve_dma()
+{
+	Guard guard(devices_lock_);
+
+	dma_reserved_by_ = nullptr;
+}
+
+bool Group::dma_reserved_by_other(const Device &device)
+{
+	Guard guard(devices_lock_);
+
+	return dma_reserved_by_ && dma_reserved_by_ != &device;
+}
+
 Result<void> Group::add_device(Device &device)
 {
 	Guard guard(devices_lock_);

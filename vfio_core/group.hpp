@@ -155,6 +155,16 @@ public:
 	Result<void> claim_dma();
 	void release_dma();
 
+	// Called by the gate of a device that is open, before it cuts off the group's DMA, and when
+	// that is over; meanwhile no other device of the group is open. Errors: EBUSY if one is.
+	Result<void> reserve_dma(const Device &device) __must_not_hold(devices_lock_);
+	void unreserve_dma() __must_not_hold(devices_lock_);
+	// Called for a device that counts as open: whether the group's DMA is another's.
+	bool dma_reserved_by_other(const Device &device) __must_not_hold(devices_lock_);
+
+	// Returns the group's device for this device of the bus, or an empty reference.
+	DeviceRef find_device_of(const device *dev) __must_not_hold(devices_lock_);
+
 	// Called when the set is dissolved that the group was in.
 	void leave_dissolved(const MergedSet &set);
 
@@ -222,6 +232,8 @@ private:
 
 	Mutex devices_lock_{devices_lock_class_};
 	List<Device, InGroup> devices_ __guarded_by(devices_lock_);
+	// The device whose gate has cut off the group's DMA, or nullptr.
+	const Device *dma_reserved_by_ __guarded_by(devices_lock_) = nullptr;
 };
 
 } // namespace vfio

@@ -67,6 +67,19 @@ Result<Group *> GroupRegistry::get_or_create(const IommuGroupRef &iommu_group, s
 	return group;
 }
 
+DeviceRef GroupRegistry::find_device(const device *dev)
+{
+	Guard guard(lock_);
+
+	for (Group &group : groups_) {
+		DeviceRef found = group.find_device_of(dev);
+
+		if (found)
+			return found;
+	}
+	return DeviceRef();
+}
+
 void leave_group(Group *group)
 {
 	if (group->own_dev())

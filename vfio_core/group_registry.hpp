@@ -36,6 +36,9 @@ public:
 	// those of making the groups and the file.
 	Result<GroupMembership> join_emulated(device *dev);
 
+	// Returns the registered device for this device of the bus, or an empty reference.
+	DeviceRef find_device(const device *dev);
+
 private:
 	friend void leave_group(Group *group);
 

@@ -150,6 +150,13 @@ shim_pin_target ContainerIommu::pin_target(iommu_group *group) const
 	return {driver_->has(SHIM_IOMMU_DRIVER_PIN) ? ops() : nullptr, data_, group};
 }
 
+iommu_domain *ContainerIommu::domain_of(iommu_group *group) const
+{
+	if (!driver_->has(SHIM_IOMMU_DRIVER_DOMAIN))
+		return nullptr;
+	return shim_iommu_driver_domain(ops(), data_, group);
+}
+
 Result<void> ContainerIommu::dma_rw(Iova iova, void *buffer, size_t size, bool write) const
 {
 	if (!driver_->has(SHIM_IOMMU_DRIVER_DMA_RW)) [[unlikely]]

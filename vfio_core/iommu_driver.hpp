@@ -161,6 +161,10 @@ public:
 		shim_iommu_driver_detach(ops(), data_, group);
 	}
 
+	// Returns the domain through which an attached group does DMA, or nullptr if the driver
+	// does not tell.
+	iommu_domain *domain_of(iommu_group *group) const;
+
 	void device_opened(vfio_device *device) const;
 	void device_closed(vfio_device *device) const;
 	void container_closed() const;

@@ -25,7 +25,7 @@ static inline void compat_device_release(struct vfio_device *device)
 }
 
 /*
- * From 6.10 on a device has an inode, whose mapping all files of the device share:
+ * From 6.10 on drivers know the inode whose mapping all files of the device share:
  * vfio-pci finds the user's maps of the device through it. Before 6.10 drivers keep
  * track of the maps themselves.
  */
@@ -35,30 +35,13 @@ static inline void compat_device_set_inode(struct vfio_device *device,
 {
 }
 
-static inline struct inode *
-compat_device_inode(const struct vfio_device *device)
-{
-	return NULL;
-}
 #else
 static inline void compat_device_set_inode(struct vfio_device *device,
 					   struct inode *inode)
 {
 	device->inode = inode;
 }
-
-static inline struct inode *
-compat_device_inode(const struct vfio_device *device)
-{
-	return device->inode;
-}
 #endif
-
-/* Whether devices have inodes. */
-static inline bool compat_devices_have_inodes(void)
-{
-	return LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0);
-}
 
 /* How many bytes stop-copy would transfer: an operation of drivers from 6.2 on. */
 static inline int compat_migration_data_size(struct vfio_device *device,

@@ -13,6 +13,9 @@ bool shim_capable_ipc_lock(void);
 /** shim_capable_sys_rawio() - whether it has CAP_SYS_RAWIO */
 bool shim_capable_sys_rawio(void);
 
+/** shim_capable_sys_admin() - whether it has CAP_SYS_ADMIN */
+bool shim_capable_sys_admin(void);
+
 SHIM_END
 
 #endif

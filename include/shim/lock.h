@@ -164,6 +164,33 @@ bool shim_waitq_wait(struct shim_waitq *waitq, bool (*done)(const void *arg),
 		     const void *arg, unsigned int seconds);
 
 /**
+ * shim_waitq_wait_us() - shim_waitq_wait(), for a shorter time
+ * @waitq: the queue
+ * @done: the condition, called with @arg; it may not sleep
+ * @arg: its argument
+ * @microseconds: how long to wait at most; the kernel rounds up to its ticks
+ *
+ * Return: whether the condition holds.
+ */
+bool shim_waitq_wait_us(struct shim_waitq *waitq, bool (*done)(const void *arg),
+			const void *arg, unsigned int microseconds);
+
+/**
+ * shim_waitq_wait_signal() - sleep until a condition holds, time has passed, or a signal comes
+ * @waitq: the queue
+ * @done: the condition, called with @arg; it may not sleep
+ * @arg: its argument
+ * @ms: how many milliseconds to wait at most; 0 is for ever
+ * @interruptible: whether any signal ends the wait, and not only a fatal one
+ *
+ * Return: 1 if the condition holds, 0 if the time has passed; otherwise the negative errno by
+ * which a system call says that a signal ended it.
+ */
+int shim_waitq_wait_signal(struct shim_waitq *waitq,
+			   bool (*done)(const void *arg), const void *arg,
+			   u64 ms, bool interruptible);
+
+/**
  * shim_cond_resched() - let other threads run if the scheduler wants it
  */
 void shim_cond_resched(void);

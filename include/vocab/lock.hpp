@@ -244,6 +244,30 @@ public:
 			&done, seconds);
 	}
 
+	// The same, for a shorter time.
+	template <class F> bool wait_until_us(F done, unsigned int microseconds)
+	{
+		return shim_waitq_wait_us(
+			&waitq_, [](const void *f) { return (*static_cast<const F *>(f))(); },
+			&done, microseconds);
+	}
+
+	// The same, but a signal ends the wait, too: a fatal one, or any if interruptible. Returns
+	// 1 if done() returned true, 0 if the time has passed (0 is for ever), or the negative errno
+	// of a system call that a signal has ended.
+	template <class F> int wait_signal(F done, u64 ms, bool interruptible)
+	{
+		return shim_waitq_wait_signal(
+			&waitq_, [](const void *f) { return (*static_cast<const F *>(f))(); },
+			&done, ms, interruptible);
+	}
+
+	// For shims that wait for the queue in another way.
+	shim_waitq *handle()
+	{
+		return &waitq_;
+	}
+
 private:
 	shim_waitq waitq_;
 };

@@ -7,6 +7,7 @@
 #include "mock/report.hpp"
 #include "races.hpp"
 #include "shim/lock.h"
+#include "shim/time.h"
 
 using namespace model;
 
@@ -201,6 +202,24 @@ bool shim_waitq_wait(shim_waitq *waitq, bool (*done)(const void *arg), const voi
 			return true;
 		wait_for("a wait queue", [&] { return mine.generation != before; });
 	}
+}
+
+bool shim_waitq_wait_us(shim_waitq *waitq, bool (*done)(const void *arg), const void *arg,
+			unsigned int)
+{
+	return shim_waitq_wait(waitq, done, arg, 0);
+}
+
+int shim_waitq_wait_signal(shim_waitq *waitq, bool (*done)(const void *arg), const void *arg, u64,
+			   bool)
+{
+	return shim_waitq_wait(waitq, done, arg, 0);
+}
+
+// Time does not pass.
+u64 shim_now_ns(void)
+{
+	return 0;
 }
 
 void shim_cond_resched(void)

@@ -6,6 +6,7 @@
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/pseudo_fs.h>
@@ -31,13 +32,11 @@ static struct file_system_type vfio_fs = {
 	.kill_sb = kill_anon_super,
 };
 
-int shim_device_inode_create(struct vfio_device *device)
+int shim_device_inode_create(struct vfio_device *device, struct inode **made)
 {
 	struct inode *inode;
 	int ret;
 
-	if (!compat_devices_have_inodes())
-		return 0;
 	ret = simple_pin_fs(&vfio_fs, &vfio_mount, &vfio_mount_count);
 	if (ret)
 		return ret;
@@ -47,13 +46,17 @@ int shim_device_inode_create(struct vfio_device *device)
 		return PTR_ERR(inode);
 	}
 	compat_device_set_inode(device, inode);
+	*made = inode;
 	return 0;
 }
 
-void shim_device_inode_drop(struct vfio_device *device)
+void shim_device_inode_drop(struct inode *inode)
 {
-	if (!compat_devices_have_inodes())
-		return;
-	iput(compat_device_inode(device));
+	iput(inode);
 	simple_release_fs(&vfio_mount, &vfio_mount_count);
+}
+
+void shim_device_inode_zap(struct inode *inode)
+{
+	unmap_mapping_range(inode->i_mapping, 0, 0, true);
 }

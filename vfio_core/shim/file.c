@@ -5,7 +5,6 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 
-#include "compat/device.h"
 #include "vfio_core/main.h"
 #include "vfio_core/shim/file.h"
 
@@ -40,11 +39,10 @@ struct vfio_core_device_file *shim_file_device(struct file *file)
 	return file->private_data;
 }
 
-int shim_file_create_device(struct vfio_device *device,
+int shim_file_create_device(struct inode *inode,
 			    struct vfio_core_device_file *core,
 			    struct file **file)
 {
-	struct inode *inode = compat_device_inode(device);
 	struct file *made = anon_inode_getfile("[vfio-device]",
 					       &vfio_device_fops, core, O_RDWR);
 
@@ -52,11 +50,15 @@ int shim_file_create_device(struct vfio_device *device,
 		return PTR_ERR(made);
 	/* Regions of the device are at offsets, so pread(2) and pwrite(2) work. */
 	made->f_mode |= FMODE_PREAD | FMODE_PWRITE;
-	/* Drivers take the user's maps away through the mapping that all files share. */
-	if (inode)
-		made->f_mapping = inode->i_mapping;
+	/* The user's maps are taken away through the mapping that all files share. */
+	made->f_mapping = inode->i_mapping;
 	*file = made;
 	return 0;
+}
+
+bool shim_file_nonblocking(const struct file *file)
+{
+	return file->f_flags & O_NONBLOCK;
 }
 
 int shim_fd_reserve(void)

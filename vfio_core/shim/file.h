@@ -6,9 +6,9 @@
 #include "shim/base.h"
 
 struct file;
+struct inode;
 struct vfio_container;
 struct vfio_core_device_file;
-struct vfio_device;
 struct vfio_group;
 
 SHIM_BEGIN
@@ -55,7 +55,7 @@ struct vfio_core_device_file *shim_file_device(struct file *file);
 
 /**
  * shim_file_create_device() - make the file of an open device
- * @device: the device, whose inode gets the file's maps
+ * @inode: the device's inode, which gets the file's maps
  * @core: the file's private data. vfio_core_device_file_close() is called with it
  *	  when the file is closed.
  * @file: where to put the file, with a reference that the caller puts
@@ -63,9 +63,15 @@ struct vfio_core_device_file *shim_file_device(struct file *file);
  * Context: may sleep.
  * Return: 0 or a negative errno.
  */
-int shim_file_create_device(struct vfio_device *device,
+int shim_file_create_device(struct inode *inode,
 			    struct vfio_core_device_file *core,
 			    struct file **file);
+
+/**
+ * shim_file_nonblocking() - whether a file has O_NONBLOCK
+ * @file: the file
+ */
+bool shim_file_nonblocking(const struct file *file);
 
 /**
  * shim_fd_reserve() - take a free descriptor, closed on exec

@@ -17,6 +17,7 @@
 #include "vfio_core/entry.h"
 #include "vfio_core/shim/device.h"
 #include "vfio_core/shim/device_ops.h"
+#include "vfio_core/shim/gate_map.h"
 #include "vfio_core/shim/group_node.h"
 #include "vfio_core/shim/iommu_driver.h"
 #include "vfio_core/shim/kvm.h"
@@ -37,6 +38,35 @@ struct iommu_group {
 	bool kernel_driver = false;
 	// To which it is attached, one at a time.
 	std::atomic<shim_iommu_data *> iommu = nullptr;
+	// Its DMA is cut off, and what giving it back returns.
+	std::atomic<bool> cut = false;
+	int restore_error = 0;
+};
+
+struct iommu_domain {
+	shim_iommu_data *owner = nullptr;
+};
+
+struct inode {
+	bool alive = false;
+	// How often maps were taken away.
+	std::atomic<u64> zaps = 0;
+};
+
+// What a driver has for its maps.
+struct vm_operations_struct {
+	bool faults = true;
+};
+
+struct vm_area_struct {
+	inode *of = nullptr;
+	const vm_operations_struct *ops = nullptr;
+	shim_gate_map *gated = nullptr;
+	bool refused = false;
+};
+
+struct vm_fault {
+	std::atomic<bool> locked = true;
 };
 
 // A device of a bus.
@@ -57,6 +87,7 @@ struct file {
 	vfio_container *container = nullptr;
 	shim_group_node *node = nullptr;
 	vfio_core_device_file *device_file = nullptr;
+	bool nonblocking = false;
 	std::atomic<s64> refs = 1;
 };
 
@@ -75,6 +106,7 @@ struct vfio_device_ops {
 	std::function<long(u32 cmd, u64 arg)> ioctl;
 	std::function<long(bool write, u64 user, size_t size, s64 *position)> rw;
 	std::function<void(u32 count)> request;
+	std::function<int(vm_area_struct *vma)> mmap;
 	std::function<int(char *name)> match;
 	std::function<int(u32 flags, u64 data, size_t size)> feature;
 	std::function<int(u32 *state)> get_state;
@@ -102,7 +134,7 @@ struct vfio_device {
 	std::atomic<s64> refs = 0;
 	std::atomic<s64> module_refs = 0;
 	s64 awake = 0;
-	bool inode = false;
+	inode maps;
 	bool precopy_info_v2 = false;
 	bool released = false;
 
@@ -122,6 +154,7 @@ struct shim_iommu_data {
 	const u64 extension;
 	std::set<iommu_group *> groups;
 	std::set<vfio_device *> devices;
+	iommu_domain domain{this};
 	// Ioctls that have not returned.
 	std::atomic<s64> inside = 0;
 };

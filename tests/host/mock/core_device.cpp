@@ -220,7 +220,7 @@ int shim_device_driver_init(vfio_device *device)
 
 void shim_device_driver_release(vfio_device *device)
 {
-	if (device->inode)
+	if (device->maps.alive)
 		violation("device freed with its inode");
 	device->released = true;
 	if (device->heap)
@@ -257,10 +257,10 @@ long shim_device_ioctl(vfio_device *device, u32 cmd, u64 arg)
 	return device->ops->ioctl(cmd, arg);
 }
 
-int shim_device_mmap(vfio_device *device, vm_area_struct *)
+int shim_device_mmap(vfio_device *device, vm_area_struct *vma)
 {
 	has(device, SHIM_DEVICE_MMAP);
-	return 0;
+	return device->ops->mmap(vma);
 }
 
 void shim_device_request(vfio_device *device, u32 count)
@@ -321,19 +321,27 @@ bool shim_device_log_works(void)
 	return logging_works;
 }
 
-int shim_device_inode_create(vfio_device *device)
+int shim_device_inode_create(vfio_device *device, inode **made)
 {
 	if (plan.hit(Fail::kDevice))
 		return -ENFILE;
-	if (std::exchange(device->inode, true))
+	if (std::exchange(device->maps.alive, true))
 		violation("device has an inode already");
+	*made = &device->maps;
 	return 0;
 }
 
-void shim_device_inode_drop(vfio_device *device)
+void shim_device_inode_drop(inode *inode)
 {
-	if (!std::exchange(device->inode, false))
+	if (!std::exchange(inode->alive, false))
 		violation("device has no inode to drop");
+}
+
+void shim_device_inode_zap(inode *inode)
+{
+	if (!inode->alive)
+		violation("maps of a device that has gone are taken away");
+	inode->zaps++;
 }
 
 int shim_device_log_start(vfio_device *device, const shim_log_range *ranges, u32 nranges,
@@ -446,9 +454,20 @@ void shim_iommu_driver_detach(const vfio_iommu_driver_ops *ops, shim_iommu_data 
 	if (ops->noiommu)
 		return;
 
+	if (group->cut)
+		violation("group detached while its DMA is cut off");
 	const std::lock_guard guard(data->mutex);
 	if (!data->groups.erase(group) || group->iommu.exchange(nullptr) != data)
 		violation("group detached that is not attached");
+}
+
+iommu_domain *shim_iommu_driver_domain(const vfio_iommu_driver_ops *ops, shim_iommu_data *data,
+				       iommu_group *group)
+{
+	if (ops->noiommu)
+		violation("no-IOMMU mode has no domains");
+	const std::lock_guard guard(data->mutex);
+	return data->groups.contains(group) ? &data->domain : nullptr;
 }
 
 void shim_iommu_driver_register(const vfio_iommu_driver_ops *, shim_iommu_data *data,

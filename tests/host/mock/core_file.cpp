@@ -250,15 +250,20 @@ vfio_core_device_file *shim_file_device(file *file)
 	return file->kind == file::kDevice ? file->device_file : nullptr;
 }
 
-int shim_file_create_device(vfio_device *device, vfio_core_device_file *core, file **file)
+int shim_file_create_device(inode *inode, vfio_core_device_file *core, file **file)
 {
-	if (!device->inode)
+	if (!inode)
 		violation("file of a device without an inode");
 	if (plan.hit(Fail::kFile))
 		return -ENFILE;
 	*file = make_file(file::kDevice);
 	(*file)->device_file = core;
 	return 0;
+}
+
+bool shim_file_nonblocking(const file *file)
+{
+	return file->nonblocking;
 }
 
 int shim_fd_reserve(void)

@@ -13,6 +13,7 @@
 
 #include "report.hpp"
 #include "shim/lock.h"
+#include "shim/time.h"
 
 namespace mock {
 
@@ -307,6 +308,36 @@ bool shim_waitq_wait(shim_waitq *waitq, bool (*done)(const void *arg), const voi
 		ret = pthread_cond_timedwait(&mine.wake, &mine.mutex, &until);
 	pthread_mutex_unlock(&mine.mutex);
 	return done(arg);
+}
+
+bool shim_waitq_wait_us(shim_waitq *waitq, bool (*done)(const void *arg), const void *arg,
+			unsigned int microseconds)
+{
+	return shim_waitq_wait(waitq, done, arg, (microseconds + 999) / 1000);
+}
+
+std::atomic<bool> mock::waits_interrupted;
+
+// A signal is noticed within a millisecond.
+int shim_waitq_wait_signal(shim_waitq *waitq, bool (*done)(const void *arg), const void *arg,
+			   u64 ms, bool interruptible)
+{
+	note_sleep("shim_waitq_wait_signal");
+	for (u64 waited = 0; ms == 0 || waited < ms; waited++) {
+		if (shim_waitq_wait(waitq, done, arg, 1))
+			return 1;
+		if (interruptible && waits_interrupted)
+			return -EINTR;
+	}
+	return 0;
+}
+
+u64 shim_now_ns(void)
+{
+	timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return static_cast<u64>(now.tv_sec) * 1000000000 + static_cast<u64>(now.tv_nsec);
 }
 
 std::atomic<u64> mock::rescheds;

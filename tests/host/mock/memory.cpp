@@ -313,6 +313,11 @@ bool shim_capable_ipc_lock(void)
 	return current_process && current_process->task.ipc_lock;
 }
 
+bool shim_capable_sys_admin(void)
+{
+	return current_process && current_process->task.sys_admin;
+}
+
 bool shim_capable_sys_rawio(void)
 {
 	return current_process && current_process->task.sys_rawio;

@@ -101,6 +101,7 @@ struct task_struct {
 	std::atomic<u64> rlimit_pages = ~u64{0};
 	std::atomic<bool> ipc_lock = false;
 	std::atomic<bool> sys_rawio = false;
+	std::atomic<bool> sys_admin = false;
 	std::atomic<bool> fatal_signal = false;
 	std::atomic<bool> special = false;
 };

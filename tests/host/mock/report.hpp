@@ -33,6 +33,9 @@ std::vector<std::string> take_violations();
 std::vector<std::string> take_warnings();
 std::vector<std::string> take_log();
 
+// Ends the waits that any signal may end.
+extern std::atomic<bool> waits_interrupted;
+
 // How often others were let run, so far.
 extern std::atomic<u64> rescheds;
 

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Page faults of a device's maps, with the newest kernel's interface. */
+#ifndef COMPAT_FAULT_H
+#define COMPAT_FAULT_H
+
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/version.h>
+
+/*
+ * Lets a driver serve a fault after its pages may have been taken out of the page table by others,
+ * by unmap_mapping_range(). From 6.10 on drivers expect that. Before 6.10 vfio-pci takes note of
+ * each map that it has filled, and leaves it as it is on further faults, which would then come for
+ * ever. It forgets the note of a map that is closed, and empties one that is opened. So it is told
+ * of both, as if a child had been forked and had ended. @serving, a lock of the maps of one device,
+ * keeps another thread from filling the map in between.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+static inline bool compat_fault_filled(const struct vm_fault *fault)
+{
+	spinlock_t *lock;
+	pte_t *pte;
+
+	if (follow_pte(fault->vma->vm_mm, fault->address, &pte, &lock))
+		return false;
+	__acquire(lock); /* for sparse, which follow_pte() does not tell */
+	pte_unmap_unlock(pte, lock);
+	return true;
+}
+
+static inline vm_fault_t
+compat_driver_fault(const struct vm_operations_struct *driver,
+		    struct mutex *serving, struct vm_fault *fault)
+{
+	vm_fault_t ret;
+
+	mutex_lock(serving);
+	ret = driver->fault(fault);
+	if (ret == VM_FAULT_NOPAGE && driver->open && driver->close &&
+	    !compat_fault_filled(fault)) {
+		driver->open(fault->vma);
+		driver->close(fault->vma);
+		ret = driver->fault(fault);
+	}
+	mutex_unlock(serving);
+	return ret;
+}
+#else
+static inline vm_fault_t
+compat_driver_fault(const struct vm_operations_struct *driver,
+		    struct mutex *serving, struct vm_fault *fault)
+{
+	return driver->fault(fault);
+}
+#endif
+
+/*
+ * Faults of huge pages. Before 6.6 their size was an enum. Only these may come with the lock of
+ * the map instead of that of the address space, from 6.6 on; VM_FAULT_FALLBACK then brings
+ * the fault back without it, as one of a small page.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+typedef enum page_entry_size compat_fault_order;
+#else
+typedef unsigned int compat_fault_order;
+#endif
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The gate of a device: what vfio.ko offers to a driver that switches devices on and off, the
+ * scheduler. An example is the driver of the physical function of an SR-IOV card on which one
+ * virtual function is active at a time: it opens one and blocks the others, every few
+ * milliseconds. The virtual functions are bound to vfio-pci, and neither their users nor vfio-pci
+ * take part. Documentation/gate.md shows the states and a complete scheduler; uapi/vfio_gate.h
+ * says what users of the device see.
+ *
+ * All functions may sleep, and may not be called with a lock held that a hook of the scheduler or
+ * a user of the device needs; none waits for userspace for longer than its deadline. Switches
+ * of one device come one after the other. They take a constant time but for what is said below.
+ */
+#ifndef VFIO_CXX_GATE_H
+#define VFIO_CXX_GATE_H
+
+#ifdef __cplusplus /* the core of vfio.ko, which defines them */
+#include "shim/base.h"
+#else
+#include <linux/types.h>
+#endif
+#include "uapi/vfio_gate.h"
+
+struct device;
+struct vfio_gate;
+
+/**
+ * struct vfio_gate_ops - the hooks of a scheduler; each may be NULL
+ * @before_open: called before a blocked device is let loose: before its DMA reaches memory and
+ *	 accesses go on. Returns 0 or a negative errno, with which the device stays blocked
+ * @quiesce: called when a device is being blocked, and no access reaches it any more, but before
+ *	 its DMA is cut off. Waits for @deadline_us microseconds at most until the device does no
+ *	 DMA. Returns 0, or a negative errno if it may still do some, which is then cut off and
+ *	 counted
+ * @user_may_switch: whether VFIO_DEVICE_GATE_SET needs no CAP_SYS_ADMIN
+ *
+ * A hook may sleep. The device's switches wait for it, and so does the last close of the device
+ * and its unbinding; so a hook may not call functions of this file for the same device, nor wait
+ * for its close.
+ */
+struct vfio_gate_ops {
+	int (*before_open)(void *data);
+	int (*quiesce)(void *data, unsigned int deadline_us);
+	bool user_may_switch;
+};
+
+/**
+ * vfio_gate_register() - become the scheduler of a device
+ * @dev: the device of the bus, such as &pci_dev->dev, bound to a driver of VFIO
+ * @ops: the hooks, which outlive the registration
+ * @data: their argument
+ *
+ * The device is VFIO_GATE_OPEN afterwards.
+ *
+ * Return: the gate; or ERR_PTR of -ENODEV if VFIO does not have the device; -EBUSY if it has a
+ * scheduler, or is open and never had one; -ENOMEM.
+ */
+struct vfio_gate *vfio_gate_register(struct device *dev,
+				     const struct vfio_gate_ops *ops,
+				     void *data);
+
+/**
+ * vfio_gate_unregister() - stop to be a device's scheduler
+ * @gate: the gate, which the caller may not use any more; also after the device has gone
+ *
+ * Opens the device without calling @before_open. Hooks are not called any more when this
+ * returns. If the IOMMU cannot be given the device's DMA back, accesses to it fail from now on.
+ */
+void vfio_gate_unregister(struct vfio_gate *gate);
+
+/**
+ * vfio_gate_block() - block a device
+ * @gate: the gate
+ * @deadline_us: how many microseconds accesses that have begun get to end, and then the quiesce
+ *		 hook
+ *
+ * When this returns 0, the register windows are in no address space and no guest any more, no
+ * access reaches the device, and none of its DMA reaches memory: the IOMMU refuses it. What is
+ * mapped for DMA stays mapped and pinned, and can be mapped and unmapped meanwhile. Does nothing
+ * for a blocked device. Takes time also for each page of the windows that was touched since the
+ * device opened, in each address space.
+ *
+ * Return: 0; -ETIMEDOUT if a read(), write() or ioctl is still under way, such as one that
+ * waits for userfaultfd: all is as above but for that one, the state is VFIO_GATE_BLOCKING, and
+ * the caller may block again to wait for it, or open; -ENODEV if the device is being taken away
+ * from VFIO. If the state has not changed: -EOPNOTSUPP if the IOMMU driver of the device's
+ * container cannot do it; -EBUSY if another device in its IOMMU group is in use and is not blocked;
+ * errors of the IOMMU.
+ */
+int vfio_gate_block(struct vfio_gate *gate, unsigned int deadline_us);
+
+/**
+ * vfio_gate_trap() - take the register windows away, and leave all else
+ * @gate: the gate
+ * @deadline_us: as for vfio_gate_block()
+ *
+ * When this returns 0, the register windows are in no address space any more, and touching them is
+ * SIGBUS. read(), write(), ioctls and DMA work. A blocked device is opened so far, and the
+ * before_open hook called.
+ *
+ * Return: 0; -ETIMEDOUT as for vfio_gate_block(); -ENODEV; errors of vfio_gate_open().
+ */
+int vfio_gate_trap(struct vfio_gate *gate, unsigned int deadline_us);
+
+/**
+ * vfio_gate_open() - open a device
+ * @gate: the gate
+ *
+ * When this returns 0, DMA reaches memory, and all who waited go on. Does nothing for an open
+ * device.
+ *
+ * Return: 0; -ENODEV if the device is being taken away from VFIO; and if the device is as it
+ * was before: the error of @before_open, or of the IOMMU.
+ */
+int vfio_gate_open(struct vfio_gate *gate);
+
+/**
+ * vfio_gate_switch() - block one device and open another, as one step
+ * @from: the device to block
+ * @to: the device to open; not @from
+ * @deadline_us: as for vfio_gate_block()
+ *
+ * Other switches of either see both done or none. If one fails, @from is opened again, and
+ * @to is as it was.
+ *
+ * Return: 0; -EINVAL if both are the same; errors of vfio_gate_block(@from), and of
+ * vfio_gate_open(@to).
+ */
+int vfio_gate_switch(struct vfio_gate *from, struct vfio_gate *to,
+		     unsigned int deadline_us);
+
+/**
+ * vfio_gate_get_state() - the state of a device
+ * @gate: the gate
+ *
+ * Context: any. The state may change at any time, unless the caller alone switches.
+ * Return: one of enum vfio_gate_state.
+ */
+unsigned int vfio_gate_get_state(const struct vfio_gate *gate);
+
+/**
+ * vfio_gate_set_limit() - how long accesses wait for a blocked device
+ * @gate: the gate
+ * @limit_ms: milliseconds from when it was blocked, after which accesses fail until it opens;
+ *	      0 is for ever. It is 10000 at first
+ */
+void vfio_gate_set_limit(struct vfio_gate *gate, unsigned int limit_ms);
+
+#endif

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Maps of gated devices. What the C side does with a fault, a test does: it calls the core.
+#include "core.hpp"
+#include "vfio_core/shim/gate_trace.h"
+
+using namespace mock;
+
+struct shim_gate_map {
+	const vm_operations_struct *driver;
+	vfio_gate *gate;
+};
+
+bool shim_gate_map_possible(const vm_area_struct *vma, const inode *inode)
+{
+	return vma->ops && vma->ops->faults && vma->of == inode;
+}
+
+shim_gate_map *shim_gate_map_create(const vm_area_struct *vma, vfio_gate *gate)
+{
+	return plan.hit(Fail::kAlloc) ? nullptr : new shim_gate_map{vma->ops, gate};
+}
+
+void shim_gate_map_destroy(shim_gate_map *map)
+{
+	delete map;
+}
+
+bool shim_gate_map_fits(const shim_gate_map *map, const vm_area_struct *vma)
+{
+	return map->driver == vma->ops;
+}
+
+void shim_gate_map_use(shim_gate_map *map, vm_area_struct *vma)
+{
+	if (vma->gated || vma->refused)
+		violation("a map is gated twice, or refused");
+	vma->gated = map;
+}
+
+void shim_gate_map_refuse(vm_area_struct *vma)
+{
+	if (vma->gated || vma->refused)
+		violation("a map is refused that was made");
+	vma->refused = true;
+}
+
+void shim_gate_fault_unlock(vm_fault *fault)
+{
+	if (!fault->locked.exchange(false))
+		violation("a fault releases its lock twice");
+}
+
+void shim_gate_poll(shim_waitq *, file *, poll_table_struct *)
+{
+}
+
+void shim_gate_trace(const vfio_device *device, u32, u32)
+{
+	if (device->released)
+		violation("a device is traced that has gone");
+}

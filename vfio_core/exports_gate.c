@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Exports the functions of vfio_cxx/gate.h, which the kernel's own vfio.ko does not have.
+ * gate.cpp defines all but the one that returns an error pointer.
+ */
+#include <linux/err.h>
+#include <linux/export.h>
+
+#include "entry.h"
+
+struct vfio_gate *vfio_gate_register(struct device *dev,
+				     const struct vfio_gate_ops *ops,
+				     void *data)
+{
+	struct vfio_gate *gate;
+	int ret = vfio_core_gate_register(dev, ops, data, &gate);
+
+	return ret ? ERR_PTR(ret) : gate;
+}
+EXPORT_SYMBOL_GPL(vfio_gate_register);
+EXPORT_SYMBOL_GPL(vfio_gate_unregister);
+EXPORT_SYMBOL_GPL(vfio_gate_block);
+EXPORT_SYMBOL_GPL(vfio_gate_trap);
+EXPORT_SYMBOL_GPL(vfio_gate_open);
+EXPORT_SYMBOL_GPL(vfio_gate_switch);
+EXPORT_SYMBOL_GPL(vfio_gate_get_state);
+EXPORT_SYMBOL_GPL(vfio_gate_set_limit);
