@@ -107,7 +107,7 @@ samples: modules
 
 # What the tests run in QEMU: modules that drive ours, and (stack_test) a program.
 testmods: samples | headers
-	+$(KBUILD) tests/kmod modules
+	+$(KBUILD) tests/kmod KBUILD_EXTRA_SYMBOLS=$$(tools/kernel-env out)/Module.symvers modules
 	$(without-mdev) tools/sample-drivers >/dev/null
 
 stack_test:

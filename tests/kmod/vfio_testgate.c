@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vfio_testgate.ko: a scheduler (vfio_cxx/gate.h) that does what userspace tells it.
+ */
+#include <linux/delay.h>
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/io.h>
+#include <linux/ktime.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "vfio_cxx/gate.h"
+#include "vfio_testgate.h"
+
+#define EDU_BAR_SIZE	0x1000
+#define EDU_DMA_COMMAND 0x98
+#define EDU_DMA_BUSY	1
+
+struct testgate_device {
+	struct vfio_gate *gate;
+	struct vfio_gate_ops ops;
+	int open_errno;
+	void __iomem *edu;
+};
+
+struct testgate {
+	struct mutex lock; /* its devices */
+	struct testgate_device devices[VFIO_TESTGATE_DEVICES];
+};
+
+static int testgate_before_open(void *data)
+{
+	const struct testgate_device *device = data;
+
+	return -device->open_errno;
+}
+
+static int testgate_quiesce(void *data, unsigned int deadline_us)
+{
+	const struct testgate_device *device = data;
+	ktime_t end = ktime_add_us(ktime_get(), deadline_us);
+
+	while (readl(device->edu + EDU_DMA_COMMAND) & EDU_DMA_BUSY) {
+		if (ktime_after(ktime_get(), end))
+			return -EBUSY;
+		usleep_range(100, 200);
+	}
+	return 0;
+}
+
+static int testgate_start(struct testgate_device *device,
+			  const struct vfio_testgate_add *add,
+			  struct pci_dev *pdev)
+{
+	device->open_errno = add->open_errno;
+	device->ops.before_open = testgate_before_open;
+	device->ops.user_may_switch = add->may_switch;
+	if (add->edu) {
+		device->edu =
+			ioremap(pci_resource_start(pdev, 0), EDU_BAR_SIZE);
+		if (!device->edu)
+			return -ENOMEM;
+		device->ops.quiesce = testgate_quiesce;
+	}
+	device->gate = vfio_gate_register(&pdev->dev, &device->ops, device);
+	if (IS_ERR(device->gate)) {
+		int ret = PTR_ERR(device->gate);
+
+		if (device->edu)
+			iounmap(device->edu);
+		memset(device, 0, sizeof(*device));
+		return ret;
+	}
+	return 0;
+}
+
+static void testgate_end(struct testgate_device *device)
+{
+	if (!device->gate)
+		return;
+	vfio_gate_unregister(device->gate);
+	if (device->edu)
+		iounmap(device->edu);
+}
+
+static int testgate_add(struct testgate *testgate, void __user *arg)
+{
+	struct vfio_testgate_add add;
+	struct device *dev;
+	int ret;
+
+	if (copy_from_user(&add, arg, sizeof(add)))
+		return -EFAULT;
+	add.name[sizeof(add.name) - 1] = 0;
+	if (add.slot >= VFIO_TESTGATE_DEVICES ||
+	    testgate->devices[add.slot].gate)
+		return -EINVAL;
+	dev = bus_find_device_by_name(&pci_bus_type, NULL, add.name);
+	if (!dev)
+		return -ENOENT;
+	ret = testgate_start(&testgate->devices[add.slot], &add,
+			     to_pci_dev(dev));
+	put_device(dev);
+	return ret;
+}
+
+static int testgate_do(unsigned int cmd, const struct vfio_testgate_switch *arg,
+		       struct vfio_gate *gate, struct vfio_gate *to)
+{
+	switch (cmd) {
+	case VFIO_TESTGATE_BLOCK:
+		return vfio_gate_block(gate, arg->deadline_us);
+	case VFIO_TESTGATE_TRAP:
+		return vfio_gate_trap(gate, arg->deadline_us);
+	case VFIO_TESTGATE_OPEN:
+		return vfio_gate_open(gate);
+	case VFIO_TESTGATE_SWITCH:
+		return vfio_gate_switch(gate, to, arg->deadline_us);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static int testgate_switch(struct testgate *testgate, unsigned int cmd,
+			   void __user *arg)
+{
+	struct vfio_testgate_switch request;
+	struct vfio_gate *gate, *to;
+	ktime_t start;
+	int ret;
+
+	if (copy_from_user(&request, arg, sizeof(request)))
+		return -EFAULT;
+	if (request.slot >= VFIO_TESTGATE_DEVICES ||
+	    request.to_slot >= VFIO_TESTGATE_DEVICES)
+		return -EINVAL;
+	gate = testgate->devices[request.slot].gate;
+	to = testgate->devices[request.to_slot].gate;
+	if (!gate || !to)
+		return -EINVAL;
+	start = ktime_get();
+	ret = testgate_do(cmd, &request, gate, to);
+	request.ns = ktime_to_ns(ktime_sub(ktime_get(), start));
+	if (copy_to_user(arg, &request, sizeof(request)))
+		return -EFAULT;
+	return ret;
+}
+
+static long testgate_ioctl(struct file *file, unsigned int cmd,
+			   unsigned long arg)
+{
+	struct testgate *testgate = file->private_data;
+	int ret;
+
+	mutex_lock(&testgate->lock);
+	if (cmd == VFIO_TESTGATE_ADD)
+		ret = testgate_add(testgate, (void __user *)arg);
+	else
+		ret = testgate_switch(testgate, cmd, (void __user *)arg);
+	mutex_unlock(&testgate->lock);
+	return ret;
+}
+
+static int testgate_open(struct inode *inode, struct file *file)
+{
+	struct testgate *testgate = kzalloc(sizeof(*testgate), GFP_KERNEL);
+
+	if (!testgate)
+		return -ENOMEM;
+	mutex_init(&testgate->lock);
+	file->private_data = testgate;
+	return 0;
+}
+
+static int testgate_close(struct inode *inode, struct file *file)
+{
+	struct testgate *testgate = file->private_data;
+	int slot;
+
+	for (slot = 0; slot < VFIO_TESTGATE_DEVICES; slot++)
+		testgate_end(&testgate->devices[slot]);
+	kfree(testgate);
+	return 0;
+}
+
+static const struct file_operations testgate_fops = {
+	.owner = THIS_MODULE,
+	.open = testgate_open,
+	.release = testgate_close,
+	.unlocked_ioctl = testgate_ioctl,
+};
+
+static struct miscdevice testgate_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "vfio_testgate",
+	.fops = &testgate_fops,
+	.mode = 0600,
+};
+module_misc_device(testgate_misc);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("vfio-cxx: a scheduler of devices, for tests");

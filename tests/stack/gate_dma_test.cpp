@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// DMA of gated devices: none reaches memory while a device is blocked, what is
+// mapped and unmapped meanwhile counts when it opens, and groups are switched
+// whole.
+#include "gate.hpp"
+
+namespace stack {
+namespace {
+
+constexpr uint32_t kCommand = 0x98, kRun = 1, kFromDevice = 2;
+
+class GateDma : public testing::Test {
+ protected:
+  void SetUp() override {
+    SKIP_ON_STOCK("no gates");
+    devices = lone_devices();
+    ASSERT_GE(devices.size(), 2u);
+  }
+
+  void open(bool wait_for_dma) {
+    ASSERT_OK(scheduler.add(devices[0], wait_for_dma));
+    s = Session({devices[0]});
+    ASSERT_TRUE(s.ok());
+    edu = std::make_unique<Edu>(s.device());
+    ASSERT_OK(map(memory, kFirstIova));
+    ASSERT_TRUE(edu->store(kFirstIova, 0, 8)) << "the device's DMA works";
+    memory.touch(0xaa);
+  }
+
+  long map(const Memory& to, uint64_t iova) {
+    vfio_iommu_type1_dma_map arg{};
+    arg.argsz = sizeof arg;
+    arg.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
+    arg.vaddr = reinterpret_cast<uintptr_t>(to.data());
+    arg.iova = iova;
+    arg.size = to.size();
+    return call(s.container(), VFIO_IOMMU_MAP_DMA, &arg);
+  }
+
+  long unmap(uint64_t iova, uint64_t size) {
+    vfio_iommu_type1_dma_unmap arg{};
+    arg.argsz = sizeof arg;
+    arg.iova = iova;
+    arg.size = size;
+    return call(s.container(), VFIO_IOMMU_UNMAP_DMA, &arg);
+  }
+
+  // Has the device begin to write 8 bytes of its buffer; it takes 100 ms.
+  void begin_store(uint64_t iova) {
+    edu->write64(0x80, 0x40000);
+    edu->write64(0x88, iova);
+    edu->write64(0x90, 8);
+    edu->write32(kCommand, kRun | kFromDevice);
+  }
+
+  // Waits for what was begun.
+  void await_engine() {
+    for (int i = 0; i < 5000 && edu->read32(kCommand) & kRun; i++) usleep(1000);
+    EXPECT_EQ(edu->read32(kCommand) & kRun, 0u);
+  }
+
+  std::vector<PciDevice> devices;
+  Scheduler scheduler;
+  Session s;
+  std::unique_ptr<Edu> edu;
+  Memory memory{kPage};
+};
+
+TEST_F(GateDma, NoneReachesMemoryWhileBlocked) {
+  open(false);
+  begin_store(kFirstIova);
+  ASSERT_OK(scheduler.block());
+  usleep(300000);
+  ASSERT_OK(scheduler.open());
+  await_engine();
+  EXPECT_EQ(memory.data()[0], 0xaa) << "what came in between was dropped";
+  EXPECT_TRUE(edu->store(kFirstIova, 0, 8));
+  EXPECT_NE(memory.data()[0], 0xaa);
+}
+
+TEST_F(GateDma, AHookDrainsTheDevice) {
+  open(true);
+  begin_store(kFirstIova);
+  ASSERT_OK(scheduler.block(0, 2000000));
+  EXPECT_NE(memory.data()[0], 0xaa) << "it was waited for";
+  EXPECT_EQ(gate_info(s.device()).undrained, 0u);
+  ASSERT_OK(scheduler.open());
+  memory.touch(0xaa);
+  begin_store(kFirstIova);
+  ASSERT_OK(scheduler.block(0, 1000));
+  EXPECT_EQ(gate_info(s.device()).undrained, 1u);
+  usleep(300000);
+  EXPECT_EQ(memory.data()[0], 0xaa) << "it came after the deadline";
+  ASSERT_OK(scheduler.open());
+  await_engine();
+}
+
+TEST_F(GateDma, MappingsOfABlockedDeviceCountWhenItOpens) {
+  open(false);
+  Memory second(kPage);
+  second.touch(0xbb);
+  ASSERT_OK(scheduler.block());
+  EXPECT_OK(map(second, kFirstIova + kPage));
+  EXPECT_OK(unmap(kFirstIova, kPage));
+  ASSERT_OK(scheduler.open());
+  EXPECT_TRUE(edu->store(kFirstIova + kPage, 0, 8));
+  EXPECT_NE(second.data()[0], 0xbb);
+  EXPECT_TRUE(edu->store(kFirstIova, 0, 8));
+  EXPECT_EQ(memory.data()[0], 0xaa);
+}
+
+TEST_F(GateDma, ItMayBeOpenedAndClosedBlocked) {
+  ASSERT_OK(scheduler.add(devices[0]));
+  ASSERT_OK(scheduler.block());
+  for (int i = 0; i < 2; i++) {
+    s = Session({devices[0]});
+    ASSERT_TRUE(s.ok());
+    EXPECT_EQ(gate_info(s.device()).state, uint32_t{VFIO_GATE_BLOCKED});
+    s = Session();
+  }
+  ASSERT_OK(scheduler.open());
+  s = Session({devices[0]});
+  ASSERT_TRUE(s.ok());
+  edu = std::make_unique<Edu>(s.device());
+  ASSERT_OK(map(memory, kFirstIova));
+  memory.touch(0xaa);
+  EXPECT_TRUE(edu->store(kFirstIova, 0, 8));
+  EXPECT_NE(memory.data()[0], 0xaa);
+}
+
+TEST_F(GateDma, AnErrorBeforeOpeningKeepsItBlocked) {
+  ASSERT_OK(scheduler.add(devices[0], false, false, ENXIO));
+  s = Session({devices[0]});
+  ASSERT_TRUE(s.ok());
+  ASSERT_OK(scheduler.block());
+  EXPECT_ERR(ENXIO, scheduler.open());
+  EXPECT_EQ(gate_info(s.device()).state, uint32_t{VFIO_GATE_BLOCKED});
+}
+
+TEST_F(GateDma, OneStepFromOneToAnother) {
+  open(false);
+  ASSERT_OK(scheduler.add(devices[1]));
+  ASSERT_OK(scheduler.block(1));
+  ASSERT_OK(scheduler.switch_to(0, 1));
+  EXPECT_EQ(gate_info(s.device()).state, uint32_t{VFIO_GATE_BLOCKED});
+  ASSERT_OK(scheduler.switch_to(1, 0));
+  EXPECT_EQ(gate_info(s.device()).state, uint32_t{VFIO_GATE_OPEN});
+  EXPECT_TRUE(edu->store(kFirstIova, 0, 8));
+  EXPECT_NE(memory.data()[0], 0xaa);
+}
+
+TEST_F(GateDma, AGroupIsNotSwitchedUnderAnotherDevice) {
+  std::vector<PciDevice> pair = edu_pair();
+  if (pair.empty()) GTEST_SKIP() << "no two devices share a group";
+  ASSERT_OK(scheduler.add(pair[0]));
+  s = Session({pair[0]});
+  ASSERT_TRUE(s.ok());
+  Fd second = get_device(s.group(), pair[1].bdf);
+  ASSERT_OK(second.get());
+  EXPECT_ERR(EBUSY, scheduler.block());
+  second.reset();
+  EXPECT_OK(scheduler.block());
+  second = get_device(s.group(), pair[1].bdf);
+  EXPECT_ERR(EBUSY, second.get());
+  EXPECT_OK(scheduler.open());
+}
+
+TEST_F(GateDma, AWindowOfABlockedDeviceIsNotMapped) {
+  open(false);
+  const vfio_region_info bar = region_info(s.device(), 0);
+  Memory window(kPage, PROT_READ | PROT_WRITE, MAP_SHARED, s.device(),
+                static_cast<off_t>(bar.offset));
+  ASSERT_TRUE(window.ok());
+  ASSERT_OK(scheduler.block());
+  EXPECT_ERR(EFAULT, map(window, kFirstIova + kPage)) << "without waiting";
+  ASSERT_OK(scheduler.open());
+  EXPECT_OK(map(window, kFirstIova + kPage));
+}
+
+}  // namespace
+}  // namespace stack
