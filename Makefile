@@ -52,7 +52,7 @@ endif
 KBUILD = KDIR='$(if $(KERNEL),,$(KDIR))' tools/kernel-make
 
 .PHONY: all modules modules_install install uninstall clean help demo demo-nested demo-merge check \
-	check-fresh check-fresh-all check-install examples samples testmods stack_test host-test
+	check-fresh check-fresh-all check-install check-package deb examples samples testmods stack_test host-test
 
 all: modules
 
@@ -160,6 +160,14 @@ check-install:
 	tools/setup roots
 	tools/check-install
 
+check-package:
+	tools/setup roots
+	tools/check-package
+
+deb:
+	tools/setup deb
+	tools/make-deb
+
 clean:
 	-test -z "$(KDIR)" || $(KBUILD) . clean
 	-test -z "$(KDIR)" || $(KBUILD) tests/kmod clean
@@ -189,6 +197,8 @@ help:
 	@echo '  make check        all tests: lint, host, whole stack in QEMU'
 	@echo '  make check-fresh    make demo in a bare Debian 12, as root; check-fresh-all: make check too'
 	@echo '  make check-install  installing, by make and by DKMS, in a bare Debian 12, as root'
+	@echo '  make check-package  the Debian packages, in the same'
+	@echo '  make deb          Debian packages, into build/deb'
 	@echo '  make install      into updates/ of the kernel of the last make, or KDIR, and depmod'
 	@echo '  make uninstall    remove them again: modprobe takes the distribution'\''s'
 	@echo '  make modules_install INSTALL_MOD_PATH=DIR'
