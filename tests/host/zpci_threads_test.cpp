@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// One container of vfio_zpci, many threads: a guest scribbles over its tables while ranges are
-// refreshed, memory comes and goes, and functions and groups come and go. The mock reports a device that reaches memory that is not
+// One container of vfio_zpci, many threads: a guest scribbles over its tables and its
+// doorbell's page while ranges are refreshed, memory comes and goes, functions and groups
+// come and go, and doorbells ring. The mock reports a device that reaches memory that is not
 // pinned, and ThreadSanitizer what is not guarded.
 #include <chrono>
 #include <thread>
@@ -16,6 +17,7 @@ using namespace nested_test;
 
 constexpr u64 kWindow = u64{8} << 20;
 constexpr u64 kSlotPages = 512;
+constexpr u64 kDoorbell = 3 * kPage;
 constexpr u32 kFunctions = 3;
 
 template <class Guest> class ZpciThreads : public zpci_test::ZpciTest<GuestTest<Guest>> {
@@ -63,6 +65,9 @@ protected:
 			break;
 		case 2:
 			this->write(this->entry(1, iova), Guest::invalid_entry(1));
+			break;
+		case 3:
+			this->write(kDoorbell + numbers() % 8 * 8, numbers());
 			break;
 		case 4:
 		case 5:
@@ -134,13 +139,40 @@ protected:
 			zpci_detach_group(this->zpci, &second);
 			EXPECT_EQ(zpci_attach_group(this->zpci, &second, false), 0);
 			break;
+		case 4:
+			(void)this->set_doorbell(fh, -1, kDoorbell);
+			break;
 		case 5:
 			(void)register_function(fh, VFIO_ZPCI_REGISTER_DIRECT);
 			break;
 		default:
 			(void)register_function(fh);
+			(void)this->set_doorbell(fh, bell.fd, kDoorbell);
 			std::this_thread::yield();
 		}
+	}
+
+	void ring(Numbers &numbers)
+	{
+		const u64 place = kDoorbell + __builtin_offsetof(vfio_zpci_doorbell_page, ranges);
+		const auto put = [&](u64 at, u64 word) {
+			__atomic_store_n(&this->at(at), VtdFormat::host_order(word),
+					 __ATOMIC_RELEASE);
+		};
+
+		put(place, numbers() % kWindow);
+		put(place + 8, numbers() % 4 ? kPage : numbers() % kWindow);
+		put(kDoorbell, ++sequence | u64{1} << VFIO_ZPCI_DOORBELL_COUNT_SHIFT);
+		if (numbers() % 16)
+			bell.ring();
+		else
+			bell.ring_in_interrupt();
+	}
+
+	void serve(Numbers &)
+	{
+		if (!mock::run_doorbell_works())
+			std::this_thread::yield();
 	}
 
 	void run_threads()
@@ -150,10 +182,13 @@ protected:
 		start(3, &ZpciThreads::refresh);
 		start(4, &ZpciThreads::change_memory);
 		start(5, &ZpciThreads::change_functions);
+		start(6, &ZpciThreads::ring);
+		start(7, &ZpciThreads::serve);
 		std::this_thread::sleep_for(std::chrono::seconds(3));
 		stop = true;
 		for (std::thread &thread : threads)
 			thread.join();
+		mock::run_doorbell_works();
 	}
 
 	Targets mapped(const iommu_group &of) const
@@ -169,7 +204,9 @@ protected:
 	iommu_group second{&small, 2};
 	mock::GroupFile file{Base::kGroupFd, &this->group};
 	mock::GroupFile second_file{Base::kGroupFd + 1, &second};
+	mock::Bell bell{9};
 	u64 tables_end = 0;
+	u32 sequence = 0;
 	std::atomic<bool> stop = false;
 	std::atomic<u64> calls = 0, good = 0;
 	std::vector<std::thread> threads;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "zpci.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
+#include <mutex>
 #include <set>
 #include <utility>
 #include <vector>
@@ -16,10 +18,22 @@ namespace mock {
 namespace {
 
 std::map<int, iommu_group *> group_files;
-// What is bound to each eventfd.
+// What is bound to each eventfd. The lock is that of all wait queues.
+std::mutex bells_mutex;
 std::map<int, std::set<shim_doorbell *>> bells;
+std::mutex works_mutex;
 std::vector<shim_doorbell *> works;
-bool in_interrupt;
+// Held while a work runs; taken before works_mutex.
+std::mutex running_mutex;
+thread_local bool in_interrupt;
+
+// Takes a doorbell out of those that a thread is to serve.
+void forget_work(shim_doorbell *doorbell)
+{
+	const std::lock_guard guard(works_mutex);
+
+	std::erase(works, doorbell);
+}
 
 } // namespace
 
@@ -35,16 +49,21 @@ GroupFile::~GroupFile()
 
 Bell::Bell(int fd) : fd(fd)
 {
+	const std::lock_guard guard(bells_mutex);
+
 	bells[fd];
 }
 
 Bell::~Bell()
 {
+	const std::lock_guard guard(bells_mutex);
+
 	bells.erase(fd);
 }
 
 void Bell::ring()
 {
+	const std::lock_guard guard(bells_mutex);
 	const AtomicSection section;
 
 	for (shim_doorbell *doorbell : bells[fd])
@@ -60,11 +79,22 @@ void Bell::ring_in_interrupt()
 
 int run_doorbell_works()
 {
-	const std::vector<shim_doorbell *> due = std::exchange(works, {});
+	const auto next = []() -> shim_doorbell * {
+		const std::lock_guard guard(works_mutex);
 
-	for (const shim_doorbell *doorbell : due)
+		return works.empty() ? nullptr : *works.begin();
+	};
+	int count = 0;
+
+	for (;; count++) {
+		const std::lock_guard running(running_mutex);
+		shim_doorbell *const doorbell = next();
+
+		if (!doorbell)
+			return count;
+		forget_work(doorbell);
 		zpci_doorbell_work(doorbell->owner);
-	return static_cast<int>(due.size());
+	}
 }
 
 } // namespace mock
@@ -124,6 +154,7 @@ void shim_doorbell_init(shim_doorbell *doorbell, zpci_doorbell *owner)
 int shim_doorbell_bind(shim_doorbell *doorbell, int eventfd)
 {
 	note_sleep("shim_doorbell_bind");
+	const std::lock_guard guard(bells_mutex);
 	if (!bells.contains(eventfd))
 		return -EBADF;
 	if (plan.hit(Fail::kFile))
@@ -135,15 +166,23 @@ int shim_doorbell_bind(shim_doorbell *doorbell, int eventfd)
 void shim_doorbell_unbind(shim_doorbell *doorbell)
 {
 	note_sleep("shim_doorbell_unbind");
-	for (auto &[fd, bound] : bells)
-		bound.erase(doorbell);
-	std::erase(works, doorbell);
+	{
+		const std::lock_guard guard(bells_mutex);
+
+		for (auto &[fd, bound] : bells)
+			bound.erase(doorbell);
+	}
+	// What runs has ended.
+	const std::lock_guard running(running_mutex);
+	forget_work(doorbell);
 }
 
 void shim_doorbell_defer(shim_doorbell *doorbell)
 {
-	std::erase(works, doorbell);
-	works.push_back(doorbell);
+	const std::lock_guard guard(works_mutex);
+
+	if (std::find(works.begin(), works.end(), doorbell) == works.end())
+		works.push_back(doorbell);
 }
 
 bool shim_in_task(void)
