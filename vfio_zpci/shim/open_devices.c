@@ -4,7 +4,7 @@
 #include <linux/list.h>
 #include <linux/vfio.h>
 
-#include "vfio_cxx/device_file.h"
+#include "compat/device_file.h"
 #include "vfio_zpci/shim/open_devices.h"
 
 static struct list_head *head_of(const struct shim_open_devices *devices)
@@ -41,19 +41,14 @@ struct iommu_group *
 shim_open_devices_find(const struct shim_open_devices *devices, int fd)
 {
 	struct file *file = fget(fd);
-	bool (*owns_file)(struct vfio_device * device, struct file * file);
 	struct iommu_group *group = NULL;
 	struct vfio_device *device;
 
 	if (!file)
 		return NULL;
-	owns_file = symbol_get(vfio_device_owns_file);
 	list_for_each_entry(device, head_of(devices), iommu_entry)
-		if (owns_file ? owns_file(device, file) :
-				vfio_file_has_dev(file, device))
+		if (compat_device_owns_file(device, file))
 			group = shim_device_group(device);
-	if (owns_file)
-		symbol_put(vfio_device_owns_file);
 	fput(file);
 	return group;
 }
