@@ -219,6 +219,7 @@ help:
 	@echo '  make bench        instructions of ours beside those of the kernel'"'"'s'
 	@echo '  make bench-iommufd  the same beside iommufd, on small kernels, which it builds once'
 	@echo '  make compile_commands.json  how each file is compiled, for clangd'
+	@echo '  make tidy        clang-tidy on the C++, some ten minutes the first time'
 	@echo '  make hooks        the quick lints before each git commit in this clone'
 	@echo '  make clean'
 	@echo
