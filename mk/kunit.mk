@@ -3,7 +3,7 @@
 
 .PHONY: kunit debug-kernel stack-debug
 
-# In the cache; some 10 minutes the first time.
+# In the cache; some 15 minutes the first time.
 debug-kernel:
 	@tools/debug-kernel
 
