@@ -191,6 +191,7 @@ class Dkms(Made):
         lines = subprocess.run(["bash", "-c", script, "dkms", f"{ROOT}/dkms.conf"], check=True,
                                text=True, env=env, stdout=subprocess.PIPE).stdout.splitlines()
         self.assertRegex(lines[0], r"^vfio-cxx/\d[^ ]* yes$")
+        self.version = lines[0].removesuffix(" yes")
         return lines[1:-2], lines[-2:]
 
     def test_a_supported_kernel(self):
@@ -198,8 +199,9 @@ class Dkms(Made):
         names, (make, clean) = self.read("6.1.0-1-amd64", source)
         self.assertEqual(names, ["vfio_core/vfio /updates", "vfio_type1/vfio_iommu_type1 /updates",
                                  "vfio_mdev/mdev /updates", "vfio_zpci/vfio_zpci /updates"])
-        self.assertEqual(make, f"make KDIR={source} modules")
-        self.assertEqual(clean, f"make KDIR={source} clean")
+        kbuild = f"make -C {source} M={self.root}/dkms/{self.version}/build"
+        self.assertEqual(make, f"{kbuild} modules")
+        self.assertEqual(clean, f"{kbuild} clean")
 
     def test_a_kernel_without_mdev(self):
         source = self.headers("6.1.0-1-cloud-amd64", config=ALL[:2])
