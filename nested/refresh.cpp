@@ -290,9 +290,21 @@ bool Refresh::unit(u64 first, u64 npages, PinPage page)
 		return no_room();
 
 	const bool mapped = map(first, {nullptr, page}, npages, npages);
-	if (!mapped || result_.outcome == Refreshed::Outcome::kNoRoom)
-		unmap(first, npages);
-	return mapped;
+	if (mapped && result_.outcome != Refreshed::Outcome::kNoRoom)
+		return true;
+	unmap(first, npages);
+	if (mapped)
+		return true;
+
+	// A page of the frame is wrong. Those before it are refreshed, as pages: a later refresh
+	// that finds the frame right unmaps them one by one.
+	const Refreshed failed = result_;
+
+	result_ = {};
+	(void)map(first, {nullptr, page}, (failed.at.value >> kPageShift) - first,
+		  nested_.call_pages_);
+	result_ = failed;
+	return false;
 }
 
 // Maps pages that are not mapped. No call of the IOMMU crosses a multiple of call_pages, a

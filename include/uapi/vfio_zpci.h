@@ -154,7 +154,8 @@ struct vfio_zpci_state {
  *
  * A range outside the function's window, a function without an anchor and an entry of
  * the table that is wrong put the function into the error state, with an event. Pages
- * before a wrong entry are refreshed.
+ * before the event's address are refreshed, also those of a large frame that leads out of
+ * the guest's memory further on.
  *
  * Return: 0 if cc is valid, or -1 with errno: EINTR if the process is being killed.
  */

@@ -148,6 +148,40 @@ TYPED_TEST(Nested, AFrameThatTheGuestDoesNotHave)
 		<< "what is before the fault is mapped";
 }
 
+// Also where the hardware could map all of the frame by a large page.
+TYPED_TEST(Nested, AFrameThatTheGuestHasInPart)
+{
+	const u64 unit = TypeParam::kUnit;
+	const u64 last = this->kPages * kPage - unit;
+
+	this->hardware.pgsizes |= unit;
+	this->nested.emplace(this->domain->get(), *this->memory);
+	ASSERT_TRUE(this->add(0, this->kPages - 9).ok());
+	this->next_table -= unit;
+	this->root = this->new_table(TypeParam::kTop);
+	this->map(2 * unit, kPage);
+	this->map_frame(3 * unit, last);
+	const Refreshed result = this->refresh(2 * unit, 3 * unit);
+	EXPECT_EQ(result.outcome, Refreshed::Outcome::kFault);
+	EXPECT_EQ(result.fault, WalkFault::kEntry);
+	EXPECT_EQ(result.at.value, 4 * unit - 9 * kPage);
+	Targets before{{2 * unit / kPage, {this->kPfn + 1, kReadWrite}}};
+	for (u64 i = 0; i < unit / kPage - 9; i++)
+		before[3 * unit / kPage + i] = {this->kPfn + last / kPage + i, kReadWrite};
+	EXPECT_EQ(this->mapped(), before);
+
+	// They are pages, and go one by one.
+	this->write(this->entry(1, 3 * unit), TypeParam::invalid_entry(1));
+	ASSERT_TRUE(this->done(3 * unit, kPage));
+	before.erase(3 * unit / kPage);
+	EXPECT_EQ(this->mapped(), before);
+
+	ASSERT_TRUE(this->add(this->kPages - 9, 9).ok());
+	this->map_frame(3 * unit, last);
+	ASSERT_TRUE(this->done(3 * unit, unit));
+	EXPECT_EQ(this->mapped().size(), 1 + unit / kPage);
+}
+
 TYPED_TEST(Nested, TablesThatTheGuestDoesNotHave)
 {
 	this->boot();

@@ -72,8 +72,6 @@ public:
 	Targets wanted;
 	u32 fault = 0;
 	u64 at = 0;
-	// From here on the fault's large frame, if it is in one, may not be mapped.
-	u64 torn = ~u64{0};
 
 private:
 	bool fail(u32 code, u64 where)
@@ -171,11 +169,8 @@ private:
 
 			if (!spend(4))
 				return false;
-			if (!memory || !(memory->prot & prot)) {
-				if (level)
-					torn = from >> shift(table_.vtd, 1) << shift(table_.vtd, 1);
+			if (!memory || !(memory->prot & prot))
 				return fail(memory ? 4 : 7, from);
-			}
 			wanted[from / mock::kPage] = {memory->pfn, memory->prot & prot};
 			if (last - from < mock::kPage)
 				return true;

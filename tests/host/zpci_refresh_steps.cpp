@@ -94,7 +94,7 @@ bool ZpciSteps::refresh_one(const Group &group, u64 first, u64 last, bool failin
 		}
 		for (const auto &[page, target] : walk.wanted) {
 			outcome.after[page] = {target};
-			if (failing || page >= walk.torn / kPage)
+			if (failing)
 				outcome.after[page].push_back({});
 		}
 		if (walk.fault) {
