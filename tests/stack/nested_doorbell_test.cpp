@@ -429,7 +429,7 @@ TEST_P(NestedDoorbell, AnythingAtOnce) {
 
   // With another guest all is well again.
   ASSERT_OK(zpci_set_state(c, kFh, VFIO_ZPCI_STATE_ENABLED));
-  tables = std::make_unique<GuestTables>(memory, GetParam(), half);
+  tables = std::make_unique<GuestTables>(memory.data(), GetParam(), half);
   ASSERT_OK(zpci_deregister(c, kFh));
   ASSERT_OK(zpci_register(c, kFh, s.group(), *tables));
   tables->map(kIova, 0x5000);

@@ -38,7 +38,8 @@ class NestedTest : public testing::TestWithParam<uint32_t> {
     edu = std::make_unique<Edu>(s.device());
     ASSERT_TRUE(edu->ok());
     ASSERT_OK(map_dma(c, memory.data(), 0, memory.size()));
-    tables = std::make_unique<GuestTables>(memory, GetParam(), memory.size());
+    tables =
+        std::make_unique<GuestTables>(memory.data(), GetParam(), memory.size());
     ASSERT_OK(zpci_register(c, kFh, s.group(), *tables));
   }
   void TearDown() override {

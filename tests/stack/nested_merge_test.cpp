@@ -19,8 +19,8 @@ class NestedMerge : public testing::TestWithParam<uint32_t> {
     }
     ASSERT_OK(set_iommu(groups[0], VFIO_ZPCI_IOMMU));
     ASSERT_OK(map_dma(groups[0], memory.data(), 0, memory.size()));
-    tables[0].emplace(memory, GetParam(), memory.size());
-    tables[1].emplace(memory, GetParam(), memory.size() / 2);
+    tables[0].emplace(memory.data(), GetParam(), memory.size());
+    tables[1].emplace(memory.data(), GetParam(), memory.size() / 2);
   }
   // By the file of the other group.
   Fd device(int i) { return get_device(groups[1 - i], lone_devices()[i].bdf); }

@@ -190,7 +190,7 @@ TEST_P(Nested, Outcomes) {
 }
 
 TEST_P(Nested, Registration) {
-  GuestTables other(memory, GetParam(), memory.size() / 2);
+  GuestTables other(memory.data(), GetParam(), memory.size() / 2);
   EXPECT_ERR(EBUSY, zpci_register(c, kFh, s.group(), *tables));
   EXPECT_ERR(EBUSY, zpci_register(c, kFh + 1, s.group(), other))
       << "another anchor for the same group";

@@ -120,7 +120,7 @@ class VirtioRngGuest : public testing::TestWithParam<Param> {
     }
     s = Session({pci}, nested() ? VFIO_ZPCI_IOMMU : VFIO_TYPE1v2_IOMMU);
     ASSERT_TRUE(s.ok());
-    tables.emplace(memory, std::get<1>(GetParam()), kGuestSize);
+    tables.emplace(memory.data(), std::get<1>(GetParam()), kGuestSize);
     start_vmm();
     if (nested()) {
       ASSERT_OK(map_dma(s.container(), memory.data(), 0, kGuestSize));

@@ -28,7 +28,7 @@ class Guest {
   explicit Guest(const PciDevice& device, uint32_t fh = kFh)
       : fh_(fh), memory_(Memory::aligned(kSize)) {
     open(device);
-    tables_.emplace(memory_, VFIO_ZPCI_FORMAT_S390, kSize);
+    tables_.emplace(memory_.data(), VFIO_ZPCI_FORMAT_S390, kSize);
     tables_->map(kIova, 0x5000);
   }
 
