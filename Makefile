@@ -51,7 +51,7 @@ endif
 # The kernel's own build. The + before it is for make -j, which does not see that it is a make.
 KBUILD = KDIR='$(if $(KERNEL),,$(KDIR))' tools/kernel-make
 
-.PHONY: all modules modules_install install uninstall clean help demo demo-nested demo-merge check \
+.PHONY: all modules modules_install install uninstall clean help demo demo-nested demo-merge demo-gate check \
 	check-fresh check-fresh-all check-install check-package deb examples samples testmods stack_test host-test
 
 all: modules
@@ -97,13 +97,15 @@ examples:
 	$(MAKE) -C examples/mdev_copy
 	$(MAKE) -C examples/nested_vmm
 	$(MAKE) -C examples/merge
+	$(MAKE) -C examples/timeslice
 
 # Before what only a kernel with mediated devices has a use for.
 without-mdev = $(kernel-env) modules | grep -qx 'without mdev' ||
 
-# A mediated device of ours: a driver to read, and the tests drive it.
+# Drivers to read, which the tests drive: a mediated device of ours, and a scheduler of devices.
 samples: modules
 	+$(without-mdev) $(KBUILD) samples/mdev_copy KBUILD_EXTRA_SYMBOLS=$$(tools/kernel-env out)/Module.symvers modules
+	+$(KBUILD) samples/vf_scheduler KBUILD_EXTRA_SYMBOLS=$$(tools/kernel-env out)/Module.symvers modules
 
 # What the tests run in QEMU: modules that drive ours, and (stack_test) a program.
 testmods: samples | headers
@@ -142,6 +144,11 @@ demo-merge:
 	$(MAKE) -j$$(nproc) modules examples
 	tools/demo-merge
 
+demo-gate:
+	tools/setup demo
+	$(MAKE) -j$$(nproc) samples examples
+	tools/demo-gate
+
 check:
 	tools/setup check
 	$(MAKE) -j$$(nproc) modules examples testmods stack_test
@@ -172,10 +179,12 @@ clean:
 	-test -z "$(KDIR)" || $(KBUILD) . clean
 	-test -z "$(KDIR)" || $(KBUILD) tests/kmod clean
 	-test -z "$(KDIR)" || $(KBUILD) samples/mdev_copy clean
+	-test -z "$(KDIR)" || $(KBUILD) samples/vf_scheduler clean
 	$(MAKE) -C examples/nvme clean
 	$(MAKE) -C examples/mdev_copy clean
 	$(MAKE) -C examples/nested_vmm clean
 	$(MAKE) -C examples/merge clean
+	$(MAKE) -C examples/timeslice clean
 	$(MAKE) -C tests/stack clean
 	rm -rf build
 
@@ -193,7 +202,8 @@ help:
 	@echo '  make demo         a userspace NVMe driver on our modules, in QEMU'
 	@echo '  make demo-nested  a VMM on vfio_zpci, whose guest has an IOMMU, in QEMU'
 	@echo '  make demo-merge   a program that merges two groups, in QEMU'
-	@echo '  make samples      mdev_copy.ko, a mediated device; samples/mdev_copy'
+	@echo '  make demo-gate    devices that take turns, and a time line of their users, in QEMU'
+	@echo '  make samples      mdev_copy.ko, a mediated device; vf_scheduler.ko: see samples/'
 	@echo '  make check        all tests: lint, host, whole stack in QEMU'
 	@echo '  make check-fresh    make demo in a bare Debian 12, as root; check-fresh-all: make check too'
 	@echo '  make check-install  installing, by make and by DKMS, in a bare Debian 12, as root'
