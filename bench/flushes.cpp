@@ -26,12 +26,20 @@ bool is_iotlb(unsigned long long qw0) { return (qw0 & 0xf) == 2 || (qw0 & 0xf) =
 // The same of devices' TLBs.
 bool is_device_tlb(unsigned long long qw0) { return (qw0 & 0xf) == 3 || (qw0 & 0xf) == 8; }
 
+const std::string kTlbEvent = kTracing + "/events/tlb/tlb_flush";
+const std::string kTlbHistogram = "hist:keys=reason";
+// TLB_FLUSH_ON_TASK_SWITCH.
+constexpr unsigned kTaskSwitch = 0;
+
+bool have_tracefs() {
+  return access((kTracing + "/trace").c_str(), F_OK) == 0 ||
+         mount("tracefs", kTracing.c_str(), "tracefs", 0, nullptr) == 0;
+}
+
 }  // namespace
 
 bool Flushes::can_count() {
-  if (access((kTracing + "/trace").c_str(), F_OK) != 0 &&
-      mount("tracefs", kTracing.c_str(), "tracefs", 0, nullptr) != 0)
-    return false;
+  if (!have_tracefs()) return false;
   // The event is there on every x86 kernel; the IOMMU behind it may be another.
   return access((kEvent + "/hist").c_str(), F_OK) == 0 &&
          access("/sys/class/iommu/dmar0", F_OK) == 0;
@@ -54,6 +62,26 @@ Flushes::Counts Flushes::end() {
   }
   write_file(kEvent + "/trigger", "!" + kHistogram);
   if (!complete) throw std::runtime_error("the kernel's histogram is not complete");
+  return flushes;
+}
+
+bool TlbFlushes::can_count() {
+  return have_tracefs() && access((kTlbEvent + "/hist").c_str(), F_OK) == 0;
+}
+
+void TlbFlushes::begin() { write_file(kTlbEvent + "/trigger", kTlbHistogram); }
+
+std::uint64_t TlbFlushes::end() {
+  std::uint64_t flushes = 0;
+  std::ifstream in(kTlbEvent + "/hist");
+  for (std::string line; std::getline(in, line);) {
+    unsigned reason;
+    unsigned long long count;
+    if (std::sscanf(line.c_str(), "{ reason: %u } hitcount: %llu", &reason, &count) == 2 &&
+        reason != kTaskSwitch)
+      flushes += count;
+  }
+  write_file(kTlbEvent + "/trigger", "!" + kTlbHistogram);
   return flushes;
 }
 

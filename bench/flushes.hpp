@@ -30,4 +30,22 @@ class Flushes {
   static Counts end();
 };
 
+// Counts how often a processor was told to forget pages of its own TLB, by the kernel's tracepoint:
+// by itself or by another, but not because it came to another task.
+class TlbFlushes {
+ public:
+  static bool can_count();
+
+  template <typename Call>
+  static std::uint64_t count(Call&& call) {
+    begin();
+    call();
+    return end();
+  }
+
+ private:
+  static void begin();
+  static std::uint64_t end();
+};
+
 }  // namespace bench

@@ -9,6 +9,8 @@ modprobe vfio_zpci 2>/dev/null
 modprobe vfio-pci || fail "modprobe vfio-pci"
 # Not in the machines of tools/bench-iommufd.
 ! modinfo vfio_testdev >/dev/null 2>&1 || modprobe vfio_testdev || fail "modprobe vfio_testdev"
+# Only beside our modules.
+! modinfo vfio_testgate >/dev/null 2>&1 || modprobe vfio_testgate || fail "modprobe vfio_testgate"
 for module in vfio vfio_iommu_type1; do
 	echo "module $module $(modinfo -F filename $module)"
 done

@@ -11,6 +11,7 @@
 #include "bar.hpp"
 #include "container.hpp"
 #include "flushes.hpp"
+#include "gate.hpp"
 #include "mapping_rows.hpp"
 #include "memory.hpp"
 #include "merge.hpp"
@@ -404,6 +405,13 @@ std::vector<Group> groups() {
        {"bytes-pins-thp", "bytes-pins-all", "bytes-pins-half", "bytes-pins-64th",
         "bytes-pins-4096th", "bytes-pins-one"},
        run_pin_memory},
+      // Last, because a device that had a scheduler goes on to be one whose windows can be taken.
+      {"gate",
+       {"gate-open", "gate-block", "gate-block-64", "gate-zap-64", "gate-cut", "gate-move",
+        "gate-idle-open", "gate-idle-block", "gate-flushes-block", "gate-flushes-open",
+        "gate-shootdowns-block", "gate-shootdowns-block-64", "gate-shootdowns-open", "gate-touch"},
+       run_gate},
+      {"gate-growth", gate_growth_keys(), run_gate_growth},
   };
   all.insert(all.end(), others.begin(), others.end());
   return all;

@@ -4,14 +4,18 @@
  */
 #include <linux/delay.h>
 #include <linux/err.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/io.h>
+#include <linux/iommu.h>
 #include <linux/ktime.h>
 #include <linux/miscdevice.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
+#include <linux/timex.h>
 #include <linux/uaccess.h>
 
 #include "vfio_cxx/gate.h"
@@ -23,6 +27,7 @@
 
 struct testgate_device {
 	struct vfio_gate *gate;
+	struct pci_dev *pdev;
 	struct vfio_gate_ops ops;
 	int open_errno;
 	void __iomem *edu;
@@ -76,6 +81,7 @@ static int testgate_start(struct testgate_device *device,
 		memset(device, 0, sizeof(*device));
 		return ret;
 	}
+	device->pdev = pci_dev_get(pdev);
 	return 0;
 }
 
@@ -84,6 +90,7 @@ static void testgate_end(struct testgate_device *device)
 	if (!device->gate)
 		return;
 	vfio_gate_unregister(device->gate);
+	pci_dev_put(device->pdev);
 	if (device->edu)
 		iounmap(device->edu);
 }
@@ -131,7 +138,7 @@ static int testgate_switch(struct testgate *testgate, unsigned int cmd,
 {
 	struct vfio_testgate_switch request;
 	struct vfio_gate *gate, *to;
-	ktime_t start;
+	cycles_t start;
 	int ret;
 
 	if (copy_from_user(&request, arg, sizeof(request)))
@@ -143,11 +150,53 @@ static int testgate_switch(struct testgate *testgate, unsigned int cmd,
 	to = testgate->devices[request.to_slot].gate;
 	if (!gate || !to)
 		return -EINVAL;
-	start = ktime_get();
+	start = get_cycles();
 	ret = testgate_do(cmd, &request, gate, to);
-	request.ns = ktime_to_ns(ktime_sub(ktime_get(), start));
+	request.cycles = get_cycles() - start;
 	if (copy_to_user(arg, &request, sizeof(request)))
 		return -EFAULT;
+	return ret;
+}
+
+static int testgate_move(struct vfio_testgate_alone *request,
+			 struct pci_dev *pdev)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(&pdev->dev);
+	struct iommu_group *group = iommu_group_get(&pdev->dev);
+	cycles_t start = get_cycles();
+	int ret;
+
+	iommu_detach_group(domain, group);
+	request->cut_cycles = get_cycles() - start;
+	start = get_cycles();
+	ret = iommu_attach_group(domain, group);
+	request->move_cycles = get_cycles() - start;
+	iommu_group_put(group);
+	return ret;
+}
+
+static int testgate_alone(struct testgate *testgate, void __user *arg)
+{
+	struct vfio_testgate_alone request;
+	struct file *file;
+	cycles_t start;
+	int ret;
+
+	if (copy_from_user(&request, arg, sizeof(request)))
+		return -EFAULT;
+	if (request.slot >= VFIO_TESTGATE_DEVICES ||
+	    !testgate->devices[request.slot].gate)
+		return -EINVAL;
+	file = fget(request.device);
+	if (!file)
+		return -EBADF;
+	start = get_cycles();
+	unmap_mapping_range(file->f_mapping, 0, 0, 1);
+	request.zap_cycles = get_cycles() - start;
+	fput(file);
+	ret = testgate_move(&request, testgate->devices[request.slot].pdev);
+	if (!ret && copy_to_user(arg, &request, sizeof(request)))
+		ret = -EFAULT;
 	return ret;
 }
 
@@ -160,6 +209,8 @@ static long testgate_ioctl(struct file *file, unsigned int cmd,
 	mutex_lock(&testgate->lock);
 	if (cmd == VFIO_TESTGATE_ADD)
 		ret = testgate_add(testgate, (void __user *)arg);
+	else if (cmd == VFIO_TESTGATE_ALONE)
+		ret = testgate_alone(testgate, (void __user *)arg);
 	else
 		ret = testgate_switch(testgate, cmd, (void __user *)arg);
 	mutex_unlock(&testgate->lock);

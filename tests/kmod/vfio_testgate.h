@@ -25,7 +25,20 @@ struct vfio_testgate_switch {
 	__u32 slot;
 	__u32 to_slot; /* of VFIO_TESTGATE_SWITCH */
 	__u32 deadline_us;
-	__u64 ns; /* out: how long it took */
+	__u64 cycles; /* out: what it took, by the counter of the processor's time */
+};
+
+/*
+ * What the kernel does in a switch anyway, done alone: for the benchmark. The device is open, and
+ * its scheduler leaves it alone meanwhile. Nothing is
+ * filled in where it fails.
+ */
+struct vfio_testgate_alone {
+	__u32 slot;
+	__s32 device;	  /* the file of the device */
+	__u64 zap_cycles; /* out: unmap_mapping_range() of all its windows */
+	__u64 cut_cycles; /* out: iommu_detach_group(), from the domain that it is in */
+	__u64 move_cycles; /* out: iommu_attach_group(), back */
 };
 
 #define VFIO_TESTGATE_IO(nr, type) _IOWR(0xB8, nr, type)
@@ -34,5 +47,6 @@ struct vfio_testgate_switch {
 #define VFIO_TESTGATE_TRAP	   VFIO_TESTGATE_IO(2, struct vfio_testgate_switch)
 #define VFIO_TESTGATE_OPEN	   VFIO_TESTGATE_IO(3, struct vfio_testgate_switch)
 #define VFIO_TESTGATE_SWITCH	   VFIO_TESTGATE_IO(4, struct vfio_testgate_switch)
+#define VFIO_TESTGATE_ALONE	   VFIO_TESTGATE_IO(5, struct vfio_testgate_alone)
 
 #endif

@@ -44,6 +44,17 @@ def _merge(count):
                             None, 0))]
 
 
+def _growth():
+    for key, text in (*((f"window-{mib}", f"a window of {mib} MiB, not touched")
+                        for mib in (1, 64, 1024)),
+                      *((f"touched-{pages}", f"{pages} page{'s' if pages > 1 else ''} touched")
+                        for pages in (1, 64, 512, 4096)),
+                      *((f"processes-{count}", f"64 pages touched by {count} "
+                         f"process{'es' if count > 1 else ''}") for count in (1, 2, 4, 8))):
+        yield Row(f"gate-block-{key}", f"block, {text}", "a call", None, 0)
+        yield Row(f"gate-open-{key}", f"open, {text}", "a call", None, 0)
+
+
 # Only in a machine that has such a device: tools/bench --ats.
 DEVICE_TLBS = Section("Invalidations of a device's own TLB", [
     Row("device-flushes-adjacent-range", "one UNMAP of 16384 adjacent mappings, by range", "a call",
@@ -129,6 +140,27 @@ SECTIONS = [
     # Stock: by SET_CONTAINER.
     Section("A group joins others by MERGE", [
         row for count in (1, 1000, 16384) for row in _merge(count)]),
+    # Stock has no gates; what it has is the first touch of a window.
+    Section("A scheduler switches a device", [
+        Row("gate-open", "open, nothing parked; less moving the group's domain", "a call", 400, 0),
+        Row("gate-block", "block, window not touched; less moving the domain", "a call", 400, 0),
+        Row("gate-block-64", "block, 64 pages touched; less the domain and zapping them", "a call",
+            400, 0),
+        Row("gate-idle-open", "open a device that nobody has opened", "a call", 400, 0),
+        Row("gate-idle-block", "block a device that nobody has opened", "a call", 400, 0),
+        Row("gate-move", "iommu_attach_group alone, which opening does", "a call", None, 0),
+        Row("gate-cut", "iommu_detach_group alone, which blocking does", "a call", None, 0),
+        Row("gate-zap-64", "unmap_mapping_range alone, 64 pages touched", "a call", None, 0),
+        Row("gate-touch", "first touch of a window of 64 pages; ours: after opening", "a touch",
+            None, 0),
+        Row("gate-flushes-open", "open: IOTLB flushes", "a call", None, 0),
+        Row("gate-flushes-block", "block: IOTLB flushes", "a call", None, 0),
+        Row("gate-shootdowns-open", "open: flushes of the processor's TLB", "a call", 0, 0),
+        Row("gate-shootdowns-block", "block, not touched: flushes of the processor's TLB", "a call",
+            0, 0),
+        Row("gate-shootdowns-block-64", "block, 64 pages touched: the same", "a call", 1, 0),
+    ]),
+    Section("How switching a device grows, with all that is in it", [*_growth()]),
     Section("IOTLB flushes", [
         Row("flushes-adjacent-range", "one UNMAP of 16384 adjacent mappings, by range", "a call",
             1, 0),
