@@ -17,6 +17,7 @@
 
 #include "../tests/kmod/vfio_testgate.h"
 #include "flushes.hpp"
+#include "gate_guest.hpp"
 #include "mapping_rows.hpp"
 #include "memory.hpp"
 #include "meter.hpp"
@@ -30,6 +31,7 @@ constexpr std::uint32_t kBar = 2, kDeadlineUs = 1000;
 constexpr std::size_t kGateWindows[] = {1, 64, 1024};  // MiB
 constexpr std::size_t kGateTouched[] = {1, 64, 512, 4096};
 constexpr int kGateProcesses[] = {1, 2, 4, 8};
+constexpr int kGateVcpus[] = {0, 1, 2, 4};
 
 std::uint64_t region_offset(int device, std::uint32_t index) {
   vfio_region_info info{};
@@ -263,6 +265,16 @@ void run_gate_growth(Meter& meter) {
     measure("touched-" + std::to_string(npages), npages * kPage, npages, 1);
   for (const int count : kGateProcesses)
     measure("processes-" + std::to_string(count), kTouched * kPage, kTouched, count);
+  for (const int count : kGateVcpus) {
+    const GatedDevice::Window window(device, GateGuest::kPages * kPage);
+    GateGuest guest(window.start(), count);
+    for (int i = 0; i < 5; i++) {
+      window.touch(GateGuest::kPages);
+      guest.touch();
+      meter.add("gate-block-vcpus-" + std::to_string(count), static_cast<double>(device.block()));
+      meter.add("gate-open-vcpus-" + std::to_string(count), static_cast<double>(device.open()));
+    }
+  }
 }
 
 std::vector<std::string> gate_growth_keys() {
@@ -274,6 +286,7 @@ std::vector<std::string> gate_growth_keys() {
   for (const std::size_t mib : kGateWindows) add("window-" + std::to_string(mib));
   for (const std::size_t npages : kGateTouched) add("touched-" + std::to_string(npages));
   for (const int count : kGateProcesses) add("processes-" + std::to_string(count));
+  for (const int count : kGateVcpus) add("vcpus-" + std::to_string(count));
   return keys;
 }
 

@@ -11,6 +11,8 @@ modprobe vfio-pci || fail "modprobe vfio-pci"
 ! modinfo vfio_testdev >/dev/null 2>&1 || modprobe vfio_testdev || fail "modprobe vfio_testdev"
 # Only beside our modules.
 ! modinfo vfio_testgate >/dev/null 2>&1 || modprobe vfio_testgate || fail "modprobe vfio_testgate"
+# For the guests in which devices are touched.
+modprobe kvm-amd 2>/dev/null
 for module in vfio vfio_iommu_type1; do
 	echo "module $module $(modinfo -F filename $module)"
 done

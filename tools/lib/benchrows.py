@@ -50,7 +50,9 @@ def _growth():
                       *((f"touched-{pages}", f"{pages} page{'s' if pages > 1 else ''} touched")
                         for pages in (1, 64, 512, 4096)),
                       *((f"processes-{count}", f"64 pages touched by {count} "
-                         f"process{'es' if count > 1 else ''}") for count in (1, 2, 4, 8))):
+                         f"process{'es' if count > 1 else ''}") for count in (1, 2, 4, 8)),
+                      *((f"vcpus-{count}", "8 pages touched by a process and its guest of "
+                         f"{count} vCPU{'' if count == 1 else 's'}") for count in (0, 1, 2, 4))):
         yield Row(f"gate-block-{key}", f"block, {text}", "a call", None, 0)
         yield Row(f"gate-open-{key}", f"open, {text}", "a call", None, 0)
 
