@@ -62,8 +62,7 @@ CORE_ENTRY int vfio_core_device_alloc(size_t size, device *dev, const vfio_devic
 
 Device::~Device()
 {
-	if (set_)
-		registries().device_sets.leave(*this, *set_);
+	leave_set();
 }
 
 // Called when the last reference to the struct device has been dropped. The driver

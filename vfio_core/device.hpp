@@ -120,6 +120,12 @@ public:
 		return inode_.get();
 	}
 
+	// The set of a registered device.
+	DeviceSet &set() const
+	{
+		return *set_;
+	}
+
 	// Gives the device a scheduler, and a gate if it has none. Errors: EBUSY if it has a
 	// scheduler, or has files and no gate; ENODEV, ENOMEM.
 	Result<RefPtr<Gate>> add_scheduler(const vfio_gate_ops *ops, void *data);
@@ -193,6 +199,8 @@ private:
 	// What first_open() does last: has the gate and the driver open the device. Errors: EBUSY
 	// if the DMA of the group is cut off for another device; those of both.
 	Result<void> open_hardware() __must_hold(set_);
+	// Takes the device, and its gate, out of its set, if it is in one.
+	void leave_set();
 	// Tells the gate that the device is being unregistered.
 	void retire_gate();
 	// Undoes what first_open() does before it calls the driver. Returns the

@@ -137,6 +137,19 @@ static Result<void> region_info(Device &device, UserVa arg)
 	return copy_out(arg, &info, kSize);
 }
 
+// VFIO_DEVICE_PCI_HOT_RESET resets other devices as well, which are in the device's set, or else the
+// driver refuses. Fails with EBUSY if one of them is blocked; while the driver resets, those wait
+// that block one.
+[[gnu::noinline]] static long hot_reset(const Device &device, u64 arg)
+{
+	EnteredGates entered;
+	const Result<void> result = entered.enter(device.set(), device.gate());
+
+	if (!result.ok())
+		return result.negative();
+	return shim_device_ioctl(device.handle(), VFIO_DEVICE_PCI_HOT_RESET, arg);
+}
+
 // Keeps the bus's device awake (runtime power management) during the ioctl.
 static long device_ioctl(Device &device, u32 cmd, u64 arg)
 {
@@ -159,6 +172,8 @@ static long device_ioctl(Device &device, u32 cmd, u64 arg)
 		return region_info(device, {arg}).negative();
 	if (!device.has(SHIM_DEVICE_IOCTL)) [[unlikely]]
 		return -EINVAL;
+	if (cmd == VFIO_DEVICE_PCI_HOT_RESET) [[unlikely]]
+		return hot_reset(device, arg);
 	return shim_device_ioctl(device.handle(), cmd, arg);
 }
 

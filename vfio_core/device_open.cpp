@@ -5,6 +5,7 @@
 #include "device.hpp"
 
 #include "entry.h"
+#include "registries.hpp"
 
 namespace vfio {
 
@@ -115,9 +116,23 @@ Result<RefPtr<Gate>> Device::add_scheduler(const vfio_gate_ops *ops, void *data)
 		if (open_count_)
 			return Error(EBUSY);
 		gate_ = TRY(Gate::create(handle_, inode_.get()));
+		set_->add_gate(*gate_);
 	}
 	TRY(gate_->start(ops, data));
 	return RefPtr<Gate>(gate_);
+}
+
+void Device::leave_set()
+{
+	if (!set_)
+		return;
+	{
+		DeviceSetGuard guard(*set_);
+
+		if (gate_)
+			set_->remove_gate(*gate_);
+	}
+	registries().device_sets.leave(*this, *set_);
 }
 
 void Device::retire_gate()

@@ -17,6 +17,49 @@ Result<UniquePtr<DeviceSet>> DeviceSet::create(SetId id)
 	return set;
 }
 
+void DeviceSet::add_gate(Gate &gate)
+{
+	gates_.push_back(gate);
+}
+
+void DeviceSet::remove_gate(Gate &gate)
+{
+	gates_.remove(gate);
+}
+
+struct EnteredGates::Entered : ListNode<Entered> {
+	explicit Entered(RefPtr<Gate> gate) : gate(move(gate))
+	{
+	}
+
+	const RefPtr<Gate> gate;
+};
+
+Result<void> EnteredGates::enter(DeviceSet &set, const Gate *but)
+{
+	DeviceSetGuard guard(set);
+
+	for (Gate &gate : set.gates_) {
+		if (&gate == but)
+			continue;
+
+		UniquePtr<Entered> entered = TRY(make<Entered>(RefPtr<Gate>::share(gate)));
+
+		if (!gate.try_enter(Gate::Access::kCall))
+			return Error(EBUSY);
+		entered_.push_back(*entered.release());
+	}
+	return {};
+}
+
+EnteredGates::~EnteredGates()
+{
+	while (Entered *entered = entered_.pop_front()) {
+		entered->gate->leave();
+		destroy(entered);
+	}
+}
+
 CORE_ENTRY u32 vfio_core_device_set_open_count(vfio_core_device_set *handle)
 {
 	DeviceSet &set = DeviceSet::of(handle);

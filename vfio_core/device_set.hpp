@@ -13,6 +13,7 @@
 #pragma once
 
 #include "vfio_core/shim/device_set.h"
+#include "vocab/list.hpp"
 #include "vocab/lock.hpp"
 #include "vocab/memory.hpp"
 #include "vocab/range_tree.hpp"
@@ -23,6 +24,10 @@ struct vfio_core_device_set {};
 namespace vfio {
 
 class Device;
+class Gate;
+
+// The list of its set that a Gate is on.
+struct InDeviceSet;
 
 using SetId = Address<struct SetIdTag>;
 
@@ -69,12 +74,18 @@ public:
 		open_count_ += change;
 	}
 
+	// A device of the set has got a gate. It leaves the list before the device leaves the set.
+	void add_gate(Gate &gate) __must_hold(this);
+	void remove_gate(Gate &gate) __must_hold(this);
+
 private:
+	friend class EnteredGates;
 	friend class DeviceSetRegistry;
 
 	const SetId id_;
 	const Owned<vfio_device_set *, shim_device_set_destroy> kernel_set_;
 	u32 open_count_ __guarded_by(this) = 0;
+	List<Gate, InDeviceSet> gates_ __guarded_by(this);
 	// How many devices it has. Guarded by the registry's lock.
 	u32 members_ = 0;
 };
@@ -93,6 +104,22 @@ public:
 
 private:
 	DeviceSet &set_;
+};
+
+// The gates that a call has entered which reaches all devices of a set. The destructor leaves
+// them.
+class EnteredGates : Immovable {
+public:
+	// Enters the gates of a set but for one, which the caller is inside or which is nullptr.
+	// Errors: EBUSY if one lets no call in, ENOMEM; some may have been entered then.
+	Result<void> enter(DeviceSet &set, const Gate *but) __must_not_hold(set);
+
+	~EnteredGates();
+
+private:
+	struct Entered;
+
+	List<Entered> entered_;
 };
 
 class DeviceSetRegistry : Immovable {

@@ -27,6 +27,7 @@
 // of the address space is held.
 #pragma once
 
+#include "device_set.hpp"
 #include "entry.h"
 #include "iommu_driver.hpp"
 #include "vfio_core/shim/device_inode.h"
@@ -52,7 +53,7 @@ public:
 	const Map map;
 };
 
-class Gate : public vfio_gate, Immovable {
+class Gate : public vfio_gate, public ListNode<InDeviceSet> {
 public:
 	enum class Access {
 		kMap,

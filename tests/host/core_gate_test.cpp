@@ -387,6 +387,43 @@ TEST_F(CoreGate, AGroupIsSwitchedForOneDeviceAlone)
 	close_device();
 }
 
+TEST_F(CoreGate, AHotResetReachesNoBlockedDevice)
+{
+	constexpr u64 kSet = 7;
+	Registered device(devices[0], ops, false, kSet), beside(devices[1], ops, false, kSet);
+	const vfio_gate_ops none = {};
+	vfio_gate *other = schedule(devices[1], &none);
+	const auto reset = [this] { return mock::ioctl(fd, VFIO_DEVICE_PCI_HOT_RESET, u64{9}); };
+
+	open_device();
+	EXPECT_EQ(reset(), VFIO_DEVICE_PCI_HOT_RESET + 9) << "of a device without a gate";
+	EXPECT_EQ(vfio_gate_block(other, kMs), 0);
+	EXPECT_EQ(reset(), -EBUSY);
+	EXPECT_EQ(mock::ioctl(fd, VFIO_DEVICE_RESET, u64{9}), VFIO_DEVICE_RESET + 9)
+		<< "resets this one alone";
+	EXPECT_EQ(vfio_gate_trap(other, kMs), 0);
+	EXPECT_EQ(reset(), VFIO_DEVICE_PCI_HOT_RESET + 9);
+	close_device();
+
+	vfio_gate *gate = schedule(devices[0]);
+	open_device();
+	ops.ioctl = [&](u32 cmd, u64 arg) {
+		EXPECT_EQ(vfio_gate_block(other, kMs), -ETIMEDOUT) << "it is being reset";
+		EXPECT_EQ(vfio_gate_block(gate, kMs), -ETIMEDOUT);
+		EXPECT_EQ(vfio_gate_open(other), 0);
+		return cmd + static_cast<long>(arg);
+	};
+	EXPECT_EQ(reset(), VFIO_DEVICE_PCI_HOT_RESET + 9);
+	EXPECT_EQ(vfio_gate_block(other, kMs), 0) << "the reset is over";
+	mock::file_of(fd)->nonblocking = true;
+	EXPECT_EQ(reset(), -EAGAIN) << "the device's own gate comes first";
+	EXPECT_EQ(vfio_gate_open(gate), 0);
+	EXPECT_EQ(reset(), -EBUSY);
+	vfio_gate_unregister(gate);
+	vfio_gate_unregister(other);
+	close_device();
+}
+
 TEST_F(CoreGate, AnIommuDriverThatCannot)
 {
 	type1.has &= ~u32{SHIM_IOMMU_DRIVER_DOMAIN};

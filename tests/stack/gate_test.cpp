@@ -250,6 +250,24 @@ TEST_F(Gate, UnbindingWakesWaiters) {
   EXPECT_OK(bind_driver(pci.bdf, "vfio-pci"));
 }
 
+TEST_F(Gate, AHotResetReachesNoBlockedDevice) {
+  const std::vector<PciDevice> pair = pci_devices(0x1b36, 0x0005);
+  ASSERT_EQ(pair.size(), 2u);
+  ASSERT_OK(scheduler.add(pair[1]));
+  Session other({pair[0]});
+  ASSERT_TRUE(other.ok());
+  alignas(8) uint8_t arg[sizeof(vfio_pci_hot_reset) + sizeof(int)] = {};
+  auto* reset = reinterpret_cast<vfio_pci_hot_reset*>(arg);
+  reset->argsz = sizeof arg;
+  reset->count = 1;
+  *reinterpret_cast<int*>(reset->group_fds) = other.group();
+  EXPECT_OK(call(other.device(), VFIO_DEVICE_PCI_HOT_RESET, reset));
+  ASSERT_OK(scheduler.block(1)) << "nobody has it open";
+  EXPECT_ERR(EBUSY, call(other.device(), VFIO_DEVICE_PCI_HOT_RESET, reset));
+  ASSERT_OK(scheduler.open(1));
+  EXPECT_OK(call(other.device(), VFIO_DEVICE_PCI_HOT_RESET, reset));
+}
+
 TEST_F(Gate, ASchedulerComesBeforeTheFirstOpen) {
   Scheduler late;
   EXPECT_ERR(EBUSY, late.add(pci)) << "there is one";

@@ -31,6 +31,7 @@ for dev in /sys/bus/pci/devices/*; do
     0x1b36:0x0010) bind "${dev##*/}" ;; # nvme
     0x1af4:0x1110) bind "${dev##*/}" ;; # ivshmem
     0x1af4:0x1044) bind "${dev##*/}" ;; # virtio-rng
+    0x1b36:0x0005) bind "${dev##*/}" ;; # pci-testdev
     esac
 done
 
