@@ -90,6 +90,8 @@ KvmRef Device::last_close()
 {
 	Guard guard(group().lock());
 
+	if (gate_)
+		gate_->device_closing();
 	if (has(SHIM_DEVICE_CLOSE))
 		shim_device_close(handle_);
 	if (gate_)

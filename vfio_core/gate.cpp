@@ -6,6 +6,7 @@
 #include "device.hpp"
 #include "registries.hpp"
 #include "shim/time.h"
+#include "vfio_core/shim/gate_irqs.h"
 #include "vfio_core/shim/gate_trace.h"
 
 namespace vfio {
@@ -36,6 +37,8 @@ Result<void> Gate::start(const vfio_gate_ops *ops, void *data)
 	TRY(check_present());
 	if (ops_)
 		return Error(EBUSY);
+	if (ops->hold_interrupts && !shim_gate_irqs_known(shim_device_dev(handle_)))
+		return Error(EOPNOTSUPP);
 	ops_ = ops;
 	data_ = data;
 	blocks_ = 0;
@@ -111,8 +114,10 @@ Result<void> Gate::block_locked(u32 deadline_us)
 			undrained_++;
 		cut_dma();
 	}
-	if (ended.ok())
+	if (ended.ok()) {
+		hold_interrupts();
 		set_state(VFIO_GATE_BLOCKED);
+	}
 	return ended;
 }
 
@@ -130,6 +135,8 @@ Result<void> Gate::open_locked(u32 state)
 		if (ops_ && ops_->before_open)
 			TRY(Result<void>::from_negative(ops_->before_open(data_)));
 		TRY(restore_dma());
+		// Before accesses enter, one of which may change the interrupts.
+		release_interrupts();
 	}
 	if (this->state() != state)
 		set_state(state);
@@ -209,6 +216,30 @@ Result<void> Gate::restore_dma()
 	return {};
 }
 
+// Interrupts. A device that is opened while it is blocked has none: SET_IRQS waits.
+
+void Gate::hold_interrupts()
+{
+	if (!device_ || !ops_ || !ops_->hold_interrupts)
+		return;
+
+	device *dev = shim_device_dev(handle_);
+
+	line_held_ = shim_gate_irqs_own_line(dev);
+	shim_gate_irqs_disable(dev, line_held_);
+	interrupts_held_ = true;
+}
+
+void Gate::release_interrupts()
+{
+	if (!interrupts_held_)
+		return;
+	shim_gate_irqs_enable(shim_device_dev(handle_), line_held_);
+	interrupts_held_ = false;
+}
+
+// What the device's first open and last close do.
+
 Result<void> Gate::device_opened(Device &device, const ContainerIommu &iommu)
 {
 	Guard guard(lock_);
@@ -225,6 +256,13 @@ Result<void> Gate::device_opened(Device &device, const ContainerIommu &iommu)
 	else
 		device_ = nullptr;
 	return reserved;
+}
+
+void Gate::device_closing()
+{
+	Guard guard(lock_);
+
+	release_interrupts();
 }
 
 void Gate::device_closed()

@@ -13,13 +13,16 @@
 //
 // Blocking: the state becomes VFIO_GATE_BLOCKING, so that no access enters; those inside are
 // waited for; what is mapped is taken out of all address spaces; the scheduler's quiesce hook
-// runs; the IOMMU group moves to the blocking domain; the state becomes VFIO_GATE_BLOCKED. If an
-// access does not end, all this is done nevertheless, and the state stays VFIO_GATE_BLOCKING.
+// runs; the IOMMU group moves to the blocking domain; the device's interrupts are disabled if the
+// scheduler holds them back; the state becomes VFIO_GATE_BLOCKED. If an access does not end, all but
+// the interrupts is done nevertheless, and the state stays VFIO_GATE_BLOCKING.
 //
 // Invariants, whenever lock_ is free:
 // - in VFIO_GATE_BLOCKED no access is inside, and nothing is mapped;
 // - if the device is open and behind an IOMMU: its group is in the container's domain if
 //   the state is VFIO_GATE_OPEN or VFIO_GATE_TRAPPED, else in none;
+// - while interrupts are held, no SET_IRQS is inside, and the driver has not closed the device: so
+//   those that were disabled are those that will be enabled;
 // - once retired, the state changes no more.
 //
 // Locks: lock_ is held for a whole switch, also while hooks run. It is taken inside the locks of
@@ -81,7 +84,8 @@ public:
 
 	// The scheduler's side. vfio_cxx/gate.h has the contracts.
 
-	// Errors: EBUSY if there is a scheduler, ENODEV.
+	// Errors: EBUSY if there is a scheduler, EOPNOTSUPP if it is to hold interrupts and cannot,
+	// ENODEV.
 	Result<void> start(const vfio_gate_ops *ops, void *data) __must_not_hold(lock_);
 	void stop() __must_not_hold(lock_);
 	Result<void> block(u32 deadline_us) __must_not_hold(lock_);
@@ -107,6 +111,8 @@ public:
 	Result<void> device_opened(Device &device, const ContainerIommu &iommu)
 		__must_not_hold(lock_);
 	void device_closed() __must_not_hold(lock_);
+	// Called with the last close, before the driver's close_device, which frees interrupts.
+	void device_closing() __must_not_hold(lock_);
 	// Called when the device is being taken away from VFIO, and again when nobody uses it
 	// any more. Later switches fail, and who waits fails.
 	void retire() __must_not_hold(lock_);
@@ -190,6 +196,10 @@ private:
 	// Errors: those of the IOMMU.
 	Result<void> restore_dma() __must_hold(lock_);
 
+	// Both do nothing for interrupts that the scheduler lets through.
+	void hold_interrupts() __must_hold(lock_);
+	void release_interrupts() __must_hold(lock_);
+
 	// Waits until the state does not make accesses wait, or closes_ has changed. Errors: that
 	// of a system call that a signal has ended.
 	Result<void> wait(u64 ms, u32 closes, bool interruptible);
@@ -232,6 +242,9 @@ private:
 	iommu_domain *domain_ __guarded_by(lock_) = nullptr;
 	// Whether the group is out of the domain.
 	bool cut_ __guarded_by(lock_) = false;
+	// Whether the device's interrupts are disabled, with a line of its own if there is one.
+	bool interrupts_held_ __guarded_by(lock_) = false;
+	u32 line_held_ __guarded_by(lock_) = 0;
 	u64 blocks_ __guarded_by(lock_) = 0;
 	u64 undrained_ __guarded_by(lock_) = 0;
 	u64 blocked_ns_ __guarded_by(lock_) = 0;

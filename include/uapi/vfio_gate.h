@@ -10,6 +10,10 @@
  * would not wait. A signal ends the wait; but where the kernel itself touches a register window,
  * as KVM does for a vCPU, only a fatal one does.
  *
+ * VFIO_DEVICE_PCI_HOT_RESET is EBUSY while another device that it resets is blocked, whichever device
+ * it is called on. Interrupts arrive while the device is blocked, or when it opens, as the scheduler
+ * says.
+ *
  * A device that has been blocked for longer than its limit fails accesses instead, until it opens:
  * SIGBUS, or ETIMEDOUT. One that is being taken away from VFIO while it is blocked does so at
  * once: SIGBUS, or ENODEV.

@@ -33,6 +33,9 @@ struct vfio_gate;
  *	 DMA. Returns 0, or a negative errno if it may still do some, which is then cut off and
  *	 counted
  * @user_may_switch: whether VFIO_DEVICE_GATE_SET needs no CAP_SYS_ADMIN
+ * @hold_interrupts: whether interrupts of a blocked device are held back until it opens: those that
+ *	 come meanwhile arrive then, one for each vector. Else they are let through. Only for PCI
+ *	 functions; interrupts of a mediated device come from its parent's driver, and through
  *
  * A hook may sleep. The device's switches wait for it, and so does the last close of the device
  * and its unbinding; so a hook may not call functions of this file for the same device, nor wait
@@ -42,6 +45,7 @@ struct vfio_gate_ops {
 	int (*before_open)(void *data);
 	int (*quiesce)(void *data, unsigned int deadline_us);
 	bool user_may_switch;
+	bool hold_interrupts;
 };
 
 /**
@@ -53,7 +57,8 @@ struct vfio_gate_ops {
  * The device is VFIO_GATE_OPEN afterwards.
  *
  * Return: the gate; or ERR_PTR of -ENODEV if VFIO does not have the device; -EBUSY if it has a
- * scheduler, or is open and never had one; -ENOMEM.
+ * scheduler, or is open and never had one; -EOPNOTSUPP for @hold_interrupts of a device that is no
+ * PCI function; -ENOMEM.
  */
 struct vfio_gate *vfio_gate_register(struct device *dev,
 				     const struct vfio_gate_ops *ops,
@@ -77,7 +82,7 @@ void vfio_gate_unregister(struct vfio_gate *gate);
  * When this returns 0, the register windows are in no address space and no guest any more, no
  * access reaches the device, and none of its DMA reaches memory: the IOMMU refuses it. What is
  * mapped for DMA stays mapped and pinned, and can be mapped and unmapped meanwhile. Does nothing
- * for a blocked device. Takes time also for each page of the windows that was touched since the
+ * for a blocked device. If the scheduler holds interrupts, none arrives any more. Takes time also for each page of the windows that was touched since the
  * device opened, in each address space.
  *
  * Return: 0; -ETIMEDOUT if a read(), write() or ioctl is still under way, such as one that
@@ -106,8 +111,8 @@ int vfio_gate_trap(struct vfio_gate *gate, unsigned int deadline_us);
  * vfio_gate_open() - open a device
  * @gate: the gate
  *
- * When this returns 0, DMA reaches memory, and all who waited go on. Does nothing for an open
- * device.
+ * When this returns 0, DMA reaches memory, interrupts that were held arrive, and all who waited go on.
+ * Does nothing for an open device.
  *
  * Return: 0; -ENODEV if the device is being taken away from VFIO; and if the device is as it
  * was before: the error of @before_open, or of the IOMMU.

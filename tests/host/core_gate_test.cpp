@@ -334,6 +334,81 @@ TEST_F(CoreGate, DmaIsCutOffAndGivenBack)
 	close_device();
 }
 
+TEST_F(CoreGate, InterruptsAreHeldForASchedulerThatWantsIt)
+{
+	Registered device(devices[0], ops);
+	vfio_gate *gate = nullptr;
+
+	hooks.hold_interrupts = true;
+	EXPECT_EQ(vfio_core_gate_register(&devices[0], &hooks, this, &gate), -EOPNOTSUPP)
+		<< "of what is no PCI function";
+	devices[0].pci = true;
+	devices[0].line = 11;
+	gate = schedule(devices[0]);
+	EXPECT_EQ(vfio_gate_block(gate, kMs), 0);
+	EXPECT_FALSE(devices[0].irqs_disabled) << "no driver has any before it is open";
+	open_device();
+	EXPECT_EQ(vfio_gate_open(gate), 0);
+	EXPECT_EQ(vfio_gate_trap(gate, kMs), 0);
+	EXPECT_FALSE(devices[0].irqs_disabled);
+	EXPECT_EQ(vfio_gate_block(gate, kMs), 0);
+	EXPECT_TRUE(devices[0].irqs_disabled);
+	groups[0].restore_error = -ENOMEM;
+	EXPECT_EQ(vfio_gate_open(gate), -ENOMEM);
+	EXPECT_TRUE(devices[0].irqs_disabled) << "it is still blocked";
+	groups[0].restore_error = 0;
+	EXPECT_EQ(vfio_gate_trap(gate, kMs), 0);
+	EXPECT_FALSE(devices[0].irqs_disabled);
+
+	EXPECT_EQ(vfio_gate_block(gate, kMs), 0);
+	vfio_gate_unregister(gate);
+	EXPECT_FALSE(devices[0].irqs_disabled) << "nobody else would enable them";
+	gate = schedule(devices[0]);
+	EXPECT_EQ(vfio_gate_block(gate, kMs), 0);
+	ops.close = [this](vfio_device *) {
+		EXPECT_FALSE(devices[0].irqs_disabled) << "the driver frees them";
+		closed++;
+	};
+	close_device();
+	EXPECT_EQ(vfio_gate_open(gate), 0);
+	vfio_gate_unregister(gate);
+	hooks.hold_interrupts = false;
+	gate = schedule(devices[0]);
+	open_device();
+	EXPECT_EQ(vfio_gate_block(gate, kMs), 0);
+	EXPECT_FALSE(devices[0].irqs_disabled) << "they are let through";
+	vfio_gate_unregister(gate);
+	close_device();
+}
+
+TEST_F(CoreGate, InterruptsAreNotHeldWhileACallMayChangeThem)
+{
+	std::atomic<int> inside = 0;
+	ops.rw = [&](bool, u64, size_t size, s64 *) {
+		for (inside++; inside == 1;)
+			std::this_thread::yield();
+		return static_cast<long>(size);
+	};
+	devices[0].pci = true;
+	hooks.hold_interrupts = true;
+	Registered device(devices[0], ops);
+	vfio_gate *gate = schedule(devices[0]);
+	open_device();
+	long result = 0;
+	std::thread one = reader(result);
+
+	while (inside == 0)
+		std::this_thread::yield();
+	EXPECT_EQ(vfio_gate_block(gate, 0), -ETIMEDOUT);
+	EXPECT_FALSE(devices[0].irqs_disabled);
+	inside = 2;
+	one.join();
+	EXPECT_EQ(vfio_gate_block(gate, kMs), 0);
+	EXPECT_TRUE(devices[0].irqs_disabled);
+	vfio_gate_unregister(gate);
+	close_device();
+}
+
 TEST_F(CoreGate, ADeviceMayBeOpenedAndClosedWhileBlocked)
 {
 	Registered device(devices[0], ops);

@@ -65,6 +65,7 @@ static int testgate_start(struct testgate_device *device,
 	device->open_errno = add->open_errno;
 	device->ops.before_open = testgate_before_open;
 	device->ops.user_may_switch = add->may_switch;
+	device->ops.hold_interrupts = add->hold;
 	if (add->edu) {
 		device->edu =
 			ioremap(pci_resource_start(pdev, 0), EDU_BAR_SIZE);

@@ -19,6 +19,7 @@ struct vfio_testgate_add {
 	__s32 open_errno; /* what before_open returns */
 	__u32 may_switch; /* user_may_switch */
 	__u32 edu;	  /* quiesce waits for QEMU's edu to end its DMA */
+	__u32 hold;	  /* hold_interrupts */
 };
 
 struct vfio_testgate_switch {

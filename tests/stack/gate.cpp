@@ -13,13 +13,14 @@ Scheduler::Scheduler() {
 }
 
 long Scheduler::add(const PciDevice& device, bool edu, bool may_switch,
-                    int open_errno) {
+                    int open_errno, bool hold) {
   vfio_testgate_add add{};
   add.slot = slots_;
   strncpy(add.name, device.bdf.c_str(), sizeof add.name - 1);
   add.open_errno = open_errno;
   add.may_switch = may_switch;
   add.edu = edu;
+  add.hold = hold;
   const long result = call(fd_, VFIO_TESTGATE_ADD, &add);
   if (result == 0) slots_++;
   return result;

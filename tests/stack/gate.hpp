@@ -18,7 +18,7 @@ class Scheduler {
   // Result or -errno. Slots count up from 0. With edu, blocking waits for
   // QEMU's edu to end its DMA.
   long add(const PciDevice& device, bool edu = false, bool may_switch = false,
-           int open_errno = 0);
+           int open_errno = 0, bool hold = false);
   long block(uint32_t slot = 0, uint32_t deadline_us = 100000);
   long trap(uint32_t slot = 0, uint32_t deadline_us = 100000);
   long open(uint32_t slot = 0);

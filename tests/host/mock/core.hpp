@@ -75,6 +75,10 @@ struct device {
 	iommu_group *group = nullptr;
 	bool can_snoop = true;
 	int enforces_coherency = -EOPNOTSUPP;
+	// A PCI function, its line, and whether its interrupts are disabled.
+	bool pci = false;
+	u32 line = 0;
+	bool irqs_disabled = false;
 };
 
 // A virtual machine of KVM; who made it owns the first reference.

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // Maps of gated devices. What the C side does with a fault, a test does: it calls the core.
+#include <utility>
+
 #include "core.hpp"
+#include "vfio_core/shim/gate_irqs.h"
 #include "vfio_core/shim/gate_trace.h"
 
 using namespace mock;
@@ -53,6 +56,28 @@ void shim_gate_fault_unlock(vm_fault *fault)
 
 void shim_gate_poll(shim_waitq *, file *, poll_table_struct *)
 {
+}
+
+bool shim_gate_irqs_known(const device *dev)
+{
+	return dev->pci;
+}
+
+u32 shim_gate_irqs_own_line(device *dev)
+{
+	return dev->line;
+}
+
+void shim_gate_irqs_disable(device *dev, u32 line)
+{
+	if (!dev->pci || line != dev->line || std::exchange(dev->irqs_disabled, true))
+		violation("interrupts are disabled twice, or of no function");
+}
+
+void shim_gate_irqs_enable(device *dev, u32 line)
+{
+	if (line != dev->line || !std::exchange(dev->irqs_disabled, false))
+		violation("interrupts are enabled that are not disabled");
 }
 
 void shim_gate_trace(const vfio_device *device, u32, u32)
