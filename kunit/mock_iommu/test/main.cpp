@@ -25,35 +25,6 @@ void attach_kd(Container &container)
 	CHECK_EQ(error, 0);
 }
 
-/* Runs a body, and checks that it leaves nothing behind. */
-template <class Body> void balanced(Body body)
-{
-	const State before;
-	body();
-	before.check_same();
-}
-
-/*
- * Lets the 1st, 2nd, ... call of a kind fail while body runs, until it runs
- * without one having failed. Returns how many failed.
- */
-template <class Body> unsigned sweep(unsigned iommu, unsigned kind, Body body)
-{
-	/* What a container keeps for the next time is there from now on. */
-	CHECK_EQ(body(), 0);
-	for (unsigned nth = 1;; nth++) {
-		const State before;
-		fail(iommu, kind, nth);
-		const int error = body();
-		if (fail(iommu, kind, 0)) {
-			CHECK_EQ(error, 0);
-			return nth - 1;
-		}
-		CHECK(error != 0);
-		before.check_same();
-	}
-}
-
 } // namespace
 
 TEST(map_and_unmap_reach_every_iommu)
@@ -183,7 +154,7 @@ TEST(map_rolls_back_when_any_iommu_refuses)
 		const Memory memory(16 * kPage);
 		attach(container, {kA, kB, kC});
 		for (unsigned iommu : {0, 1, 2}) {
-			const unsigned swept = sweep(iommu, VFIO_MOCK_FAIL_MAP, [&] {
+			const unsigned swept = sweep_calls(iommu, VFIO_MOCK_FAIL_MAP, [&] {
 				const int error = container.map(memory, kIova);
 				if (error)
 					CHECK_EQ(error, ENOMEM);
@@ -205,7 +176,7 @@ TEST(attach_rolls_back_when_the_new_iommu_refuses_a_mapping)
 		CHECK_EQ(container.map(one, kIova), 0);
 		CHECK_EQ(container.map(two, kIova + kHuge), 0);
 		CHECK_EQ(container.map(three, kIova + 2 * kHuge), 0);
-		const unsigned swept = sweep(1, VFIO_MOCK_FAIL_MAP, [&] {
+		const unsigned swept = sweep_calls(1, VFIO_MOCK_FAIL_MAP, [&] {
 			const int error = container.attach(kB);
 			if (!error)
 				container.detach(kB);

@@ -118,22 +118,22 @@ void set_parameter(const char *name, const char *value)
 	CHECK(file.good());
 }
 
-Container::Container() : fd_(open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC))
-{
-	if (fd_.get() < 0)
-		throw tap::Failure("/dev/vfio/vfio: " + std::string(strerror(errno)));
-}
-
-int Container::set_iommu() const
+int IommuFile::set_iommu() const
 {
 	return fd_.call(VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
+}
+
+Container::Container() : IommuFile(Fd(open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC)))
+{
+	if (fd() < 0)
+		throw tap::Failure("/dev/vfio/vfio: " + std::string(strerror(errno)));
 }
 
 int Container::attach(const Device &device)
 {
 	Fd group = device.open_group();
 	const bool first = groups_.empty();
-	const int container = fd_.get();
+	const int container = fd();
 	if (const int error = group.call(VFIO_GROUP_SET_CONTAINER, &container))
 		return error;
 	if (first)
@@ -153,7 +153,32 @@ void Container::detach(const Device &device)
 	groups_.erase(found);
 }
 
-int Container::map(const Memory &memory, uint64_t iova, uint32_t flags, uint64_t size) const
+int MergedSet::merge(const Device &device)
+{
+	Fd group = device.open_group();
+	vfio_group_merge merge = {};
+	merge.argsz = sizeof(merge);
+	merge.group = group.get();
+	if (const int error = call(VFIO_GROUP_MERGE, &merge))
+		return error;
+	groups_.emplace(std::make_pair(device.iommu, device.nr), std::move(group));
+	return 0;
+}
+
+int MergedSet::unmerge(const Device &device)
+{
+	const auto found = groups_.find({device.iommu, device.nr});
+	CHECK(found != groups_.end());
+	vfio_group_merge merge = {};
+	merge.argsz = sizeof(merge);
+	merge.group = found->second.get();
+	if (const int error = call(VFIO_GROUP_UNMERGE, &merge))
+		return error;
+	groups_.erase(found);
+	return 0;
+}
+
+int IommuFile::map(const Memory &memory, uint64_t iova, uint32_t flags, uint64_t size) const
 {
 	vfio_iommu_type1_dma_map map = {};
 	map.argsz = sizeof(map);
@@ -164,7 +189,7 @@ int Container::map(const Memory &memory, uint64_t iova, uint32_t flags, uint64_t
 	return fd_.call(VFIO_IOMMU_MAP_DMA, &map);
 }
 
-uint64_t Container::unmap(uint64_t iova, uint64_t size, uint32_t flags) const
+uint64_t IommuFile::unmap(uint64_t iova, uint64_t size, uint32_t flags) const
 {
 	vfio_iommu_type1_dma_unmap unmap = {};
 	unmap.argsz = sizeof(unmap);
@@ -175,12 +200,12 @@ uint64_t Container::unmap(uint64_t iova, uint64_t size, uint32_t flags) const
 	return unmap.size;
 }
 
-long Container::extension(long which) const
+long IommuFile::extension(long which) const
 {
 	return ioctl(fd_.get(), VFIO_CHECK_EXTENSION, which);
 }
 
-std::vector<uint8_t> Container::info() const
+std::vector<uint8_t> IommuFile::info() const
 {
 	vfio_iommu_type1_info size = {};
 	size.argsz = sizeof(size);
@@ -192,13 +217,13 @@ std::vector<uint8_t> Container::info() const
 	return all;
 }
 
-uint64_t Container::page_sizes() const
+uint64_t IommuFile::page_sizes() const
 {
 	const std::vector<uint8_t> all = info();
 	return reinterpret_cast<const vfio_iommu_type1_info *>(all.data())->iova_pgsizes;
 }
 
-std::vector<std::pair<uint64_t, uint64_t>> Container::ranges() const
+std::vector<std::pair<uint64_t, uint64_t>> IommuFile::ranges() const
 {
 	const std::vector<uint8_t> all = info();
 	uint32_t at = reinterpret_cast<const vfio_iommu_type1_info *>(all.data())->cap_offset;

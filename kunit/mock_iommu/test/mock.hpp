@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "../../../include/uapi/vfio_group_merge.h"
 #include "../vfio_mock.h"
 #include "tap.hpp"
 
@@ -126,19 +127,14 @@ struct State {
 	void check_same() const;
 };
 
-/* A container; errors of each call are its errno. */
-class Container {
+/* The file on which the ioctls of an IOMMU are called; errors of each call are its errno. */
+class IommuFile {
 public:
-	Container();
-
 	int fd() const
 	{
 		return fd_.get();
 	}
 	int set_iommu() const;
-	/* The first one also sets the IOMMU. */
-	int attach(const Device &device);
-	void detach(const Device &device);
 	int map(const Memory &memory, uint64_t iova, uint32_t flags = kReadWrite,
 		uint64_t size = 0) const;
 	/* Bytes unmapped. */
@@ -147,11 +143,79 @@ public:
 	uint64_t page_sizes() const;
 	std::vector<std::pair<uint64_t, uint64_t>> ranges() const;
 
+protected:
+	explicit IommuFile(Fd fd) : fd_(std::move(fd))
+	{
+	}
+	/* 0 or the errno. */
+	template <class Arg> int call(unsigned long request, Arg arg) const
+	{
+		return fd_.call(request, arg);
+	}
+
 private:
 	std::vector<uint8_t> info() const;
 
 	Fd fd_;
-	std::map<std::pair<unsigned, unsigned>, Fd> groups_;
 };
+
+/* The groups of devices, by their devices. */
+using Groups = std::map<std::pair<unsigned, unsigned>, Fd>;
+
+/* A container. */
+class Container : public IommuFile {
+public:
+	Container();
+
+	/* The first one also sets the IOMMU. */
+	int attach(const Device &device);
+	void detach(const Device &device);
+
+private:
+	Groups groups_;
+};
+
+/* A set of merged groups, without a container's file; it begins with one group. */
+class MergedSet : public IommuFile {
+public:
+	explicit MergedSet(const Device &first) : IommuFile(first.open_group())
+	{
+	}
+
+	int merge(const Device &device);
+	int unmerge(const Device &device);
+
+private:
+	Groups groups_;
+};
+
+/* Runs a body, and checks that it leaves nothing behind. */
+template <class Body> void balanced(Body body)
+{
+	const State before;
+	body();
+	before.check_same();
+}
+
+/*
+ * Lets the 1st, 2nd, ... call of a kind that a mock IOMMU gets fail while body runs, until it runs
+ * without one having failed. Returns how many failed.
+ */
+template <class Body> unsigned sweep_calls(unsigned iommu, unsigned kind, Body body)
+{
+	/* What a container keeps for the next time is there from now on. */
+	CHECK_EQ(body(), 0);
+	for (unsigned nth = 1;; nth++) {
+		const State before;
+		fail(iommu, kind, nth);
+		const int error = body();
+		if (fail(iommu, kind, 0)) {
+			CHECK_EQ(error, 0);
+			return nth - 1;
+		}
+		CHECK(error != 0);
+		before.check_same();
+	}
+}
 
 #endif
