@@ -89,9 +89,12 @@ Result<void> Gate::shut_locked(u32 deadline_us)
 {
 	set_state(VFIO_GATE_BLOCKING);
 
-	const bool done =
-		drained() || drained_.wait_until_us([this] { return drained(); }, deadline_us);
+	bool done = drained() || drained_.wait_until_us([this] { return drained(); }, deadline_us);
 
+	// Pages are not to be taken away while a driver fills a map: the kernel's record of the
+	// caching of these pages would go wrong.
+	if (!done && drained_.wait_until_us([this] { return faults_.load() == 0; }, kFaultsUs))
+		done = drained();
 	// An access that stays may be a fault.
 	if (touched_.exchange(!done) || !done)
 		shim_device_inode_zap(inode_);

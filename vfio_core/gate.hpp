@@ -145,8 +145,13 @@ public:
 			drained_.wake_all();
 	}
 
-	// Enters for a fault.
+	// Enters for a fault, and leaves after it.
 	bool try_map();
+	void leave_map()
+	{
+		leave();
+		end_fault();
+	}
 
 	// Returns what to do with a fault, and waits before if it is to be tried again. If it may
 	// be served, the caller leaves afterwards.
@@ -158,6 +163,8 @@ public:
 private:
 	static constexpr u32 kStateShift = 28;
 	static constexpr u32 kFirstLimitMs = 10000;
+	// What faults get to end. They wait for nobody in userspace, but for the processor.
+	static constexpr u32 kFaultsUs = 1000000;
 
 	static constexpr bool waits(u32 state)
 	{
@@ -174,6 +181,12 @@ private:
 	{
 		return state == VFIO_GATE_OPEN ||
 		       (state == VFIO_GATE_TRAPPED && access == Access::kCall);
+	}
+
+	void end_fault()
+	{
+		if (faults_.add(~u32{0}) == 0 && state() == VFIO_GATE_BLOCKING) [[unlikely]]
+			drained_.wake_all();
 	}
 
 	void set_state(u32 state) __must_hold(lock_);
@@ -219,6 +232,8 @@ private:
 	Atomic<u32> word_{u32{VFIO_GATE_OPEN} << kStateShift};
 	// Whether a fault was served since the windows were unmapped.
 	Atomic<bool> touched_{false};
+	// How many faults are inside, or try to enter.
+	Atomic<u32> faults_{0};
 	// How often the device's last file was closed.
 	Atomic<u32> closes_{0};
 	Atomic<u32> limit_ms_{kFirstLimitMs};

@@ -56,13 +56,16 @@ Result<void> Gate::enter(bool may_wait)
 
 CORE_ENTRY void vfio_core_gate_leave(vfio_gate *gate)
 {
-	Gate::of(gate).leave();
+	Gate::of(gate).leave_map();
 }
 
 bool Gate::try_map()
 {
-	if (!try_enter(Access::kMap))
+	faults_.add(1);
+	if (!try_enter(Access::kMap)) {
+		end_fault();
 		return false;
+	}
 	touched_.store(true);
 	return true;
 }

@@ -236,7 +236,22 @@ TEST_F(CoreGate, FaultsWaitWithoutTheLock)
 	EXPECT_EQ(vfio_gate_block(gate, kMs), -ETIMEDOUT) << "it is being served";
 	vfio_core_gate_leave(gate);
 	EXPECT_EQ(vfio_gate_block(gate, kMs), 0);
-	EXPECT_GE(device->maps.zaps, 1u);
+	EXPECT_EQ(vfio_gate_open(gate), 0);
+	EXPECT_EQ(fault(gate, kUser, open), SHIM_GATE_FAULT_SERVE);
+
+	const u64 zaps = device->maps.zaps;
+	u64 while_served = 1;
+	std::thread serves([&] {
+		while (vfio_gate_get_state(gate) != VFIO_GATE_BLOCKING)
+			std::this_thread::yield();
+		std::this_thread::sleep_for(std::chrono::milliseconds(50));
+		while_served = device->maps.zaps - zaps;
+		vfio_core_gate_leave(gate);
+	});
+	EXPECT_EQ(vfio_gate_block(gate, kMs), 0) << "past its deadline";
+	serves.join();
+	EXPECT_EQ(while_served, 0u) << "the driver fills the map";
+	EXPECT_EQ(device->maps.zaps, zaps + 1);
 	EXPECT_FALSE(vfio_core_gate_try_map(gate));
 
 	shim_gate_fault answer = SHIM_GATE_FAULT_SERVE;
