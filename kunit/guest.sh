@@ -8,7 +8,7 @@ fail() { echo "Bail out! $*"; exit 1; }
 
 . /guest-lib.sh
 echo 16 >/proc/sys/vm/nr_hugepages
-for module in vfio vfio_iommu_type1 mdev vfio_mock_iommu vfio_testdev; do
+for module in vfio vfio_iommu_type1 vfio_zpci mdev vfio_mock_iommu vfio_testdev; do
 	modprobe $module || fail "modprobe $module"
 	echo "# $module: $(modinfo -F filename $module)"
 done
@@ -38,7 +38,7 @@ fi
 
 print_gcov_counts
 
-rmmod vfio_testdev vfio_mock_iommu mdev vfio_iommu_type1 vfio || fail "rmmod"
+rmmod vfio_testdev vfio_mock_iommu mdev vfio_zpci vfio_iommu_type1 vfio || fail "rmmod"
 
 test_leaks || status=1
 exit $status

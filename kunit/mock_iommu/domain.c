@@ -6,16 +6,18 @@
  * Rules of the IOMMU API that are checked, each broken one a violation that is
  * counted and, as a warning, fails the run:
  *   - map and unmap are inside the aperture, aligned, in pages that there are
- *   - nothing is mapped over what is mapped, or was and is not flushed
+ *   - nothing is mapped over what is mapped, or was and is not flushed (allowed
+ *     by VFIO_MOCK_BY_PAGE)
  *   - only what is mapped is unmapped, and no page in part
  *   - when the IOTLB is flushed, what one map call mapped is gone as a whole
  *     (the stock vfio_iommu_type1 tries on purpose what a part gives:
- *     parameter strict=0 allows it)
+ *     parameter strict=0 and VFIO_MOCK_BY_PAGE allow it)
  *   - a domain that is freed is attached to nothing and flushed
  *
  * Storage: an xarray by IOVA in units of 2 KiB, one entry a PTE, at its first
  * address. An entry that was unmapped stays, with a mark, until the flush: so
- * unmap needs no memory.
+ * unmap needs no memory. An entry that was mapped over such ones has another
+ * mark until then.
  */
 #include <linux/highmem.h>
 #include <linux/io.h>
@@ -25,6 +27,7 @@
 
 #define UNIT_SHIFT 11
 #define STALE	   XA_MARK_0
+#define REPLACED   XA_MARK_1
 
 /* An entry, from bit 0: first and last of its map call, prot, size, address. */
 #define PTE_FIRST      BIT_ULL(0)
@@ -104,6 +107,11 @@ static void *find_pte(struct mock_domain *md, u64 iova, u64 *first)
 	return NULL;
 }
 
+static bool by_page(struct mock_domain *md)
+{
+	return READ_ONCE(md->iommu->flags) & VFIO_MOCK_BY_PAGE;
+}
+
 static bool is_stale(struct mock_domain *md, u64 first)
 {
 	return xa_get_mark(&md->ptes, first >> UNIT_SHIFT, STALE);
@@ -130,14 +138,34 @@ static void drop_stale(struct mock_domain *md, unsigned long index)
 	xa_unlock(&md->ptes);
 }
 
+/* The IOTLB forgets what an entry was mapped over. */
+static void drop_replaced(struct mock_domain *md, unsigned long index)
+{
+	xa_lock(&md->ptes);
+	if (xa_get_mark(&md->ptes, index, REPLACED)) {
+		__xa_clear_mark(&md->ptes, index, REPLACED);
+		atomic64_dec(&md->iommu->stale);
+	}
+	xa_unlock(&md->ptes);
+}
+
 /* Stays in the IOTLB until a flush. */
 static void make_stale(struct mock_domain *md, unsigned long index)
 {
+	drop_replaced(md, index);
 	xa_lock(&md->ptes);
 	__xa_set_mark(&md->ptes, index, STALE);
 	atomic64_inc(&md->iommu->stale);
 	xa_unlock(&md->ptes);
 	atomic64_dec(&md->iommu->ptes);
+}
+
+static void make_replaced(struct mock_domain *md, unsigned long index)
+{
+	xa_lock(&md->ptes);
+	__xa_set_mark(&md->ptes, index, REPLACED);
+	atomic64_inc(&md->iommu->stale);
+	xa_unlock(&md->ptes);
 }
 
 static bool in_aperture(struct mock_domain *md, u64 iova, u64 size)
@@ -166,6 +194,7 @@ static void *find_overlap(struct mock_domain *md, u64 iova, u64 size,
 static int map_one(struct mock_domain *md, u64 iova, u64 phys, size_t pgsize,
 		   int prot, u64 ends, gfp_t gfp)
 {
+	bool replaces = false;
 	u64 first;
 	void *pte;
 
@@ -176,15 +205,19 @@ static int map_one(struct mock_domain *md, u64 iova, u64 phys, size_t pgsize,
 				  first);
 			return -EEXIST;
 		}
-		violation(md->iommu,
-			  "map of %llx over %llx, which is not flushed", iova,
-			  first);
+		if (!by_page(md))
+			violation(md->iommu,
+				  "map of %llx over %llx, which is not flushed",
+				  iova, first);
+		replaces = true;
 		drop_stale(md, first >> UNIT_SHIFT);
 	}
 
 	pte = make_pte(phys, __ffs(pgsize), prot, ends);
 	if (xa_err(xa_store(&md->ptes, iova >> UNIT_SHIFT, pte, gfp)))
 		return -ENOMEM;
+	if (replaces)
+		make_replaced(md, iova >> UNIT_SHIFT);
 	atomic64_inc(&md->iommu->ptes);
 	return 0;
 }
@@ -266,10 +299,12 @@ static void flush(struct mock_domain *md, u64 first, u64 last)
 	xa_for_each_range(&md->ptes, index, pte, first >> UNIT_SHIFT,
 			  last >> UNIT_SHIFT)
 	{
-		if (!xa_get_mark(&md->ptes, index, STALE))
+		if (!xa_get_mark(&md->ptes, index, STALE)) {
+			drop_replaced(md, index);
 			continue;
+		}
 		at = (u64)index << UNIT_SHIFT;
-		if (mock_strict &&
+		if (mock_strict && !by_page(md) &&
 		    ((!(xa_to_value(pte) & PTE_FIRST) &&
 		      find_live(md, at - 1, &other)) ||
 		     (!(xa_to_value(pte) & PTE_LAST) &&
@@ -369,13 +404,14 @@ static void mock_free(struct iommu_domain *domain)
 		violation(iommu,
 			  "a domain is freed that %d devices are attached to",
 			  atomic_read(&md->attached));
-	if (xa_marked(&md->ptes, STALE))
+	if (xa_marked(&md->ptes, STALE) || xa_marked(&md->ptes, REPLACED))
 		violation(iommu, "a domain is freed that is not flushed");
 	xa_for_each(&md->ptes, index, pte)
 	{
 		if (xa_get_mark(&md->ptes, index, STALE)) {
 			atomic64_dec(&iommu->stale);
 		} else {
+			drop_replaced(md, index);
 			atomic64_inc(&iommu->freed_mapped);
 			atomic64_dec(&iommu->ptes);
 		}
@@ -442,7 +478,9 @@ void mock_pte(struct mock_device *mdev, struct vfio_mock_pte *out)
 			out->phys = pte_phys(pte) + (out->iova - first);
 			out->size = pte_size(pte);
 			out->prot = pte_prot(pte);
-			out->stale = is_stale(md, first);
+			out->stale = is_stale(md, first) ||
+				     xa_get_mark(&md->ptes, first >> UNIT_SHIFT,
+						 REPLACED);
 		}
 	}
 	mutex_unlock(&mdev->lock);

@@ -27,13 +27,13 @@
 struct vfio_mock_counts {
 	__u32 iommu; /* in */
 	__u32 pad;
-	__u64 map_calls;    /* map_pages of the driver */
-	__u64 unmap_calls;  /* unmap_pages */
-	__u64 flushes;	    /* of the IOTLB */
-	__u64 attaches;	    /* of devices to domains for users */
-	__u64 domains;	    /* live, for users */
-	__u64 ptes;	    /* live */
-	__u64 stale;	    /* live: unmapped and not flushed */
+	__u64 map_calls;   /* map_pages of the driver */
+	__u64 unmap_calls; /* unmap_pages */
+	__u64 flushes;	   /* of the IOTLB */
+	__u64 attaches;	   /* of devices to domains for users */
+	__u64 domains;	   /* live, for users */
+	__u64 ptes;	   /* live */
+	__u64 stale; /* live: unmapped and not flushed, or mapped over such */
 	__u64 freed_mapped; /* PTEs that a domain had when it was freed */
 	__u64 violations;   /* of the rules of the IOMMU API */
 };
@@ -47,7 +47,7 @@ struct vfio_mock_pte {
 	__u64 phys;   /* of iova */
 	__u64 size;   /* of the page; 0: the device reaches nothing */
 	__u32 prot;   /* IOMMU_READ 1, IOMMU_WRITE 2, IOMMU_CACHE 4 */
-	__u32 stale;  /* unmapped, but the IOTLB may still have it */
+	__u32 stale; /* the IOTLB may still have it, or what was there before */
 };
 #define VFIO_MOCK_PTE _IOWR('M', 2, struct vfio_mock_pte)
 
@@ -77,6 +77,12 @@ struct vfio_mock_fail {
 
 #define VFIO_MOCK_INTREMAP 1 /* interrupts of its devices are remapped */
 #define VFIO_MOCK_COHERENT 2 /* its domains can enforce coherency */
+/*
+ * Who uses its domains maps and unmaps by the page: may unmap a part of what one
+ * call mapped, but for parts of large pages, and map something else there before
+ * the flush.
+ */
+#define VFIO_MOCK_BY_PAGE 4
 struct vfio_mock_flags {
 	__u32 iommu;
 	__u32 flags;

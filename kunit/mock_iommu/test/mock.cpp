@@ -3,11 +3,6 @@
 
 namespace {
 
-std::string name_of(const Device &device)
-{
-	return "vfio_mock" + std::to_string(device.iommu) + "." + std::to_string(device.nr);
-}
-
 const Fd &control()
 {
 	static const Fd fd(open("/dev/vfio_mock", O_RDWR | O_CLOEXEC));
@@ -59,13 +54,18 @@ void Device::check_reaches_nothing(uint64_t iova, uint64_t size) const
 		CHECK_EQ(pte(iova + at).size, 0u);
 }
 
+std::string Device::name() const
+{
+	return "vfio_mock" + std::to_string(iommu) + "." + std::to_string(nr);
+}
+
 std::string Device::group_path() const
 {
 	const std::string bus = "vfio_mock" + std::to_string(iommu);
 	char target[256] = {};
-	if (readlink(("/sys/bus/" + bus + "/devices/" + name_of(*this) + "/iommu_group").c_str(),
-		     target, sizeof(target) - 1) < 0)
-		throw tap::Failure(name_of(*this) + " has no group");
+	if (readlink(("/sys/bus/" + bus + "/devices/" + name() + "/iommu_group").c_str(), target,
+		     sizeof(target) - 1) < 0)
+		throw tap::Failure(name() + " has no group");
 	return std::string("/dev/vfio/") + (strrchr(target, '/') + 1);
 }
 
@@ -118,9 +118,9 @@ void set_parameter(const char *name, const char *value)
 	CHECK(file.good());
 }
 
-int IommuFile::set_iommu() const
+int IommuFile::set_iommu(unsigned long type) const
 {
-	return fd_.call(VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
+	return fd_.call(VFIO_SET_IOMMU, type);
 }
 
 Container::Container() : IommuFile(Fd(open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC)))
@@ -129,7 +129,7 @@ Container::Container() : IommuFile(Fd(open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC)
 		throw tap::Failure("/dev/vfio/vfio: " + std::string(strerror(errno)));
 }
 
-int Container::attach(const Device &device)
+int Container::attach(const Device &device, unsigned long type)
 {
 	Fd group = device.open_group();
 	const bool first = groups_.empty();
@@ -137,7 +137,7 @@ int Container::attach(const Device &device)
 	if (const int error = group.call(VFIO_GROUP_SET_CONTAINER, &container))
 		return error;
 	if (first)
-		if (const int error = set_iommu()) {
+		if (const int error = set_iommu(type)) {
 			CHECK_EQ(group.call(VFIO_GROUP_UNSET_CONTAINER, 0), 0);
 			return error;
 		}
@@ -151,6 +151,15 @@ void Container::detach(const Device &device)
 	CHECK(found != groups_.end());
 	CHECK_EQ(found->second.call(VFIO_GROUP_UNSET_CONTAINER, 0), 0);
 	groups_.erase(found);
+}
+
+Fd Container::open_device(const Device &device) const
+{
+	const Fd &group = groups_.at({device.iommu, device.nr});
+	Fd fd(ioctl(group.get(), VFIO_GROUP_GET_DEVICE_FD, device.name().c_str()));
+	if (fd.get() < 0)
+		throw tap::Failure(device.name() + ": " + strerror(errno));
+	return fd;
 }
 
 int MergedSet::merge(const Device &device)

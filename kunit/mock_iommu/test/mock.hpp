@@ -102,6 +102,7 @@ struct Device {
 	/* Checks that it reads what memory holds, and can write it if wanted. */
 	void check_reaches(uint64_t iova, const Memory &memory, bool writes = true) const;
 	void check_reaches_nothing(uint64_t iova, uint64_t size) const;
+	std::string name() const;
 	std::string group_path() const;
 	Fd open_group() const;
 };
@@ -134,7 +135,7 @@ public:
 	{
 		return fd_.get();
 	}
-	int set_iommu() const;
+	int set_iommu(unsigned long type = VFIO_TYPE1v2_IOMMU) const;
 	int map(const Memory &memory, uint64_t iova, uint32_t flags = kReadWrite,
 		uint64_t size = 0) const;
 	/* Bytes unmapped. */
@@ -143,14 +144,15 @@ public:
 	uint64_t page_sizes() const;
 	std::vector<std::pair<uint64_t, uint64_t>> ranges() const;
 
-protected:
-	explicit IommuFile(Fd fd) : fd_(std::move(fd))
-	{
-	}
 	/* 0 or the errno. */
 	template <class Arg> int call(unsigned long request, Arg arg) const
 	{
 		return fd_.call(request, arg);
+	}
+
+protected:
+	explicit IommuFile(Fd fd) : fd_(std::move(fd))
+	{
 	}
 
 private:
@@ -168,8 +170,10 @@ public:
 	Container();
 
 	/* The first one also sets the IOMMU. */
-	int attach(const Device &device);
+	int attach(const Device &device, unsigned long type = VFIO_TYPE1v2_IOMMU);
 	void detach(const Device &device);
+	/* A device of a group that is attached. */
+	Fd open_device(const Device &device) const;
 
 private:
 	Groups groups_;
