@@ -213,7 +213,12 @@ void churn_pci(Random& random) {
 void churn_parameter(Random& random) {
   static const std::string kDir = "/sys/module/vfio_iommu_type1/parameters/";
   static const std::string kEngineDir = "/sys/module/mdev_copy/parameters/";
-  switch (random.below(4)) {
+  static const std::string kNestedDir = "/sys/module/vfio_zpci/parameters/";
+  switch (random.below(5)) {
+    case 4:
+      count("module parameter", write_text(kNestedDir + "dma_entry_limit",
+                                           random.one_in(3) ? "16" : "65535"));
+      break;
     case 0:
       count("module parameter", write_text(kDir + "allow_unsafe_interrupts",
                                            random.one_in(2) ? "Y" : "N"));
@@ -239,6 +244,8 @@ void set_remapped(uint32_t iommu, bool remapped) {
   f.iommu = iommu;
   f.flags = remapped ? VFIO_MOCK_INTREMAP : 0;
   if (iommu == 0) f.flags |= VFIO_MOCK_COHERENT;
+  // Guests of vfio_zpci do.
+  f.flags |= VFIO_MOCK_BY_PAGE;
   count("mock interrupt remapping", !ioctl(fd, VFIO_MOCK_FLAGS, &f));
 }
 
@@ -293,7 +300,8 @@ void remove_emulated() {
 void run_churn() {
   Random random(++shared->next_stream);
   // The last one says at first that they are not, and would not be used.
-  set_remapped(VFIO_MOCK_IOMMUS - 1, true);
+  for (uint32_t iommu = 0; iommu < VFIO_MOCK_IOMMUS; iommu++)
+    set_remapped(iommu, true);
   while (!shared->stop_all) {
     start_clock();
     switch (random.below(9)) {

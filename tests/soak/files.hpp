@@ -14,7 +14,7 @@ namespace soak {
 
 // Emulated devices, which pin, apart from those behind an IOMMU.
 enum Kind { kContainer, kGroup, kDevice, kEmulated, kKinds };
-constexpr int kSlots[kKinds] = {3, 6, 5, 6};
+constexpr int kSlots[kKinds] = {4, 6, 5, 6};
 constexpr int kMaxSlots = 6;
 
 // What a file is of: a target's number for a group or device, and for a device

@@ -7,7 +7,7 @@
 fail() { echo "Bail out! $*"; exit 1; }
 
 . /guest-lib.sh
-modules="vfio vfio_iommu_type1 vfio-pci vfio_mock_iommu vfio_testdev mdev mtty mdev_copy"
+modules="vfio vfio_iommu_type1 vfio_zpci vfio-pci vfio_mock_iommu vfio_testdev mdev mtty mdev_copy"
 for module in $modules; do
 	# A flush sees what another thread is just unmapping, and that in part.
 	case $module in vfio_mock_iommu) param=strict=0 ;; *) param= ;; esac
@@ -38,6 +38,7 @@ rmmod mdev_copy mtty mdev vfio_testdev vfio_mock_iommu vfio-pci vfio-pci-core ||
 for left in /sys/class/vfio/* /sys/bus/platform/devices/vfio_testdev.* /sys/bus/mdev/devices/* /dev/vfio/[0-9]*; do
 	[ ! -e "$left" ] || fail "$left is left"
 done
+rmmod vfio_zpci || fail "rmmod vfio_zpci"
 rmmod vfio_iommu_type1 || fail "rmmod vfio_iommu_type1"
 rmmod vfio_virqfd 2>/dev/null
 rmmod vfio || fail "rmmod vfio"

@@ -13,6 +13,7 @@
 
 #include "../../kunit/mock_iommu/vfio_mock.h"
 #include "files.hpp"
+#include "uapi/vfio_zpci.h"
 
 namespace soak {
 
@@ -86,7 +87,10 @@ void open_group(Random& random) {
   if (!set_container(fd, container)) return;
   // One that had a group has its IOMMU already.
   if (ioctl(container, VFIO_CHECK_EXTENSION, VFIO_UPDATE_VADDR) <= 0)
-    count("SET_IOMMU", !ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU));
+    count("SET_IOMMU", !ioctl(container, VFIO_SET_IOMMU,
+                              !is_emulated(target) && random.one_in(3)
+                                  ? VFIO_ZPCI_IOMMU
+                                  : VFIO_TYPE1v2_IOMMU));
   open_device_of(fd, target, random);
 }
 
@@ -125,8 +129,9 @@ void container_files(Random& random) {
         call("UNSET_CONTAINER", group, VFIO_GROUP_UNSET_CONTAINER, nullptr);
       break;
     case 5: {
-      unsigned long type =
-          random.one_in(3) ? VFIO_TYPE1_IOMMU : VFIO_TYPE1v2_IOMMU;
+      static constexpr unsigned long kTypes[] = {
+          VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU, VFIO_ZPCI_IOMMU};
+      unsigned long type = kTypes[random.below(std::size(kTypes))];
       count("SET_IOMMU", !ioctl(container, VFIO_SET_IOMMU, type));
       break;
     }
@@ -270,7 +275,7 @@ void operate(Random& random) {
   start_clock();
   if (int target = shared->wanted; target >= 0 && random.one_in(10))
     files.let_go(target);
-  switch (random.below(46)) {
+  switch (random.below(54)) {
     case 0 ... 2:
       container_files(random);
       break;
@@ -309,6 +314,9 @@ void operate(Random& random) {
       break;
     case 35 ... 36:
       merging(random);
+      break;
+    case 46 ... 53:
+      nested(random);
       break;
     default:
       unmap(random);

@@ -29,6 +29,8 @@ void emulated(Random& random);
 void mock_ioctl(Random& random);
 // merge.cpp: of groups that are merged, or have no container's file
 void merging(Random& random);
+// nested.cpp: of guests of vfio_zpci
+void nested(Random& random);
 // engine.cpp: of copy engines, which are mediated devices
 void engine(Random& random);
 

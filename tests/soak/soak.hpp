@@ -10,7 +10,7 @@
 //                workers, runs threads beside them, and at last checks itself
 //   worker       forked off a host or another worker, with its files and memory
 //
-// All share one page or two, `Shared`; every choice comes from the seed, only
+// All share some pages, `Shared`; every choice comes from the seed, only
 // the interleaving does not.
 #ifndef SOAK_HPP
 #define SOAK_HPP
@@ -26,9 +26,11 @@ namespace soak {
 
 constexpr uint64_t kPage = 4096;
 constexpr int kSharedFd = 100;
-constexpr int kMaxOps = 96;
+constexpr int kMaxOps = 128;
 constexpr int kMaxDevices = 20;
 constexpr int kMaxWorkers = 4;
+// Of the memory that guests have in common.
+constexpr uint64_t kGuestSize = 72 << 10;
 // The first targets.
 constexpr int kMocks = VFIO_MOCK_IOMMUS * VFIO_MOCK_DEVICES;
 
@@ -56,6 +58,8 @@ struct Shared {
   int ntargets, first_testdev, first_mdev, first_copy;
   Target targets[kMaxDevices];
   Count counts[kMaxOps];
+  // nested.cpp
+  alignas(kPage) uint8_t guest[kGuestSize];
 };
 
 extern Shared* shared;
