@@ -76,6 +76,12 @@ Container::~Container() {
   close(fd_);
 }
 
+int Container::add_group(const std::string& group) const {
+  const int fd = open_or_throw("/dev/vfio/" + group);
+  if (ioctl(fd, VFIO_GROUP_SET_CONTAINER, &fd_) < 0) throw_errno("SET_CONTAINER");
+  return fd;
+}
+
 int Container::open_device(const std::string& name) {
   const int device = ioctl(group_, VFIO_GROUP_GET_DEVICE_FD, name.c_str());
   if (device < 0) throw_errno("GET_DEVICE_FD");

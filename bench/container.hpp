@@ -37,6 +37,8 @@ class Container {
   void stop_dirty();
   // Throws if not all of the range is reported dirty, as it is behind an IOMMU that cannot tell.
   void get_dirty(std::uint64_t iova, std::uint64_t size, std::vector<std::uint64_t>& bitmap);
+  // Adds a group, and returns its file, which is the caller's.
+  int add_group(const std::string& group) const;
   // A device of the group, opened; the fd is the caller's.
   int open_device(const std::string& name);
 

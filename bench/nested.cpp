@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <stdexcept>
 #include <string>
@@ -29,11 +30,14 @@ void check(int result, const char* what) {
 
 }  // namespace
 
-NestedGuest::NestedGuest(const Memory& memory)
+bool NestedGuest::possible() { return Container::knows(VFIO_ZPCI_IOMMU); }
+
+NestedGuest::NestedGuest(const Memory& memory, std::size_t functions)
     : memory_(memory.address()),
-      nested_(Container::knows(VFIO_ZPCI_IOMMU)),
+      nested_(possible()),
       container_(std::make_unique<Container>(Container::group_of(Container::find_device("0x11e8")),
                                              nested_ ? VFIO_ZPCI_IOMMU : VFIO_TYPE1v2_IOMMU)),
+      functions_(functions),
       tables_(Layout::kThp, 8 * kMiB),
       tables_gpa_(memory.size()),
       used_(kPage),
@@ -41,17 +45,20 @@ NestedGuest::NestedGuest(const Memory& memory)
   if (!nested_) return;
   container_->map(0, memory.address(), memory.size());
   container_->map(tables_gpa_, tables_.address(), tables_.size());
-  device_ = container_->open_device(Container::find_device("0x11e8"));
 
-  vfio_zpci_register request{};
-  request.argsz = sizeof(request);
-  request.fh = kHandle;
-  request.group_fd = container_->group();
-  request.format = VFIO_ZPCI_FORMAT_S390;
-  // Translation, by a region-third table.
-  request.anchor = root_ | 0x800 | 1 << 2;
-  request.pal = (std::uint64_t{1} << 38) - 1;
-  check(ioctl(container_->fd(), VFIO_ZPCI_REGISTER, &request), "REGISTER");
+  const std::vector<std::string> names = Container::find_devices("0x11e8");
+  const std::size_t count = std::min(functions_, names.size());
+  devices_.push_back(container_->open_device(names[0]));
+  for (std::size_t i = 1; i < count; i++) {
+    groups_.push_back(container_->add_group(Container::group_of(names[i])));
+    devices_.push_back(ioctl(groups_.back(), VFIO_GROUP_GET_DEVICE_FD, names[i].c_str()));
+    check(devices_.back(), "GET_DEVICE_FD");
+  }
+  for (std::size_t i = 0; i < functions_; i++) {
+    const std::size_t of = i % count;
+    add_function(kHandle + static_cast<std::uint32_t>(i),
+                 of ? groups_[of - 1] : container_->group());
+  }
 
   // The first page of the tables' memory is the doorbell's.
   bell_ = eventfd(0, EFD_CLOEXEC);
@@ -65,8 +72,30 @@ NestedGuest::NestedGuest(const Memory& memory)
 }
 
 NestedGuest::~NestedGuest() {
-  for (const int fd : {device_, bell_, other_})
-    if (fd >= 0) close(fd);
+  for (const std::vector<int>& fds : {devices_, groups_, {bell_, other_}})
+    for (const int fd : fds)
+      if (fd >= 0) close(fd);
+}
+
+void NestedGuest::add_function(std::uint32_t fh, int group) {
+  vfio_zpci_register request{};
+  request.argsz = sizeof(request);
+  request.fh = fh;
+  request.group_fd = group;
+  request.format = VFIO_ZPCI_FORMAT_S390;
+  // Translation, by a region-third table.
+  request.anchor = root_ | 0x800 | 1 << 2;
+  request.pal = (std::uint64_t{1} << 38) - 1;
+  check(ioctl(container_->fd(), VFIO_ZPCI_REGISTER, &request), "REGISTER");
+}
+
+std::uint64_t NestedGuest::add_memory(const Memory& memory) {
+  container_->map(more_gpa(), memory.address(), memory.size());
+  return more_gpa();
+}
+
+void NestedGuest::remove_memory(const Memory& memory) {
+  container_->unmap(more_gpa(), memory.size(), memory.size());
 }
 
 vfio_zpci_doorbell_page& NestedGuest::doorbell_page() const {
@@ -119,19 +148,25 @@ void NestedGuest::invalidate(std::uint64_t iova, std::size_t npages) {
   for (std::size_t i = 0; i < npages; i++) *entry(iova + i * kPage) = htobe64(kInvalidPage);
 }
 
+void NestedGuest::refresh_function(std::uint32_t fh, std::uint64_t iova, std::uint64_t size) {
+  vfio_zpci_refresh request{};
+  request.argsz = sizeof(request);
+  request.fh = fh;
+  request.start = iova;
+  request.length = size;
+  check(ioctl(container_->fd(), VFIO_ZPCI_REFRESH, &request), "REFRESH");
+  if (request.cc != VFIO_ZPCI_CC_OK)
+    throw std::runtime_error("a refresh ended with cc " + std::to_string(request.cc) + ", status " +
+                             std::to_string(request.status));
+}
+
+void NestedGuest::refresh_all(std::uint64_t iova, std::uint64_t size) {
+  for (std::size_t i = 0; i < functions_; i++)
+    refresh_function(kHandle + static_cast<std::uint32_t>(i), iova, size);
+}
+
 void NestedGuest::refresh(std::uint64_t iova, std::uint64_t size) {
-  if (nested_) {
-    vfio_zpci_refresh request{};
-    request.argsz = sizeof(request);
-    request.fh = kHandle;
-    request.start = iova;
-    request.length = size;
-    check(ioctl(container_->fd(), VFIO_ZPCI_REFRESH, &request), "REFRESH");
-    if (request.cc != VFIO_ZPCI_CC_OK)
-      throw std::runtime_error("a refresh ended with cc " + std::to_string(request.cc) +
-                               ", status " + std::to_string(request.status));
-    return;
-  }
+  if (nested_) return refresh_function(kHandle, iova, size);
   for (std::uint64_t at = iova; at < iova + size; at += kPage) {
     const std::uint64_t page = be64toh(*entry(at));
     if (page & kInvalidPage)

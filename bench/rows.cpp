@@ -12,6 +12,7 @@
 #include "container.hpp"
 #include "flushes.hpp"
 #include "gate.hpp"
+#include "growth.hpp"
 #include "mapping_rows.hpp"
 #include "memory.hpp"
 #include "merge.hpp"
@@ -387,6 +388,7 @@ std::vector<Group> groups() {
        {"nested-map-page", "nested-unmap-page", "nested-doorbell", "nested-map-256",
         "nested-unmap-256", "nested-bytes", "nested-unchanged", "nested-flushes"},
        run_nested},
+      {"growth", growth_keys(), run_growth},
       {"nested-thp", {"nested-map-thp", "nested-unmap-thp"}, run_nested_thp},
       {"merged",
        {"map-merged-1", "tables-merged-1", "locked-merged-1", "unmap-merged-1", "map-merged-2",

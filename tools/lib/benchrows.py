@@ -35,6 +35,20 @@ def _merged(count):
     ]
 
 
+GUESTS = [("small", "64 MiB, 256 pages mapped, 1 function"),
+          ("memory-256", "256 MiB"), ("memory-1024", "1 GiB"),
+          ("mapped-16384", "16384 pages mapped"), ("mapped-65536", "65536 pages mapped"),
+          ("functions-8", "8 functions of 8 devices"), ("functions-64", "64 functions of 8 devices")]
+
+
+def _nested_growth(name, text):
+    return [Row(f"grow-page-{name}", f"{text}: refresh of 1 new page", "a page", None, 0),
+            Row(f"grow-256-{name}", f"{text}: refresh of 256 new pages", "a page", None, 0),
+            Row(f"grow-remove-{name}", f"{text}: UNMAP_DMA of 2 MiB, half of it mapped", "a call",
+                None, 0),
+            Row(f"grow-bytes-{name}", f"{text}: bytes of the record", "a page", None, 1)]
+
+
 def _merge(count):
     mappings = f"{count} mapping{'s' if count > 1 else ''} of 4K"
     return [row for way, text in (("shared", f"it shares a domain with {mappings}"),
@@ -136,6 +150,9 @@ SECTIONS = [
             "a refresh", 1, 0),
         Row("nested-bytes", "bytes that record what is mapped", "a page", 10, 1),
     ]),
+    # The kernel's modules have none.
+    Section("Growth of what a guest's I/O page table costs", [
+        row for size in GUESTS for row in _nested_growth(*size)]),
     # Stock: each group in a container of its own.
     Section("Several groups with the same mappings", [
         row for count in (1, 2, 4, 8) for row in _merged(count)]),
