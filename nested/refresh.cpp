@@ -307,34 +307,59 @@ bool Refresh::unit(u64 first, u64 npages, PinPage page)
 	return false;
 }
 
-// Maps pages that are not mapped. No call of the IOMMU crosses a multiple of call_pages, a
-// power of two. Returns false if the walk must stop.
+// Maps pages that are not mapped, and records them. No call of the IOMMU crosses a multiple of
+// call_pages, a power of two. Returns false if the walk must stop.
 bool Refresh::map(u64 first, Frames frames, u64 npages, u64 call_pages)
 {
-	for (u64 done = 0; done < npages;) {
-		if (result_.outcome == Refreshed::Outcome::kNoRoom)
-			return true;
+	if (result_.outcome == Refreshed::Outcome::kNoRoom)
+		return true;
+	if (!record(first, frames, npages))
+		return no_room();
+
+	bool goes_on = true;
+	u64 done = 0;
+	while (done < npages) {
 		const u64 most = min(npages - done, call_pages - (first + done) % call_pages);
 		WalkFault fault = WalkFault::kNone;
 		u32 prot = 0;
 		const u64 n = resolve(frames.from(done), most, prot, fault);
 
-		if (n == 0)
-			return fail(fault, first + done);
-		if (!commit(first + done, frames.from(done), n, prot))
-			return false;
+		if (n == 0 || !map_resolved(first + done, n, prot)) {
+			goes_on = n ? no_room() : fail(fault, first + done);
+			break;
+		}
 		done += n;
 	}
-	return true;
+	nested_.statistics_.mapped += done;
+
+	// The rest is not mapped.
+	while (done < npages) {
+		__uninitialized UnpinnedSpans gone;
+
+		done += take(first + done, npages - done, gone);
+	}
+	return goes_on;
+}
+
+// Records pages that are about to be mapped. Returns false if there is no room.
+bool Refresh::record(u64 first, Frames frames, u64 npages)
+{
+	if (nested_.pages_.npages() + npages > nested_.page_limit())
+		return false;
+	return frames.array ? nested_.pages_.insert(first, npages, frames.array).ok() :
+			      nested_.pages_.insert_run(first, npages, frames.first).ok();
 }
 
 // Collects the host memory behind guest frames in runs_, as far as it can be mapped by one
 // call, with prot. Returns for how many pages; for none if the first has a fault.
 u64 Refresh::resolve(Frames frames, u64 npages, u32 &prot, WalkFault &fault)
 {
+	// What is written to runs might be a member, for all that the compiler knows.
+	PinRun *const runs = runs_;
+	const u32 room = run_room_;
+	u32 count = 0;
 	u64 done = 0;
 
-	run_count_ = 0;
 	while (done < npages) {
 		const PinPage page = frames.at(done);
 		u32 permitted = 0;
@@ -353,57 +378,35 @@ u64 Refresh::resolve(Frames frames, u64 npages, u32 &prot, WalkFault &fault)
 			n++;
 
 		const PinRun run(host.first_page(), n);
-		if (!run_count_ || !runs_[run_count_ - 1].extend(run)) {
+		if (!count || !runs[count - 1].extend(run)) {
 			// Memory without struct pages cannot be in a list with other memory.
-			if (run_count_ == run_room_ || (run_count_ && !run.pinned()))
+			if (count == room || (count && !run.pinned()))
 				break;
-			runs_[run_count_++] = run;
+			runs[count++] = run;
 		}
 		prot = access;
 		done += n;
 		if (!run.pinned())
 			break;
 	}
+	run_count_ = count;
 	return done;
 }
 
-// Maps what resolve() has collected, and records it. Returns whether the walk goes on.
-bool Refresh::commit(u64 first, Frames frames, u64 npages, u32 prot)
+// Maps what resolve() has collected. Returns false if there is no room.
+bool Refresh::map_resolved(u64 first, u64 npages, u32 prot)
 {
-	if (nested_.pages_.npages() + npages > nested_.page_limit())
-		return no_room();
-
-	const Result<void> recorded =
-		frames.array ? nested_.pages_.insert(first, npages, frames.array) :
-			       nested_.pages_.insert_run(first, npages, frames.first);
-
-	if (!recorded.ok())
-		return no_room();
-
 	iommu_domain *const domain = nested_.domain_;
 	const u64 iova = first << kPageShift;
 	// All DMA snoops the CPU's caches, as userspace has no way to write them back.
 	const u32 access = prot | SHIM_IOMMU_CACHE;
 	const u64 phys = phys_of(runs_->first()).value;
-	int ret = 0;
 
 	if (context_ == Context::kAtomic)
-		ret = shim_domain_map_atomic(domain, iova, phys, npages * kPageSize, access);
-	else if (run_count_ == 1)
-		ret = shim_domain_map(domain, iova, phys, npages * kPageSize, access);
-	else
-		ret = shim_domain_map_runs(domain, iova, runs_->shim(), run_count_, access,
-					   scratch_);
-	if (ret == 0) {
-		nested_.statistics_.mapped += npages;
-		return true;
-	}
-	for (u64 done = 0; done < npages;) {
-		__uninitialized UnpinnedSpans gone;
-
-		done += nested_.pages_.take(first + done, npages - done, Taken::kAllPins, gone);
-	}
-	return no_room();
+		return !shim_domain_map_atomic(domain, iova, phys, npages * kPageSize, access);
+	if (run_count_ == 1)
+		return !shim_domain_map(domain, iova, phys, npages * kPageSize, access);
+	return !shim_domain_map_runs(domain, iova, runs_->shim(), run_count_, access, scratch_);
 }
 
 } // namespace vfio

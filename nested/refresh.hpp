@@ -89,7 +89,9 @@ private:
 		__must_hold_shared(memory_.lock);
 	u64 resolve(Frames frames, u64 npages, u32 &prot, WalkFault &fault)
 		__must_hold_shared(memory_.lock);
-	bool commit(u64 first, Frames frames, u64 npages, u32 prot) __must_hold(nested_.lock_)
+	bool record(u64 first, Frames frames, u64 npages) __must_hold(nested_.lock_)
+		__must_hold_shared(memory_.lock);
+	bool map_resolved(u64 first, u64 npages, u32 prot) __must_hold(nested_.lock_)
 		__must_hold_shared(memory_.lock);
 	bool is_large(u64 page) const __must_hold(nested_.lock_);
 

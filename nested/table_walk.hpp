@@ -176,8 +176,21 @@ private:
 	[[gnu::noinline]] static Decoded decode(const u64 *entries, u64 n, PinPage mark,
 						PinPage *pages)
 	{
+		constexpr u64 kAtOnce = 4;
+		const u64 most = n / kAtOnce * kAtOnce;
+		u64 i = 0;
+
+		// One test of the end for several.
+		for (; i < most; i += kAtOnce) {
 #pragma GCC unroll 4
-		for (u64 i = 0; i < n; i++) {
+			for (u64 j = 0; j < kAtOnce; j++) {
+				const u64 raw = read(entries + i + j);
+
+				if (!Format::page(raw, mark, pages[i + j])) [[unlikely]]
+					return {i + j, raw};
+			}
+		}
+		for (; i < n; i++) {
 			const u64 raw = read(entries + i);
 
 			if (!Format::page(raw, mark, pages[i])) [[unlikely]]
