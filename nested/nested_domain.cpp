@@ -100,7 +100,6 @@ void NestedDomain::forget_units(Refresh &refresh, u64 first, u64 npages)
 // guest frames.
 void NestedDomain::forget_unknown_part(Refresh &refresh, u64 first, u64 npages, PinPage page)
 {
-	const ReadGuard guard(memory_.lock);
 	const u64 gpa = guest_address(page);
 
 	for (u64 done = 0; done < npages;) {
@@ -127,8 +126,22 @@ void NestedDomain::forget_unknown()
 		PinnedRuns found;
 
 		first = pages_.list(first, PinIndex::kLastOffset, found);
-		for (const PinnedRun &run : found)
-			forget_unknown_part(refresh, run.first, run.npages, run.page);
+		{
+			const ReadGuard memory(memory_.lock);
+			// Most pages lead to one mapping after the other.
+			const GuestMapping *known = nullptr;
+
+			for (const PinnedRun &run : found) {
+				const u64 gpa = guest_address(run.page);
+				const IovaRange gpas{{gpa}, {gpa + run.npages * kPageSize - 1}};
+
+				if (!known || !known->range().contains(gpas))
+					known = memory_.find(gpa);
+				if (!known || !known->range().contains(gpas))
+					forget_unknown_part(refresh, run.first, run.npages,
+							    run.page);
+			}
+		}
 		shim_cond_resched();
 	}
 }

@@ -111,7 +111,7 @@ private:
 	template <class Format>
 	Refreshed run(const GuestTable &table, IovaRange range, Context context) __must_hold(lock_);
 	void forget_unknown_part(Refresh &refresh, u64 first, u64 npages, PinPage page)
-		__must_hold(lock_);
+		__must_hold(lock_) __must_hold_shared(memory_.lock);
 	void forget_units(Refresh &refresh, u64 first, u64 npages) __must_hold(lock_);
 
 	static LockClass lock_class_;
