@@ -186,8 +186,10 @@ u32 PinForms::list(const SlotRecord &record, u32 lo, u32 n, PinnedRuns &out) con
 		return n;
 	}
 	each(record, lo, lo + n, [&](u32 place, PinWord word, u64 dma) {
-		if (done == n && !out.push(first + place, 1, word.page(), dma, word.count()))
-			done = place - lo;
+		if (out.push(first + place, 1, word.page(), dma, word.count()))
+			return true;
+		done = place - lo;
+		return false;
 	});
 	return done;
 }

@@ -185,10 +185,19 @@ private:
 	void clear(SlotRecord &record);
 };
 
-// Calls visit(place, word, dma) for the pinned pages of [begin, end), in order. dma is 0
-// if the index has no DMA addresses.
+// Calls visit(place, word, dma) for the pinned pages of [begin, end), in order, until it returns
+// false; it may also return nothing. dma is 0 if the index has no DMA addresses.
 template <class F> void PinForms::each(const SlotRecord &record, u32 begin, u32 end, F visit) const
 {
+	const auto goes_on = [&visit](u32 place, PinWord word, u64 dma) {
+		if constexpr (std::is_void_v<decltype(visit(place, word, dma))>) {
+			visit(place, word, dma);
+			return true;
+		} else {
+			return visit(place, word, dma);
+		}
+	};
+
 	switch (PinMeta::form(record)) {
 	case PinForm::kRun: {
 		const u32 lo = max(begin, run_lo(record));
@@ -197,7 +206,8 @@ template <class F> void PinForms::each(const SlotRecord &record, u32 begin, u32 
 		const u64 dma = dma_base_of(record);
 
 		for (u32 place = lo; place < hi_end; place++)
-			visit(place, word + place, with_dma() ? dma + place * kPageSize : 0);
+			if (!goes_on(place, word + place, with_dma() ? dma + place * kPageSize : 0))
+				return;
 		break;
 	}
 	case PinForm::kPlanes: {
@@ -211,9 +221,10 @@ template <class F> void PinForms::each(const SlotRecord &record, u32 begin, u32 
 				continue;
 			}
 			place += static_cast<u32>(__builtin_ctzll(rest));
-			if (place < end)
-				visit(place, PinWord::of(block.base + place, block.count(place)),
-				      with_dma() ? block.dma + place * kPageSize : 0);
+			if (place < end &&
+			    !goes_on(place, PinWord::of(block.base + place, block.count(place)),
+				     with_dma() ? block.dma + place * kPageSize : 0))
+				return;
 			place++;
 		}
 		break;
@@ -222,17 +233,19 @@ template <class F> void PinForms::each(const SlotRecord &record, u32 begin, u32 
 		const PinSparse sparse = this->sparse(record);
 
 		for (u32 i = sparse.before(begin); i < sparse.count && sparse.places[i] < end; i++)
-			visit(u32{sparse.places[i]}, sparse.words[i],
-			      with_dma() ? sparse.dma[i] : 0);
+			if (!goes_on(u32{sparse.places[i]}, sparse.words[i],
+				     with_dma() ? sparse.dma[i] : 0))
+				return;
 		break;
 	}
 	case PinForm::kDense: {
 		const PinWord *words = dense_words(record);
 
 		for (u32 place = begin; place < end; place++)
-			if (words[place].pinned())
-				visit(place, words[place],
-				      with_dma() ? dense_dma(record)[place] : 0);
+			if (words[place].pinned() &&
+			    !goes_on(place, words[place],
+				     with_dma() ? dense_dma(record)[place] : 0))
+				return;
 		break;
 	}
 	}
