@@ -142,6 +142,8 @@ u64 DmaTree::remove(List<DmaRange> &dmas)
 			count++;
 		}
 		available_ += count;
+		unmapped_.count += count;
+		unmapped_.bytes += removed;
 		if (count == tree_.size())
 			tree_.clear();
 		else
@@ -162,6 +164,20 @@ u64 DmaTree::remove(List<DmaRange> &dmas)
 	else
 		free_all(dmas);
 	return removed;
+}
+
+void DmaTree::remove_failed(DmaRange &dma)
+{
+	List<DmaRange> failed;
+	const u64 size = dma.range().size();
+
+	failed.push_back(dma);
+	remove(failed);
+
+	const Guard guard(lock);
+
+	unmapped_.count--;
+	unmapped_.bytes -= size;
 }
 
 // Uncharges the owners of busy mappings: once for successive mappings of one owner.

@@ -151,6 +151,9 @@ public:
 	// their size in bytes.
 	u64 remove(List<DmaRange> &dmas) __must_not_hold(lock);
 
+	// The same for a mapping that could not be made.
+	void remove_failed(DmaRange &dma) __must_not_hold(lock);
+
 	// The user address of an idle mapping is not valid any more; nothing may
 	// be pinned in the address space until restore_vaddr() gives it another.
 	void invalidate_vaddr(DmaRange &dma) __must_hold(lock)
@@ -163,6 +166,18 @@ public:
 	// becomes its owner. If charging it fails, the log names a device of
 	// group. Errors: ENODEV, ENOMEM, EINTR; nothing has changed then.
 	Result<void> restore_vaddr(DmaRange &dma, UserVa uva, iommu_group *group) __must_hold(lock);
+
+	// What has been unmapped since the beginning: all that was ever mapped but for the mappings
+	// that there are. A mapping that could not be made does not count.
+	struct Unmapped {
+		u64 count;
+		u64 bytes;
+	};
+
+	const Unmapped &unmapped() const __must_hold(lock)
+	{
+		return unmapped_;
+	}
 
 	// How many mappings have no valid user address.
 	u32 vaddr_invalid() const __must_hold(lock)
@@ -206,6 +221,7 @@ private:
 	u32 available_ __guarded_by(lock);
 	u32 oversized_ __guarded_by(lock) = 0;
 	u32 vaddr_invalid_ __guarded_by(lock) = 0;
+	Unmapped unmapped_ __guarded_by(lock) = {};
 
 	WaitQueue settled_{settled_class_};
 	// How many callers are in wait(). It changes under lock.

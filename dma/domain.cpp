@@ -179,6 +179,7 @@ void Domain::unmap(const List<DmaRange> &dmas)
 		if (++pieces % kRescheduleAfter == 0)
 			shim_cond_resched();
 	}
+	flushes_.add(unmapper.finish());
 }
 
 } // namespace vfio

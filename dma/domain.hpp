@@ -6,6 +6,7 @@
 
 #include "dma/shim/iommu.h"
 #include "dma_range.hpp"
+#include "vocab/atomic.hpp"
 
 namespace vfio {
 
@@ -90,11 +91,18 @@ public:
 	// reaches them afterwards.
 	void unmap(const List<DmaRange> &dmas);
 
+	// How often unmap() has flushed the IOMMU.
+	u64 flushes() const
+	{
+		return flushes_.load();
+	}
+
 	List<AttachedGroup> groups;
 
 private:
 	iommu_domain *const domain_;
 	bool coherent_ = false;
+	Atomic<u64> flushes_{0};
 };
 
 } // namespace vfio

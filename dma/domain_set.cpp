@@ -339,4 +339,27 @@ void DomainSet::unmap(const List<DmaRange> &dmas) const
 	}
 }
 
+u64 DomainSet::flushes() const
+{
+	u64 flushes = 0;
+
+	for (const Domain &domain : domains_)
+		flushes += domain.flushes();
+	return flushes;
+}
+
+void DomainSet::show(seq_file *seq) const
+{
+	u32 number = 0;
+
+	for (const Domain &domain : domains_) {
+		shim_seq_printf(seq, "domain %u page_sizes 0x%llx coherent %d flushes %llu groups",
+				number++, domain.pgsize_bitmap(), domain.coherent(),
+				domain.flushes());
+		for (const AttachedGroup &attached : domain.groups)
+			shim_seq_printf(seq, " %d", shim_group_id(attached.group));
+		shim_seq_printf(seq, "\n");
+	}
+}
+
 } // namespace vfio

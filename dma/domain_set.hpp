@@ -21,6 +21,7 @@
 #include "dma_tree.hpp"
 #include "domain.hpp"
 #include "iova_space.hpp"
+#include "shim/seq.h"
 
 namespace vfio {
 
@@ -116,6 +117,12 @@ public:
 	// unpins them, when no device can reach their pages any more. They are
 	// busy, or the caller has the set alone. Their owners stay charged.
 	void unmap(const List<DmaRange> &dmas) const;
+
+	// How often unmap() has flushed the IOMMUs of the domains that there are.
+	u64 flushes() const;
+
+	// Prints a line for each domain, for debugfs.
+	void show(seq_file *seq) const;
 
 private:
 	struct MsiWindow;

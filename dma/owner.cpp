@@ -44,6 +44,19 @@ void Owner::log_enomem(iommu_group *group, const char *doing, u64 npages, bool o
 		      task.memlock, Error(ENOMEM).negative());
 }
 
+Owner::Description Owner::describe() const
+{
+	shim_task_info task;
+	Description description;
+
+	shim_task_describe(process_.leader, &task);
+	__builtin_memcpy(description.name, task.name, sizeof(description.name));
+	description.pid = task.pid;
+	description.memlock = task.memlock;
+	description.locked_pages = shim_mm_locked(process_.mm);
+	return description;
+}
+
 bool Owner::charge_over_limit(u64 npages) const
 {
 	const LiveMm live(process_.mm);

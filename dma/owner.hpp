@@ -65,6 +65,18 @@ public:
 	// the message, "map" for example. The message names a device of group.
 	void log_enomem(iommu_group *group, const char *doing, u64 npages, bool over_limit) const;
 
+	// What is said of the process where mappings are shown.
+	struct Description {
+		char name[SHIM_TASK_NAME] = "";
+		s32 pid = 0;
+		// RLIMIT_MEMLOCK in bytes, all ones if there is no limit.
+		u64 memlock = 0;
+		// What is charged to it, by VFIO and by others.
+		u64 locked_pages = 0;
+	};
+
+	Description describe() const;
+
 private:
 	static Result<void> make_of_caller(RefPtr<Owner> &known);
 

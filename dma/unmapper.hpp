@@ -58,6 +58,13 @@ public:
 		WARN_ONCE_IF(unmapped != size, "the IOMMU did not unmap what was mapped");
 	}
 
+	// Flushes what is due, and returns how many flushes there have been.
+	u32 finish()
+	{
+		flush();
+		return flushes_;
+	}
+
 private:
 	static bool same_flush(Iova one, Iova other)
 	{
@@ -89,11 +96,13 @@ private:
 
 		shim_domain_flush(domain_, &gather_, block.first.value, block.last.value);
 		due_ = false;
+		flushes_++;
 	}
 
 	iommu_domain *const domain_;
 	IovaRange due_range_ = {};
 	bool due_ = false;
+	u32 flushes_ = 0;
 	shim_gather gather_;
 };
 

@@ -52,9 +52,7 @@ Result<DmaRange *> GuestMemory::add(IovaRange gpas, UserVa uva, u32 prot, iommu_
 		unpin_range(dma);
 	}
 
-	List<DmaRange> failed;
-	failed.push_back(dma);
-	tree_.remove(failed);
+	tree_.remove_failed(dma);
 	return result.error();
 }
 

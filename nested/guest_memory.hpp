@@ -87,6 +87,12 @@ public:
 	// How many more mappings may be made.
 	u32 available();
 
+	// The mappings, for those that show them.
+	DmaTree &tree()
+	{
+		return tree_;
+	}
+
 	// The mapping that is known and has a guest address, or nullptr.
 	const GuestMapping *find(u64 gpa) const __must_hold_shared(lock)
 	{

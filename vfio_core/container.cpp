@@ -50,8 +50,18 @@ CORE_ENTRY long vfio_core_container_ioctl(vfio_container *handle, u32 cmd, u64 a
 	}
 }
 
-Container::~Container()
+static Atomic<u64> containers_made{0};
+
+Container::Container() : number_(containers_made.add(1))
 {
+	shim_current_task(&owner_);
+}
+
+// Nobody reads a file of the folder when it has been removed.
+Container::~Container() __no_lock_analysis
+{
+	debug_dir_.reset();
+
 	const Guard guard(iommu_lock_);
 
 	while (IoctlGate *gate = gates_.pop_front())
@@ -73,8 +83,11 @@ long Container::iommu_ioctl(u32 cmd, u64 arg)
 			return -EINVAL;
 	}
 
-	const long result = gate->iommu->ioctl(cmd, arg);
+	u64 ticks = 0;
+	const long result = gate->iommu->ioctl(cmd, arg, &ticks);
 
+	if (ticks || result < 0) [[unlikely]]
+		calls_.note(cmd, result, ticks);
 	if (gate->leave()) [[unlikely]]
 		return gate->container.drop_if_empty(*gate, result);
 	return result;
@@ -167,7 +180,7 @@ Result<long> Container::try_check_extension(u64 extension, bool *conclusive)
 		const RefPtr<ContainerIommu> iommu = this->iommu();
 
 		if (iommu)
-			return result_of(iommu->ioctl(VFIO_CHECK_EXTENSION, extension));
+			return result_of(iommu->check_extension(extension));
 		if (depends_on_iommu && !has_group_behind_iommu())
 			return 0L;
 
@@ -191,7 +204,7 @@ Result<long> Container::try_type(u64 type)
 	RefPtr<ContainerIommu> iommu = this->iommu();
 
 	if (iommu)
-		return result_of(iommu->ioctl(VFIO_CHECK_EXTENSION, type));
+		return result_of(iommu->check_extension(type));
 	if (!has_group_behind_iommu())
 		return 0L;
 
@@ -338,6 +351,8 @@ Result<void> Container::attach(Group &group)
 	}
 	noiommu_ = noiommu;
 	groups_.push_front(group);
+	if (!debug_dir_)
+		make_debug_dir();
 	return {};
 }
 

@@ -21,7 +21,10 @@
 // another gate.
 #pragma once
 
+#include "call_record.hpp"
 #include "ioctl_gate.hpp"
+#include "kernel_refs.hpp"
+#include "vfio_core/shim/task.h"
 #include "vocab/atomic.hpp"
 
 // The C side's handle for a Container.
@@ -36,7 +39,7 @@ struct InContainer;
 
 class Container : public vfio_container, Immovable {
 public:
-	Container() = default;
+	Container();
 	~Container();
 
 	RefCount &refs()
@@ -83,6 +86,19 @@ public:
 	// container.
 	void detach(Group &group);
 
+	// Which container it is since vfio.ko was loaded, from 1 on: its folder in debugfs.
+	u64 number() const
+	{
+		return number_;
+	}
+
+	// Prints one record of a file in debugfs: part is an enum shim_debug_file, *cursor the
+	// record, 0 for the first, and is set to the next. Takes locks only if that needs no
+	// waiting for a group that is attached or detached, and holds none between records.
+	// Returns 1 if there may be another record, else 0. Errors: EBUSY while a group is
+	// attached or detached.
+	int show(u32 part, u64 *cursor, seq_file *seq);
+
 	// Returns the container's IOMMU, or an empty reference. The IOMMU stays the
 	// same while a group of the container has an open device.
 	RefPtr<ContainerIommu> iommu()
@@ -94,6 +110,12 @@ public:
 	}
 
 private:
+	// Makes the folder in debugfs, when the first group joins. That may fail, and nothing
+	// depends on it.
+	void make_debug_dir() __must_hold(groups_lock_);
+	void show_groups(seq_file *seq) const __must_hold_shared(groups_lock_);
+	int show_iommu(u32 part, u64 *cursor, seq_file *seq) __must_hold_shared(groups_lock_);
+
 	// Whether a group of the container is behind an IOMMU.
 	bool has_group_behind_iommu() const __must_hold_shared(groups_lock_);
 
@@ -145,6 +167,11 @@ private:
 	// without a lock; it is written under groups_lock_ and iommu_lock_.
 	Atomic<IoctlGate *> gate_{nullptr};
 
+	CallRecord calls_;
+	const u64 number_;
+	// The task that has made the container.
+	shim_task owner_;
+	DebugDir debug_dir_ __guarded_by(groups_lock_);
 	RefCount refs_;
 };
 

@@ -10,6 +10,8 @@
 
 namespace vfio {
 
+constinit LockClass Device::opener_lock_class_ = {"vfio_device_opener", {}};
+
 Result<void> Device::init(vfio_device *handle, device *dev, const vfio_device_ops *ops)
 {
 	const int index = shim_device_index_alloc();
@@ -118,6 +120,7 @@ Result<void> Device::register_in(GroupMembership membership)
 
 	// From now on Group::find_device() finds the device.
 	users_.restart();
+	debug_dir_.reset(shim_debug_device(handle_, this, has(SHIM_DEVICE_MIGRATION)));
 	return {};
 }
 
@@ -179,6 +182,8 @@ void Device::unregister()
 
 	// A scheduler that had found the device before has registered by now.
 	retire_gate();
+	// Until now debugfs has shown who uses the device.
+	debug_dir_.reset();
 	shim_device_set_group(handle_, nullptr);
 	membership_.reset();
 }

@@ -31,6 +31,7 @@
 #include "vfio_core/shim/device_inode.h"
 #include "vfio_core/shim/device_ops.h"
 #include "vfio_core/shim/iommu_driver.h"
+#include "vfio_core/shim/task.h"
 
 // The C side's handle for a Device.
 struct vfio_core_device {};
@@ -150,6 +151,22 @@ public:
 		return __atomic_load_n(&open_count_, __ATOMIC_RELAXED);
 	}
 
+	// Called when debugfs is read, while the device is registered (device_show.cpp).
+	// show_in_group() is called with the lock of the group's devices held.
+	void show_in_group(seq_file *seq) const;
+	// Errors: EINVAL if the driver fails.
+	Result<void> show_state(seq_file *seq) const;
+	void show_features(seq_file *seq) const;
+	void show_user(seq_file *seq);
+
+	// The task that has opened the device first; valid while it is open.
+	shim_task opener() __must_not_hold(opener_lock_)
+	{
+		const Guard guard(opener_lock_);
+
+		return opener_;
+	}
+
 	// Called by drivers of emulated devices while the device is open.
 
 	// Whether the device can pin this many pages. Inline, because some drivers
@@ -187,6 +204,7 @@ private:
 	friend void drop_device_use(Device *device);
 
 	void put_user();
+	void note_opener() __must_not_hold(opener_lock_);
 
 	void close();
 	// Opens the device for its first file. If this fails, to_drop receives the
@@ -219,6 +237,8 @@ private:
 		return static_cast<u32>(npages) - 1 < kMaxPages;
 	}
 
+	static LockClass opener_lock_class_;
+
 	vfio_device *const handle_;
 	// The operations that the driver has, SHIM_DEVICE_* or-ed.
 	u32 has_ = 0;
@@ -238,6 +258,10 @@ private:
 	GroupMembership membership_;
 	RefCount users_{0};
 	const Index index_;
+	// Innermost.
+	Mutex opener_lock_{opener_lock_class_};
+	shim_task opener_ __guarded_by(opener_lock_) = {};
+	DebugDir debug_dir_;
 	// The inode whose mapping the device's files share.
 	Owned<inode *, shim_device_inode_drop> inode_;
 };

@@ -58,6 +58,7 @@ Result<void> Device::first_open(KvmRef &to_drop)
 	// IOMMU driver is told of it, before open_device is called; the driver's
 	// dma_unmap may therefore be called before its open_device. The reference to
 	// the virtual machine is held until the driver's close_device has returned.
+	note_opener();
 	count_open(1);
 	kvm_ = group.share_kvm();
 	shim_device_set_kvm(handle_, kvm_.get());
@@ -68,6 +69,13 @@ Result<void> Device::first_open(KvmRef &to_drop)
 	if (!opened.ok())
 		to_drop = end_open();
 	return opened;
+}
+
+void Device::note_opener()
+{
+	const Guard guard(opener_lock_);
+
+	shim_current_task(&opener_);
 }
 
 Result<void> Device::open_hardware()

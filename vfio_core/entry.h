@@ -19,6 +19,7 @@ struct kvm;
 struct page;
 struct poll_table_struct;
 struct rb_root_cached;
+struct seq_file;
 struct shim_iommu_module;
 struct shim_virqfd_calls;
 struct vfio_container;
@@ -47,6 +48,12 @@ int vfio_core_container_open(struct vfio_container **container);
 void vfio_core_container_close(struct vfio_container *container);
 long vfio_core_container_ioctl(struct vfio_container *container, u32 cmd,
 			       u64 arg);
+
+/* Container, container_show.cpp; Device, device_show.cpp: files in debugfs */
+int vfio_core_container_show(struct vfio_container *container, u32 file,
+			     u64 *cursor, struct seq_file *seq);
+int vfio_core_device_show(struct vfio_core_device *device, u32 file,
+			  struct seq_file *seq);
 
 /* Group, group.cpp */
 int vfio_core_group_open(struct vfio_group *group);

@@ -7,6 +7,7 @@
 
 #include "entry.h"
 #include "vfio_cxx/device_file.h"
+#include "vfio_cxx/iommu_show.h"
 
 /**
  * vfio_device_owns_file() - whether a file is a device's, or its group's
@@ -24,3 +25,6 @@ bool vfio_device_owns_file(struct vfio_device *device, struct file *file)
 					  file);
 }
 EXPORT_SYMBOL_GPL(vfio_device_owns_file);
+
+/* iommu_driver.cpp defines it. */
+EXPORT_SYMBOL_GPL(vfio_iommu_driver_set_show);

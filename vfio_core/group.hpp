@@ -165,6 +165,10 @@ public:
 	// Returns the group's device for this device of the bus, or an empty reference.
 	DeviceRef find_device_of(const device *dev) __must_not_hold(devices_lock_);
 
+	// Called when debugfs is read, with the lock of the container's groups held: prints the
+	// group and its devices, a line each.
+	void show(seq_file *seq) __must_not_hold(kvm_lock_, devices_lock_);
+
 	// Called when the set is dissolved that the group was in.
 	void leave_dissolved(const MergedSet &set);
 

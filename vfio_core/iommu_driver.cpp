@@ -19,7 +19,10 @@ Result<long> result_of(long returned)
 
 Result<long> IommuDriver::check_extension(u64 extension) const
 {
-	return result_of(shim_iommu_driver_ioctl(ops_, nullptr, VFIO_CHECK_EXTENSION, extension));
+	u64 ticks = 0;
+
+	return result_of(
+		shim_iommu_driver_ioctl(ops_, nullptr, VFIO_CHECK_EXTENSION, extension, &ticks));
 }
 
 // Only no-IOMMU mode's driver is left, because the modules of others depend on vfio.ko.
@@ -69,6 +72,20 @@ void IommuDriverRegistry::remove(const vfio_iommu_driver_ops *ops)
 CORE_ENTRY void vfio_core_unregister_iommu_driver(const vfio_iommu_driver_ops *ops)
 {
 	registries().iommu_drivers.remove(ops);
+}
+
+void IommuDriverRegistry::set_show(const vfio_iommu_driver_ops *ops, vfio_iommu_show show)
+{
+	Guard guard(lock_);
+
+	for (IommuDriver &driver : drivers_)
+		if (driver.ops() == ops)
+			driver.set_show(show);
+}
+
+CORE_ENTRY void vfio_iommu_driver_set_show(const vfio_iommu_driver_ops *ops, vfio_iommu_show show)
+{
+	registries().iommu_drivers.set_show(ops, show);
 }
 
 static bool has_bit(u64 bits, u64 number)
@@ -125,6 +142,13 @@ void ContainerIommu::set_mapper(mm_struct *mm)
 
 	if (before)
 		shim_task_drop_mm(before);
+}
+
+int ContainerIommu::show(u32 part, u64 *cursor, seq_file *seq) const
+{
+	const vfio_iommu_show show = driver_->show();
+
+	return show ? show(data_, part, cursor, seq) : 0;
 }
 
 void ContainerIommu::device_opened(vfio_device *device) const

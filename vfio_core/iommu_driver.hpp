@@ -14,6 +14,7 @@
 #include "shim/uapi.h"
 #include "vfio_core/shim/iommu_driver.h"
 #include "vfio_core/shim/task.h"
+#include "vfio_cxx/iommu_show.h"
 #include "vocab/atomic.hpp"
 #include "vocab/list.hpp"
 #include "vocab/lock.hpp"
@@ -52,10 +53,22 @@ public:
 	// above 0 if the driver supports it. The caller holds a reference.
 	Result<long> check_extension(u64 extension) const;
 
+	// What prints the driver's part of a container's files in debugfs, or nullptr.
+	vfio_iommu_show show() const
+	{
+		return show_.load();
+	}
+
+	void set_show(vfio_iommu_show show)
+	{
+		show_.store(show);
+	}
+
 private:
 	const vfio_iommu_driver_ops *const ops_;
 	const u32 has_;
 	const bool noiommu_;
+	Atomic<vfio_iommu_show> show_{nullptr};
 };
 
 inline void put_iommu_driver(const IommuDriver *driver)
@@ -87,6 +100,9 @@ public:
 	// register_device and unregister_device; ENOMEM.
 	Result<void> add(const vfio_iommu_driver_ops *ops, bool noiommu = false);
 	void remove(const vfio_iommu_driver_ops *ops);
+
+	// vfio_iommu_driver_set_show() (include/vfio_cxx/iommu_show.h).
+	void set_show(const vfio_iommu_driver_ops *ops, vfio_iommu_show show);
 
 	// Has userspace load the modules that serve an extension. Returns false if
 	// there is none. The caller holds no lock.
@@ -131,10 +147,10 @@ public:
 		return refs_;
 	}
 
-	// Returns a value or a negative errno.
-	long ioctl(u32 cmd, u64 arg)
+	// Returns a value or a negative errno. *ticks is set as shim_iommu_driver_ioctl() says.
+	long ioctl(u32 cmd, u64 arg, u64 *ticks)
 	{
-		const long result = shim_iommu_driver_ioctl(ops(), data_, cmd, arg);
+		const long result = shim_iommu_driver_ioctl(ops(), data_, cmd, arg, ticks);
 
 		if (cmd == VFIO_IOMMU_MAP_DMA && result == 0)
 			note_mapper();
@@ -164,6 +180,24 @@ public:
 	// Returns the domain through which an attached group does DMA, or nullptr if the driver
 	// does not tell.
 	iommu_domain *domain_of(iommu_group *group) const;
+
+	// What VFIO_CHECK_EXTENSION returns.
+	long check_extension(u64 extension) const
+	{
+		u64 ticks = 0;
+
+		return shim_iommu_driver_ioctl(ops(), data_, VFIO_CHECK_EXTENSION, extension,
+					       &ticks);
+	}
+
+	const char *name() const
+	{
+		return shim_iommu_driver_name(ops());
+	}
+
+	// Prints a record of the driver's, as vfio_iommu_show says. Returns 0 if the driver shows
+	// nothing.
+	int show(u32 part, u64 *cursor, seq_file *seq) const;
 
 	void device_opened(vfio_device *device) const;
 	void device_closed(vfio_device *device) const;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // References that the core holds to the kernel's objects: to open files, IOMMU groups
-// and virtual machines; and reserved file descriptors. Each type here is an Owned: its
+// and virtual machines; reserved file descriptors; and folders in debugfs. Each type here is an Owned: its
 // destructor drops the reference, and it may be empty.
 #pragma once
 
+#include "vfio_core/shim/debugfs.h"
 #include "vfio_core/shim/file.h"
 #include "vfio_core/shim/iommu_group.h"
 #include "vfio_core/shim/kvm.h"
@@ -64,6 +65,9 @@ inline IommuGroupRef share(const IommuGroupRef &group)
 		shim_iommu_group_get(group.get());
 	return IommuGroupRef(group.get());
 }
+
+// A folder in debugfs; not empty also where there is no debugfs.
+using DebugDir = Owned<dentry *, shim_debug_remove>;
 
 // A virtual machine of KVM.
 using KvmRef = Owned<kvm *, shim_kvm_put>;

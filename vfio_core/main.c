@@ -78,6 +78,8 @@ static int __init vfio_init(void)
 		goto err_group_class;
 	}
 
+	vfio_shim_debugfs_init();
+
 	ret = alloc_chrdev_region(&vfio_group_devt, 0, MINORMASK + 1, "vfio");
 	if (ret)
 		goto err_device_class;
@@ -92,6 +94,7 @@ static int __init vfio_init(void)
 err_chrdev:
 	unregister_chrdev_region(vfio_group_devt, MINORMASK + 1);
 err_device_class:
+	vfio_shim_debugfs_cleanup();
 	class_destroy(vfio_device_class);
 err_group_class:
 	class_destroy(vfio_group_class);
@@ -106,6 +109,7 @@ static void __exit vfio_exit(void)
 {
 	misc_deregister(&vfio_container_misc);
 	unregister_chrdev_region(vfio_group_devt, MINORMASK + 1);
+	vfio_shim_debugfs_cleanup();
 	class_destroy(vfio_device_class);
 	class_destroy(vfio_group_class);
 	shim_virqfd_exit();

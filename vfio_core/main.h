@@ -34,6 +34,10 @@ extern dev_t vfio_group_devt;
 /* /sys/class/vfio-dev */
 extern struct class *vfio_device_class;
 
+/* The folders that all others in debugfs are in. */
+void vfio_shim_debugfs_init(void);
+void vfio_shim_debugfs_cleanup(void);
+
 /* Called when the module is unloaded. */
 void vfio_shim_group_node_cleanup(void);
 void vfio_shim_device_cleanup(void);

@@ -12,6 +12,7 @@
 struct iommu_domain;
 struct iommu_group;
 struct page;
+struct seq_file;
 struct type1;
 struct vfio_device;
 
@@ -39,6 +40,10 @@ void type1_unregister_device(struct type1 *type1, struct vfio_device *device);
 int type1_pin_pages(struct type1 *type1, struct iommu_group *group, u64 iova,
 		    u32 npages, u32 prot, struct page **pages);
 void type1_unpin_pages(struct type1 *type1, u64 iova, u32 npages);
+
+/* show.cpp */
+int type1_show(struct type1 *type1, u32 part, u64 *cursor,
+	       struct seq_file *seq);
 
 /* The parameters' values at the time of the call: main.c */
 bool type1_param_allow_unsafe_interrupts(void);

@@ -9,6 +9,7 @@
 #include <linux/vfio.h>
 
 #include "compat/iommu_driver.h"
+#include "compat/iommu_show.h"
 #include "entry.h"
 
 static bool allow_unsafe_interrupts;
@@ -138,9 +139,19 @@ static const struct vfio_iommu_driver_ops driver_ops = {
 	.group_iommu_domain = driver_group_iommu_domain,
 };
 
+static int driver_show(void *iommu_data, u32 part, u64 *cursor,
+		       struct seq_file *seq)
+{
+	return type1_show(iommu_data, part, cursor, seq);
+}
+
 static int __init vfio_type1_init(void)
 {
-	return vfio_register_iommu_driver(&driver_ops);
+	int ret = vfio_register_iommu_driver(&driver_ops);
+
+	if (!ret)
+		compat_iommu_driver_set_show(&driver_ops, driver_show);
+	return ret;
 }
 
 static void __exit vfio_type1_exit(void)

@@ -71,9 +71,7 @@ Result<void> Type1::create_mapping(IovaRange range, UserVa uva, u32 prot)
 		return {};
 	}
 
-	List<DmaRange> failed;
-	failed.push_back(dma);
-	dmas_.remove(failed);
+	dmas_.remove_failed(dma);
 	return mapped;
 }
 

@@ -66,6 +66,8 @@ Result<u64> Type1::pin_new(iommu_group *group, DmaRange &dma, Iova iova, u64 npa
 			pages.to_handles();
 			return npages;
 		}
+		if (result.error() == Error(EEXIST))
+			counts_.pin_retries++;
 
 		const Unguard unlocked(dmas_.lock);
 
@@ -140,6 +142,8 @@ Result<void> Type1::pin_pages(iommu_group *group, Iova iova, u64 npages, u32 pro
 			}
 		}
 		note = non_pinned_groups_;
+		counts_.pin_calls++;
+		counts_.pinned += npages - left;
 	}
 	if (!result.ok()) [[unlikely]]
 		unpin_pages(first, npages - left);
@@ -168,11 +172,13 @@ using namespace vfio;
 CORE_ENTRY int type1_pin_pages(type1 *handle, iommu_group *group, u64 iova, u32 npages, u32 prot,
 			       page **pages)
 {
-	const Result<void> pinned = Type1::of(handle).pin_pages(
-		group, {iova}, npages, prot, reinterpret_cast<PageHandle *>(pages));
+	Type1 &type1 = Type1::of(handle);
+	const Result<void> pinned =
+		type1.pin_pages(group, {iova}, npages, prot, reinterpret_cast<PageHandle *>(pages));
 
 	if (pinned.ok())
 		return static_cast<int>(npages);
+	type1.note_pin_error(pinned.error());
 	__builtin_memset(pages, 0, npages * sizeof(*pages));
 	return pinned.negative();
 }

@@ -20,6 +20,7 @@
 #include "dma/domain_set.hpp"
 #include "shim/uapi.h"
 #include "vfio_type1/shim/device_list.h"
+#include "vocab/errno_counts.hpp"
 #include "vocab/lock.hpp"
 #include "vocab/uaccess.hpp"
 
@@ -79,6 +80,12 @@ public:
 	Result<void> pin_pages(iommu_group *group, Iova iova, u64 npages, u32 prot,
 			       PageHandle *handles);
 
+	// Counts a pin_pages() that has failed.
+	void note_pin_error(Error error)
+	{
+		pin_errors_.note(-error.negative());
+	}
+
 	// Takes back one pin of each page.
 	void unpin_pages(Iova iova, u64 npages);
 
@@ -93,11 +100,28 @@ public:
 	void register_device(vfio_device *device);
 	void unregister_device(vfio_device *device);
 
+	// Prints a record for debugfs, as vfio_iommu_show says (include/vfio_cxx/iommu_show.h).
+	int show(u32 part, u64 *cursor, seq_file *seq) __must_not_hold(groups_lock_, dmas_.lock);
+
 	// Whether a bitmap of size bytes has room for npages bits.
 	// Errors: EINVAL.
 	static Result<void> check_bitmap_size(u64 npages, u64 size);
 
 private:
+	// What has been counted for debugfs, of calls that hold the mappings' lock anyway.
+	struct Counts {
+		u64 pin_calls = 0;
+		u64 pinned = 0;
+		u64 unpinned = 0;
+		u64 pin_retries = 0;
+	};
+
+	// show.cpp
+	void show_summary(seq_file *seq) __must_hold_shared(groups_lock_)
+		__must_not_hold(dmas_.lock);
+	void show_statistics(seq_file *seq) __must_hold_shared(groups_lock_)
+		__must_not_hold(dmas_.lock);
+
 	// The smallest page size of the IOMMUs, as a shift.
 	// Callers hold groups_lock_ or dmas_.lock: it changes under both.
 	unsigned int pgshift() const __no_lock_analysis
@@ -206,6 +230,11 @@ private:
 
 	u32 non_pinned_groups_ __guarded_by(dmas_.lock) = 0;
 	bool dirty_tracking_ __guarded_by(dmas_.lock) = false;
+	Counts counts_ __guarded_by(dmas_.lock);
+
+	// How often devices were asked to unpin what is unmapped.
+	Atomic<u64> unmap_retries_{0};
+	ErrnoCounts pin_errors_;
 };
 
 } // namespace vfio

@@ -134,6 +134,7 @@ Result<u64> Type1::unmap_range(const vfio_iommu_type1_dma_unmap &request, const 
 		    !WARN_ONCE_IF(asked > kMaxAsked, "a device does not unpin what is unmapped")) {
 			const Guard devices(devices_lock_);
 
+			unmap_retries_.add(1);
 			shim_device_list_dma_unmap(&devices_, pinned.first.value, pinned.size());
 			continue;
 		}

@@ -27,6 +27,7 @@ inline u64 Type1::unpin_some(Iova iova, u64 npages)
 		if (dirty_tracking_) [[unlikely]]
 			dma->mark_pinned_dirty(first, npages, pgshift());
 		done = dma->external.unpin(first, npages, gone);
+		counts_.unpinned += done;
 
 		// A mapping that is busy has none of these pages, and what it is
 		// charged for is not read here. The owner is uncharged with the lock

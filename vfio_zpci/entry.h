@@ -11,6 +11,7 @@
 
 struct iommu_domain;
 struct iommu_group;
+struct seq_file;
 struct vfio_device;
 struct zpci;
 struct zpci_doorbell;
@@ -35,6 +36,9 @@ void zpci_register_device(struct zpci *zpci, struct vfio_device *device);
 void zpci_unregister_device(struct zpci *zpci, struct vfio_device *device);
 int zpci_group_domain(struct zpci *zpci, struct iommu_group *group,
 		      struct iommu_domain **domain);
+
+/* show.cpp */
+int zpci_show(struct zpci *zpci, u32 part, u64 *cursor, struct seq_file *seq);
 
 /* Doorbell: doorbell.cpp */
 void zpci_doorbell_rung(struct zpci_doorbell *doorbell);

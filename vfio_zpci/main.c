@@ -9,6 +9,7 @@
 #include <linux/vfio.h>
 
 #include "compat/iommu_driver.h"
+#include "compat/iommu_show.h"
 #include "entry.h"
 #include "vfio_zpci/shim/doorbell.h"
 
@@ -110,6 +111,12 @@ static const struct vfio_iommu_driver_ops driver_ops = {
 	.group_iommu_domain = driver_group_iommu_domain,
 };
 
+static int driver_show(void *iommu_data, u32 part, u64 *cursor,
+		       struct seq_file *seq)
+{
+	return zpci_show(iommu_data, part, cursor, seq);
+}
+
 EXPORT_SYMBOL_GPL(vfio_zpci_kvm_refresh);
 
 static int __init vfio_zpci_init(void)
@@ -122,8 +129,12 @@ static int __init vfio_zpci_init(void)
 	if (ret)
 		goto exit;
 	ret = vfio_register_iommu_driver(&driver_ops);
-	if (!ret)
-		return 0;
+	if (ret)
+		goto exit_doorbells;
+	compat_iommu_driver_set_show(&driver_ops, driver_show);
+	return 0;
+
+exit_doorbells:
 	shim_doorbells_exit();
 exit:
 	zpci_exit();

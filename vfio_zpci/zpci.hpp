@@ -66,6 +66,9 @@ public:
 	void register_device(vfio_device *device);
 	void unregister_device(vfio_device *device);
 
+	// Prints a record for debugfs, as vfio_iommu_show says (include/vfio_cxx/iommu_show.h).
+	int show(u32 part, u64 *cursor, seq_file *seq) __must_not_hold(lock_);
+
 	// Refreshes a range of a function. machine: the virtual machine that KVM asks for,
 	// which finds functions of devices that were opened for it; null for the VMM, which
 	// finds all. Errors: EINTR if the caller is killed or stop is set; EAGAIN as
@@ -76,6 +79,10 @@ public:
 		__must_not_hold(lock_);
 
 private:
+	// show.cpp
+	void show_domains(seq_file *seq) __must_hold_shared(lock_);
+	void show_statistics(seq_file *seq) __must_hold_shared(lock_);
+
 	void update_machine(const iommu_group *of) __must_hold(lock_);
 	void detach(iommu_group *group) __must_not_hold(lock_);
 

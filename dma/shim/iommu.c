@@ -152,6 +152,11 @@ static int put_device_name(struct device *dev, void *name)
 	return 1; /* any one will do */
 }
 
+int shim_group_id(struct iommu_group *group)
+{
+	return iommu_group_id(group);
+}
+
 void shim_group_device_name(struct iommu_group *group,
 			    char name[SHIM_DEVICE_NAME])
 {

@@ -237,6 +237,12 @@ int shim_group_reserved(struct iommu_group *group,
 #define SHIM_DEVICE_NAME 40
 
 /**
+ * shim_group_id() - the number of a group
+ * @group: the group
+ */
+int shim_group_id(struct iommu_group *group);
+
+/**
  * shim_group_device_name() - the name of one of a group's devices
  * @group: the group
  * @name: where to put it, ended by a zero; empty if the group has no device

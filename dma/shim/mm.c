@@ -73,6 +73,11 @@ void shim_mm_unaccount(struct mm_struct *mm, struct task_struct *task,
 	mmap_write_unlock(mm);
 }
 
+u64 shim_mm_locked(const struct mm_struct *mm)
+{
+	return READ_ONCE(mm->locked_vm);
+}
+
 void shim_mm_use(struct mm_struct *mm)
 {
 	kthread_use_mm(mm);

@@ -118,6 +118,14 @@ void shim_mm_unaccount(struct mm_struct *mm, struct task_struct *task,
 		       u64 npages);
 
 /**
+ * shim_mm_locked() - how many pages are charged to an address space, by whomever
+ * @mm: a grabbed address space
+ *
+ * Context: any.
+ */
+u64 shim_mm_locked(const struct mm_struct *mm);
+
+/**
  * shim_mm_use() - let a kthread work in an address space
  * @mm: a live address space; the caller has none of its own
  */

@@ -121,4 +121,13 @@ static inline void compat_device_set_precopy_info_v2(struct vfio_device *device,
 #endif
 }
 
+/* The device's folder in debugfs, in which its driver may have files. */
+static inline void compat_device_set_debug_root(struct vfio_device *device,
+						struct dentry *dir)
+{
+#ifdef CONFIG_VFIO_DEBUGFS
+	device->debug_root = dir;
+#endif
+}
+
 #endif

@@ -10,6 +10,12 @@ SHIM_BEGIN
 /** shim_now_ns() - nanoseconds since the machine was started, without those it slept */
 u64 shim_now_ns(void);
 
+/**
+ * shim_ticks_to_ms() - milliseconds of ticks of the timer
+ * @ticks: how many
+ */
+u64 shim_ticks_to_ms(u64 ticks);
+
 SHIM_END
 
 #endif

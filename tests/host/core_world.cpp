@@ -29,6 +29,7 @@ void CoreTest::TearDown()
 	EXPECT_EQ(mock::live_iommu_groups(), 0u);
 	EXPECT_EQ(mock::live_device_sets(), 0u);
 	EXPECT_EQ(mock::taken_indexes(), 0u);
+	EXPECT_EQ(mock::debug_folders(), 0u) << "folders left in debugfs";
 	for (const iommu_group &group : groups) {
 		EXPECT_EQ(group.refs, 0);
 		EXPECT_EQ(group.dma_owner, nullptr);

@@ -58,8 +58,8 @@ WRAP_VOID(shim_iommu_driver_put, (const vfio_iommu_driver_ops *ops), (ops), poin
 WRAP_VOID(shim_iommu_driver_release, (const vfio_iommu_driver_ops *ops, shim_iommu_data *data),
 	  (ops, data), point(), )
 WRAP(long, shim_iommu_driver_ioctl,
-     (const vfio_iommu_driver_ops *ops, shim_iommu_data *data, u32 cmd, u64 arg),
-     (ops, data, cmd, arg), point(), )
+     (const vfio_iommu_driver_ops *ops, shim_iommu_data *data, u32 cmd, u64 arg, u64 *ticks),
+     (ops, data, cmd, arg, ticks), point(), )
 WRAP(bool, shim_device_module_get, (vfio_device * device), (device), point(), )
 WRAP_VOID(shim_device_module_put, (vfio_device * device), (device), point(), )
 WRAP(int, shim_device_open, (vfio_device * device), (device), point(), )

@@ -222,6 +222,11 @@ u64 shim_now_ns(void)
 	return 0;
 }
 
+u64 shim_ticks_to_ms(u64 ticks)
+{
+	return ticks;
+}
+
 void shim_cond_resched(void)
 {
 	point();

@@ -147,6 +147,11 @@ void shim_device_module_put(struct vfio_device *device)
 	module_put(device->dev->driver->owner);
 }
 
+const char *shim_device_driver_name(const struct vfio_device *device)
+{
+	return dev_driver_string(device->dev);
+}
+
 int shim_device_pm_get(struct vfio_device *device)
 {
 	return pm_runtime_resume_and_get(device->dev);

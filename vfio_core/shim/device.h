@@ -177,6 +177,12 @@ bool shim_device_module_get(struct vfio_device *device);
 void shim_device_module_put(struct vfio_device *device);
 
 /**
+ * shim_device_driver_name() - the name of the bus driver, or of the bus if there is none
+ * @device: the device, registered
+ */
+const char *shim_device_driver_name(const struct vfio_device *device);
+
+/**
  * shim_device_pm_get() - wake the bus's device and keep it awake
  * @device: the device
  *

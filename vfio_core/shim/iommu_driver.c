@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/err.h>
+#include <linux/jiffies.h>
 #include <linux/module.h>
 
 #include "compat/iommu_driver.h"
@@ -17,6 +18,11 @@ u32 shim_iommu_driver_ops(const struct vfio_iommu_driver_ops *ops)
 	       (ops->dma_rw ? SHIM_IOMMU_DRIVER_DMA_RW : 0) |
 	       (compat_wants_close(ops) ? SHIM_IOMMU_DRIVER_CLOSED : 0) |
 	       (ops->group_iommu_domain ? SHIM_IOMMU_DRIVER_DOMAIN : 0);
+}
+
+const char *shim_iommu_driver_name(const struct vfio_iommu_driver_ops *ops)
+{
+	return ops->name;
 }
 
 bool shim_iommu_driver_get(const struct vfio_iommu_driver_ops *ops)
@@ -47,9 +53,14 @@ void shim_iommu_driver_release(const struct vfio_iommu_driver_ops *ops,
 }
 
 long shim_iommu_driver_ioctl(const struct vfio_iommu_driver_ops *ops,
-			     struct shim_iommu_data *data, u32 cmd, u64 arg)
+			     struct shim_iommu_data *data, u32 cmd, u64 arg,
+			     u64 *ticks)
 {
-	return ops->ioctl(data, cmd, arg);
+	unsigned long begun = jiffies;
+	long ret = ops->ioctl(data, cmd, arg);
+
+	*ticks = jiffies - begun;
+	return ret;
 }
 
 int shim_iommu_driver_attach(const struct vfio_iommu_driver_ops *ops,

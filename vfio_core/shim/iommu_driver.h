@@ -61,6 +61,12 @@ SHIM_BEGIN
 u32 shim_iommu_driver_ops(const struct vfio_iommu_driver_ops *ops);
 
 /**
+ * shim_iommu_driver_name() - what a driver calls itself
+ * @ops: the driver
+ */
+const char *shim_iommu_driver_name(const struct vfio_iommu_driver_ops *ops);
+
+/**
  * shim_iommu_driver_get() - keep the driver's module loaded
  * @ops: the driver, registered
  *
@@ -99,12 +105,15 @@ void shim_iommu_driver_release(const struct vfio_iommu_driver_ops *ops,
  * @data: its data; NULL for VFIO_CHECK_EXTENSION before open
  * @cmd: the ioctl's number
  * @arg: the ioctl's argument
+ * @ticks: set to how many ticks of the timer have passed meanwhile; that costs two loads, where a
+ *	   finer clock would cost as much as all else that vfio.ko does for the call
  *
  * Context: the calling process.
  * Return: what the ioctl returns.
  */
 long shim_iommu_driver_ioctl(const struct vfio_iommu_driver_ops *ops,
-			     struct shim_iommu_data *data, u32 cmd, u64 arg);
+			     struct shim_iommu_data *data, u32 cmd, u64 arg,
+			     u64 *ticks);
 
 /**
  * shim_iommu_driver_attach() - let a group's devices reach what is mapped

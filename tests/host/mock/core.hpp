@@ -15,6 +15,7 @@
 
 #include "memory.hpp"
 #include "vfio_core/entry.h"
+#include "vfio_core/shim/debugfs.h"
 #include "vfio_core/shim/device.h"
 #include "vfio_core/shim/device_ops.h"
 #include "vfio_core/shim/gate_map.h"
@@ -173,6 +174,8 @@ struct vfio_iommu_driver_ops {
 	std::function<long(u32 cmd, u64 arg)> ioctl;
 	bool unloading = false;
 	bool noiommu = false;
+	// How many ticks of the timer an ioctl seems to take.
+	u64 ticks = 0;
 
 	mutable std::atomic<s64> module_refs = 0;
 	mutable std::atomic<s64> opens = 0;
@@ -181,6 +184,12 @@ struct vfio_iommu_driver_ops {
 };
 
 namespace mock {
+
+// debugfs: a folder by the name of its device, or the number of its container. file is an
+// enum shim_device_file or shim_debug_file. Returns what the show function returns, or -ENOENT.
+int read_debug(const std::string &name, u32 file, std::string &text);
+std::string latest_container();
+size_t debug_folders();
 
 // The process's descriptors. All give a descriptor or a negative errno, and
 // run what the kernel would do before it returns to userspace.

@@ -150,6 +150,11 @@ const char *shim_device_name(const vfio_device *device)
 	return device->dev->name.c_str();
 }
 
+const char *shim_device_driver_name(const vfio_device *)
+{
+	return "mock-pci";
+}
+
 void shim_device_set_group(vfio_device *device, vfio_group *group)
 {
 	device->group = group;
@@ -412,9 +417,15 @@ void shim_iommu_driver_release(const vfio_iommu_driver_ops *ops, shim_iommu_data
 	delete data;
 }
 
-long shim_iommu_driver_ioctl(const vfio_iommu_driver_ops *ops, shim_iommu_data *data, u32 cmd,
-			     u64 arg)
+const char *shim_iommu_driver_name(const vfio_iommu_driver_ops *)
 {
+	return "mock";
+}
+
+long shim_iommu_driver_ioctl(const vfio_iommu_driver_ops *ops, shim_iommu_data *data, u32 cmd,
+			     u64 arg, u64 *ticks)
+{
+	*ticks = ops->ticks;
 	if (ops->noiommu)
 		return vfio_core_noiommu_ioctl(cmd, arg);
 	if (cmd == VFIO_CHECK_EXTENSION) {

@@ -340,6 +340,12 @@ u64 shim_now_ns(void)
 	return static_cast<u64>(now.tv_sec) * 1000000000 + static_cast<u64>(now.tv_nsec);
 }
 
+// Ticks of 4 ms.
+u64 shim_ticks_to_ms(u64 ticks)
+{
+	return 4 * ticks;
+}
+
 std::atomic<u64> mock::rescheds;
 
 void shim_cond_resched(void)

@@ -194,6 +194,11 @@ bool shim_caller_is(const shim_caller *caller)
 	       caller->leader == &current_process->task && caller->cred == current_cred();
 }
 
+u64 shim_mm_locked(const mm_struct *mm)
+{
+	return mm->locked_vm;
+}
+
 void shim_task_describe(task_struct *task, shim_task_info *info)
 {
 	const u64 limit = task->rlimit_pages;

@@ -10,6 +10,11 @@
 
 #include "shim/alloc.h"
 #include "shim/log.h"
+#include "shim/seq.h"
+
+struct seq_file {
+	std::string text;
+};
 
 namespace mock {
 
@@ -181,6 +186,19 @@ bool FailPlan::hit(Fail kind)
 	return one || any;
 }
 
+seq_file *new_seq()
+{
+	return new seq_file;
+}
+
+std::string take_seq(seq_file *seq)
+{
+	const std::string text = seq->text;
+
+	delete seq;
+	return text;
+}
+
 size_t size_of(const void *memory)
 {
 	return (static_cast<const BlockHead *>(memory) - 1)->size;
@@ -308,6 +326,15 @@ void shim_log_warn(const char *format, ...)
 
 	va_start(args, format);
 	log_line(format, args);
+	va_end(args);
+}
+
+void shim_seq_printf(seq_file *seq, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	seq->text += format_string(format, args);
 	va_end(args);
 }
 

@@ -13,6 +13,8 @@
 
 #include "shim/base.h"
 
+struct seq_file;
+
 namespace mock {
 
 [[gnu::format(printf, 1, 2)]] void violation(const char *format, ...);
@@ -114,6 +116,10 @@ s64 live_bytes();
 // cannot fail.
 u64 blocks_taken();
 u64 blocks_taken_certainly();
+
+// Collects what a show function prints.
+seq_file *new_seq();
+std::string take_seq(seq_file *seq);
 
 // Forgets what was seen of the order of locks.
 void forget_lock_order();
