@@ -166,6 +166,14 @@ void Device::unregister()
 			shim_device_wait(handle_, kSecondsBetweenRequests, interruptible);
 
 		unused = waited > 0;
+		if (waited == 0 && asked == 0 && open_count()) {
+			const shim_task user = opener();
+
+			shim_device_warn(handle_,
+					 "unbinding waits for task \"%s\" (%d), which has opened "
+					 "the device",
+					 user.name, user.pid);
+		}
 		if (waited < 0) {
 			shim_task task;
 

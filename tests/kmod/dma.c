@@ -4,6 +4,7 @@
  * the caller or from a kernel worker that has no mm. What is pinned is kept by
  * page, so that dma_unmap() and close can give it back.
  */
+#include <linux/delay.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include "testdev.h"
@@ -171,6 +172,8 @@ void testdev_dma_unmap(struct vfio_device *vdev, u64 iova, u64 size)
 	bool worker, ignore = false;
 
 	atomic_inc(&td->slot->unmaps);
+	if (READ_ONCE(td->policy) == VFIO_TESTDEV_UNPIN_SLOWLY)
+		msleep(11000);
 	mutex_lock(&td->pin_lock);
 	if (td->nevents == VFIO_TESTDEV_MAX_EVENTS) {
 		memmove(td->events, td->events + 1,
@@ -357,7 +360,7 @@ static long ioctl_policy(struct testdev *td, void __user *arg)
 
 	if (copy_from_user(&policy, arg, sizeof(policy)))
 		return -EFAULT;
-	if (policy.policy > VFIO_TESTDEV_UNPIN_LATER)
+	if (policy.policy > VFIO_TESTDEV_UNPIN_SLOWLY)
 		return -EINVAL;
 	mutex_lock(&td->pin_lock);
 	td->policy = policy.policy;

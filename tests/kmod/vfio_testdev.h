@@ -134,6 +134,7 @@ enum {
 	VFIO_TESTDEV_UNPIN_NOW,
 	VFIO_TESTDEV_UNPIN_WORKER, /* a worker unpins; the callback waits for it */
 	VFIO_TESTDEV_UNPIN_LATER, /* nothing for `ignore` calls, then at once */
+	VFIO_TESTDEV_UNPIN_SLOWLY, /* after 11 seconds */
 };
 
 struct vfio_testdev_policy {

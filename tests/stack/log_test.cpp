@@ -6,6 +6,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <optional>
+#include <thread>
+
 #include "testdev.hpp"
 
 namespace stack {
@@ -122,6 +125,50 @@ TEST_F(LogMemlock, Pins) {
         unmap_dma(emulated.container(), kIova, m.size());
       },
       {.drop_user = true, .memlock = 2 * kPage});
+}
+
+// Who keeps somebody waiting for more than ten seconds.
+class LogWaits : public testing::Test {
+ protected:
+  void SetUp() override {
+    SKIP_ON_STOCK("its lines are its own");
+    dev.emplace();
+    ASSERT_TRUE(dev->ok());
+    s.emplace(std::vector<const Testdev*>{&*dev});
+    ASSERT_TRUE(s->ok());
+  }
+  static std::string me() { return "(" + std::to_string(getpid()) + ")"; }
+
+  std::optional<Testdev> dev;
+  std::optional<TestdevSession> s;
+  KernelLog log;
+};
+
+TEST_F(LogWaits, AnUnbindWaitsForItsUser) {
+  std::thread unbind([&] { EXPECT_OK(dev->destroy()); });
+  sleep(12);
+  EXPECT_EQ(log.count("vfio_testdev " + dev->name() +
+                      ": unbinding waits for task \"stack_test\" " + me() +
+                      ", which has opened the device"),
+            1);
+  s.reset();
+  unbind.join();
+}
+
+TEST_F(LogWaits, AnUnmapWaitsForADriver) {
+  Memory m(kPage);
+  m.touch(1);
+  ASSERT_OK(map_dma(s->container(), m.data(), kIova, m.size()));
+  ASSERT_EQ(pin(s->device(), kIova, 1), 1);
+  set_policy(s->device(), VFIO_TESTDEV_UNPIN_SLOWLY);
+  EXPECT_OK(unmap_dma(s->container(), kIova, m.size()).result);
+  char range[64];
+  snprintf(range, sizeof range, "IOVA 0x%llx, size 0x1000",
+           static_cast<unsigned long long>(kIova));
+  EXPECT_EQ(log.count("vfio_testdev " + dev->name() + ": task stack_test " +
+                      me() + " unmaps " + range +
+                      ", and has waited 10 s for the driver to unpin it"),
+            1);
 }
 
 }  // namespace

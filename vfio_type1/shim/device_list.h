@@ -15,6 +15,9 @@ struct shim_device_list {
 	u64 storage[2 * sizeof(long) / sizeof(u64)];
 };
 
+/* After how many seconds the log says that a driver lets an unmap wait. */
+#define SHIM_UNMAP_LONG_S 10
+
 SHIM_BEGIN
 
 /**
@@ -42,6 +45,9 @@ void shim_device_list_remove(struct vfio_device *device);
  * @list: the list; must not change meanwhile
  * @iova: first address that goes away
  * @size: bytes
+ *
+ * If a driver takes longer than SHIM_UNMAP_LONG_S, a line of the log names its device and the calling
+ * task, once for each call.
  *
  * Context: may sleep; the devices call vfio_unpin_pages().
  */
