@@ -8,6 +8,7 @@
 #include "shim/uapi.h"
 #include "uapi/vfio_group_merge.h"
 #include "vfio_core/shim/module.h"
+#include "vfio_core/shim/trace.h"
 
 namespace vfio {
 
@@ -55,11 +56,13 @@ static Atomic<u64> containers_made{0};
 Container::Container() : number_(containers_made.add(1))
 {
 	shim_current_task(&owner_);
+	shim_trace_container_open(number_);
 }
 
 // Nobody reads a file of the folder when it has been removed.
 Container::~Container() __no_lock_analysis
 {
+	shim_trace_container_close(number_);
 	debug_dir_.reset();
 
 	const Guard guard(iommu_lock_);
@@ -242,11 +245,12 @@ Result<long> Container::ask_drivers(u64 extension)
 [[gnu::noinline]] Result<void> Container::set_iommu(u64 extension)
 {
 	bool conclusive = false;
-	const Result<void> done = try_set_iommu(extension, &conclusive);
+	Result<void> done = try_set_iommu(extension, &conclusive);
 
-	if (done.ok() || conclusive || !registries().iommu_drivers.load_modules_for(extension))
-		return done;
-	return try_set_iommu(extension, &conclusive);
+	if (!done.ok() && !conclusive && registries().iommu_drivers.load_modules_for(extension))
+		done = try_set_iommu(extension, &conclusive);
+	shim_trace_set_iommu(number_, extension, done.negative());
+	return done;
 }
 
 Result<void> Container::try_set_iommu(u64 extension, bool *conclusive)
@@ -327,6 +331,14 @@ void Container::detach_all(const ContainerIommu &iommu)
 
 Result<void> Container::attach(Group &group)
 {
+	const Result<void> attached = try_attach(group);
+
+	shim_trace_attach(number_, group.number(), attached.negative());
+	return attached;
+}
+
+Result<void> Container::try_attach(Group &group)
+{
 	const bool noiommu = group.type() == SHIM_GROUP_NOIOMMU;
 
 	if (noiommu && !shim_capable_sys_rawio())
@@ -359,6 +371,8 @@ Result<void> Container::attach(Group &group)
 void Container::detach(Group &group)
 {
 	IoctlGate *closed = nullptr;
+
+	shim_trace_detach(number_, group.number());
 	{
 		WriteGuard guard(groups_lock_);
 		const RefPtr<ContainerIommu> iommu = this->iommu();

@@ -151,6 +151,7 @@ private:
 	// all groups can be attached, and attaches them.
 	Result<RefPtr<ContainerIommu>> open_iommu(u64 extension, bool *conclusive)
 		__must_hold(groups_lock_);
+	Result<void> try_attach(Group &group);
 	Result<void> attach_all(const ContainerIommu &iommu) __must_hold(groups_lock_);
 	void detach_all(const ContainerIommu &iommu) __must_hold(groups_lock_);
 

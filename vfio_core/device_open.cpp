@@ -6,6 +6,7 @@
 
 #include "entry.h"
 #include "registries.hpp"
+#include "vfio_core/shim/trace.h"
 
 namespace vfio {
 
@@ -15,11 +16,15 @@ Result<DeviceOpen> Device::open()
 	// reference destroys the virtual machine, which takes locks.
 	KvmRef to_drop;
 	DeviceSetGuard guard(*set_);
+	Result<void> opened;
 
 	if (open_count_ == 0)
-		TRY(first_open(to_drop));
+		opened = first_open(to_drop);
 	else
 		count_open(1);
+	shim_trace_device_open(handle_, open_count_, opened.negative());
+	if (!opened.ok())
+		return opened.error();
 	return DeviceOpen(this);
 }
 
@@ -35,6 +40,7 @@ void Device::close()
 		to_drop = last_close();
 	else
 		count_open(-1);
+	shim_trace_device_close(handle_, open_count_);
 }
 
 void close_device(Device *device)

@@ -126,6 +126,14 @@ public:
 		return iommu_group_.get();
 	}
 
+	// The number of the IOMMU group, or -1 if the group is retired.
+	int number() __must_not_hold(kvm_lock_)
+	{
+		const IommuGroupRef group = share_iommu_group();
+
+		return group ? shim_iommu_group_id(group.get()) : -1;
+	}
+
 	// Returns the IOMMU of the group's container, or an empty reference.
 	RefPtr<ContainerIommu> iommu_locked() __must_hold(lock_);
 
@@ -181,7 +189,9 @@ private:
 	Result<void> unset_container();
 	Result<long> get_device_fd(UserVa arg);
 	Result<void> merge(UserVa arg);
+	Result<void> try_merge(UserVa arg);
 	Result<void> unmerge(UserVa arg);
+	Result<void> try_unmerge(UserVa arg);
 	// These and all others are for the group's container (group_merge.cpp).
 	Result<long> check_extension(u64 extension);
 	Result<void> set_iommu(u64 extension);

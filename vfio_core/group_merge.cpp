@@ -10,6 +10,7 @@
 #include "shim/uapi.h"
 #include "uapi/vfio_group_merge.h"
 #include "vfio_core/shim/file.h"
+#include "vfio_core/shim/trace.h"
 #include "vocab/uaccess.hpp"
 
 namespace vfio {
@@ -60,6 +61,14 @@ static Result<GroupRef> leaving_group(MergedSet &set, const vfio_group_merge &re
 
 // Takes another group in. Errors: as the UAPI lists them; ENOMEM.
 Result<void> Group::merge(UserVa arg)
+{
+	const Result<void> merged = try_merge(arg);
+
+	shim_trace_merge(number(), merged.negative());
+	return merged;
+}
+
+Result<void> Group::try_merge(UserVa arg)
 {
 	const vfio_group_merge request = TRY(read_request(arg, 0));
 	// Keeps the other group open until both are merged.
@@ -117,6 +126,14 @@ void Group::enter_set(RefPtr<MergedSet> set)
 // Takes a member out of the group's set. Errors: EBADF; EINVAL if there is no such member;
 // EBUSY if one of its devices is open.
 Result<void> Group::unmerge(UserVa arg)
+{
+	const Result<void> unmerged = try_unmerge(arg);
+
+	shim_trace_unmerge(number(), unmerged.negative());
+	return unmerged;
+}
+
+Result<void> Group::try_unmerge(UserVa arg)
 {
 	const vfio_group_merge request = TRY(read_request(arg, VFIO_GROUP_UNMERGE_NUMBER));
 	const RefPtr<MergedSet> set = share_set();

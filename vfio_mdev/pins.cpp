@@ -4,6 +4,7 @@
 #include "pins.hpp"
 
 #include "entry.h"
+#include "vfio_mdev/shim/trace.h"
 #include "vfio_mdev/shim/vfio_pin.h"
 
 namespace vfio {
@@ -226,7 +227,10 @@ u64 Pins::unpin(Iova iova, u64 npages)
 
 CORE_ENTRY u64 mdev_pins_unpin(mdev_pins *pins, u64 iova, u64 npages)
 {
-	return Pins::of(pins).unpin({iova}, npages);
+	const u64 taken = Pins::of(pins).unpin({iova}, npages);
+
+	shim_mdev_trace_unpin(iova, npages, taken);
+	return taken;
 }
 
 u64 Pins::drop(Iova iova, u64 size)
@@ -244,7 +248,10 @@ u64 Pins::drop(Iova iova, u64 size)
 
 CORE_ENTRY u64 mdev_pins_drop(mdev_pins *pins, u64 iova, u64 length)
 {
-	return Pins::of(pins).drop({iova}, length);
+	const u64 taken = Pins::of(pins).drop({iova}, length);
+
+	shim_mdev_trace_unpin(iova, length >> kPageShift, taken);
+	return taken;
 }
 
 /* Looking up. */

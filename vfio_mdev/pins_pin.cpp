@@ -8,6 +8,7 @@
 // released.
 #include "entry.h"
 #include "pins.hpp"
+#include "vfio_mdev/shim/trace.h"
 #include "vfio_mdev/shim/vfio_pin.h"
 #include "vocab/page_array.hpp"
 
@@ -85,7 +86,10 @@ Result<void> Pins::pin(Iova iova, u64 npages, u32 prot)
 
 CORE_ENTRY int mdev_pins_pin(mdev_pins *pins, u64 iova, u64 npages, int prot)
 {
-	return Pins::of(pins).pin({iova}, npages, static_cast<u32>(prot)).negative();
+	const int result = Pins::of(pins).pin({iova}, npages, static_cast<u32>(prot)).negative();
+
+	shim_mdev_trace_pin(iova, npages, prot, result);
+	return result;
 }
 
 // The first turn. The call is on calls_ afterwards if pages must be fetched.

@@ -8,6 +8,7 @@
 
 #include "entry.h"
 #include "main.h"
+#include "vfio_mdev/trace.h"
 
 static struct mdev_type *type_of(struct kobject *kobj)
 {
@@ -22,7 +23,12 @@ static struct mdev_core_parent *parent_of(struct kobject *kobj)
 static ssize_t create_store(struct kobject *kobj, struct kobj_attribute *attr,
 			    const char *buf, size_t count)
 {
-	return mdev_core_create(parent_of(kobj), type_of(kobj), buf, count);
+	ssize_t ret =
+		mdev_core_create(parent_of(kobj), type_of(kobj), buf, count);
+
+	trace_vfio_mdev_create(dev_name(type_of(kobj)->parent->dev), buf, count,
+			       ret);
+	return ret;
 }
 
 static ssize_t name_show(struct kobject *kobj, struct kobj_attribute *attr,
@@ -104,7 +110,14 @@ const struct attribute_group *mdev_type_groups[] = {
 static ssize_t remove_store(struct device *dev, struct device_attribute *attr,
 			    const char *buf, size_t count)
 {
-	return mdev_core_remove(core_of_mdev(to_mdev_device(dev)), buf, count);
+	ssize_t ret;
+
+	/* For its name: the last reference may go meanwhile. */
+	get_device(dev);
+	ret = mdev_core_remove(core_of_mdev(to_mdev_device(dev)), buf, count);
+	trace_vfio_mdev_remove(dev_name(dev), ret);
+	put_device(dev);
+	return ret;
 }
 
 struct device_attribute mdev_remove_attribute = __ATTR_WO(remove);

@@ -3,6 +3,7 @@
 // Groups that join and leave a container, and what becomes of its mappings then.
 #include "entry.h"
 #include "type1.hpp"
+#include "vfio_type1/shim/trace.h"
 
 namespace vfio {
 
@@ -96,12 +97,16 @@ using namespace vfio;
 
 CORE_ENTRY int type1_attach_group(type1 *handle, iommu_group *group, bool emulated)
 {
-	return Type1::of(handle).attach_group(group, emulated).negative();
+	const int result = Type1::of(handle).attach_group(group, emulated).negative();
+
+	shim_type1_trace_attach(group, emulated, result);
+	return result;
 }
 
 CORE_ENTRY void type1_detach_group(type1 *handle, iommu_group *group)
 {
 	Type1::of(handle).detach_group(group);
+	shim_type1_trace_detach(group);
 }
 
 CORE_ENTRY int type1_group_domain(type1 *handle, iommu_group *group, iommu_domain **domain)

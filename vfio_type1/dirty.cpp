@@ -7,10 +7,21 @@
 // dirty that are pinned, or have been unpinned or written since the last report.
 #include "dma/dirty_report.hpp"
 #include "type1.hpp"
+#include "vfio_type1/shim/trace.h"
 
 namespace vfio {
 
 Result<void> Type1::dirty_pages(UserVa arg)
+{
+	u32 flags = 0;
+	const Result<void> result = try_dirty_pages(&flags, arg);
+
+	shim_type1_trace_dirty(flags, result.negative());
+	return result;
+}
+
+// *flags is set to those of the request, if it could be copied in.
+inline Result<void> Type1::try_dirty_pages(u32 *flags, UserVa arg)
 {
 	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dirty_bitmap, flags);
 	alignas(u64) vfio_iommu_type1_dirty_bitmap dirty;
@@ -19,6 +30,7 @@ Result<void> Type1::dirty_pages(UserVa arg)
 	if (!v2_)
 		return Error(EACCES);
 	TRY(copy_struct_in<kSize>(&dirty, arg));
+	*flags = dirty.flags;
 	if (dirty.argsz < kSize)
 		return Error(EINVAL);
 

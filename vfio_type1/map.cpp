@@ -3,18 +3,34 @@
 // VFIO_IOMMU_MAP_DMA: mapping memory, and giving mappings new user addresses.
 #include "entry.h"
 #include "type1.hpp"
+#include "vfio_type1/shim/trace.h"
 
 namespace vfio {
 
+namespace {
+
+constexpr size_t kMapSize = OFFSET_END(vfio_iommu_type1_dma_map, size);
+
+} // namespace
+
 Result<void> Type1::map_dma(UserVa arg)
+{
+	vfio_iommu_type1_dma_map map;
+
+	TRY(copy_struct_in<kMapSize>(&map, arg));
+
+	const Result<void> mapped = try_map(map);
+
+	shim_type1_trace_map(map.iova, map.size, map.vaddr, map.flags, mapped.negative());
+	return mapped;
+}
+
+inline Result<void> Type1::try_map(const vfio_iommu_type1_dma_map &map)
 {
 	constexpr u32 kFlags =
 		VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE | VFIO_DMA_MAP_FLAG_VADDR;
-	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dma_map, size);
-	vfio_iommu_type1_dma_map map;
 
-	TRY(copy_struct_in<kSize>(&map, arg));
-	if (map.argsz < kSize || (map.flags & ~kFlags))
+	if (map.argsz < kMapSize || (map.flags & ~kFlags))
 		return Error(EINVAL);
 
 	const IovaRange range = TRY(IovaRange::of_size({map.iova}, map.size));

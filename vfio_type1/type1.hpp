@@ -134,6 +134,8 @@ private:
 
 	// map.cpp
 	Result<void> map_dma(UserVa arg) __must_not_hold(groups_lock_, dmas_.lock);
+	Result<void> try_map(const vfio_iommu_type1_dma_map &map)
+		__must_not_hold(groups_lock_, dmas_.lock);
 	Result<void> create_mapping(IovaRange range, UserVa uva, u32 prot)
 		__must_hold_shared(groups_lock_) __must_not_hold(dmas_.lock);
 	Result<void> insert_busy(DmaRange &dma) __must_hold_shared(groups_lock_)
@@ -144,6 +146,8 @@ private:
 
 	// unmap.cpp
 	Result<void> unmap_dma(UserVa arg) __must_not_hold(groups_lock_, dmas_.lock);
+	Result<u64> try_unmap_dma(const vfio_iommu_type1_dma_unmap &request, UserVa arg)
+		__must_not_hold(groups_lock_, dmas_.lock);
 	static Result<void> copy_bitmap_in(const vfio_iommu_type1_dma_unmap &request, UserVa arg,
 					   vfio_bitmap *bitmap);
 	Result<u64> unmap_range(const vfio_iommu_type1_dma_unmap &request,
@@ -166,6 +170,8 @@ private:
 
 	// dirty.cpp
 	Result<void> dirty_pages(UserVa arg) __must_not_hold(groups_lock_, dmas_.lock);
+	Result<void> try_dirty_pages(u32 *flags, UserVa arg)
+		__must_not_hold(groups_lock_, dmas_.lock);
 	static Result<void> check_bitmap(const vfio_bitmap &bitmap, u64 size);
 	Result<void> start_dirty() __must_not_hold(dmas_.lock);
 	void stop_dirty() __must_not_hold(dmas_.lock);

@@ -6,6 +6,7 @@
 // then unpinned, then taken out of the tree: a caller who maps the same addresses
 // again waits for all of that.
 #include "type1.hpp"
+#include "vfio_type1/shim/trace.h"
 
 namespace vfio {
 
@@ -14,6 +15,8 @@ namespace {
 // How often devices are asked to unpin one mapping. If pages are still pinned then, a
 // driver is faulty.
 constexpr int kMaxAsked = 10;
+
+constexpr size_t kUnmapSize = OFFSET_END(vfio_iommu_type1_dma_unmap, size);
 
 } // namespace
 
@@ -146,25 +149,33 @@ Result<u64> Type1::unmap_range(const vfio_iommu_type1_dma_unmap &request, const 
 
 Result<void> Type1::unmap_dma(UserVa arg)
 {
-	constexpr u32 kFlags = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP | VFIO_DMA_UNMAP_FLAG_VADDR |
-			       VFIO_DMA_UNMAP_FLAG_ALL;
-	constexpr size_t kSize = OFFSET_END(vfio_iommu_type1_dma_unmap, size);
 	vfio_iommu_type1_dma_unmap request;
 
-	TRY(copy_struct_in<kSize>(&request, arg));
-	if (request.argsz < kSize || (request.flags & ~kFlags))
+	TRY(copy_struct_in<kUnmapSize>(&request, arg));
+
+	Result<u64> unmapped = try_unmap_dma(request, arg);
+
+	shim_type1_trace_unmap(request.iova, request.size, request.flags,
+			       unmapped.ok() ? unmapped.value() : 0, unmapped.error().negative());
+	return put_user(arg + __builtin_offsetof(vfio_iommu_type1_dma_unmap, size), TRY(unmapped));
+}
+
+inline Result<u64> Type1::try_unmap_dma(const vfio_iommu_type1_dma_unmap &request, UserVa arg)
+{
+	constexpr u32 kFlags = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP | VFIO_DMA_UNMAP_FLAG_VADDR |
+			       VFIO_DMA_UNMAP_FLAG_ALL;
+
+	if (request.argsz < kUnmapSize || (request.flags & ~kFlags))
 		return Error(EINVAL);
 
 	vfio_bitmap bitmap;
 	const bool wants_dirty = request.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
 
 	if (wants_dirty)
-		TRY(copy_bitmap_in(request, arg + kSize, &bitmap));
+		TRY(copy_bitmap_in(request, arg + kUnmapSize, &bitmap));
 	if (request.flags & VFIO_DMA_UNMAP_FLAG_VADDR)
-		request.size = TRY(invalidate_vaddr(request));
-	else
-		request.size = TRY(unmap_range(request, wants_dirty ? &bitmap : nullptr));
-	return put_user(arg + __builtin_offsetof(vfio_iommu_type1_dma_unmap, size), request.size);
+		return invalidate_vaddr(request);
+	return unmap_range(request, wants_dirty ? &bitmap : nullptr);
 }
 
 // Lets devices pin again, after an unmap that has asked them to unpin has failed.

@@ -3,6 +3,7 @@
 // The ioctls about functions.
 #include "dma/shim/worker.h"
 #include "shim/lock.h"
+#include "vfio_zpci/shim/trace.h"
 #include "zpci.hpp"
 
 namespace vfio {
@@ -37,6 +38,14 @@ Result<void> Zpci::register_function(UserVa arg)
 
 	TRY(copy_request(&request, arg, VFIO_ZPCI_REGISTER_DIRECT));
 
+	const Result<void> result = register_function(request);
+
+	shim_zpci_trace_register(request.fh, result.negative());
+	return result;
+}
+
+Result<void> Zpci::register_function(const vfio_zpci_register &request)
+{
 	const Anchor anchor = TRY(Anchor::of(request));
 	const WriteGuard guard(lock_);
 	FunctionGroup *const attached =
@@ -67,6 +76,14 @@ Result<void> Zpci::deregister(UserVa arg)
 	if (request.reserved)
 		return Error(EINVAL);
 
+	const Result<void> result = deregister(request);
+
+	shim_zpci_trace_deregister(request.fh, result.negative());
+	return result;
+}
+
+Result<void> Zpci::deregister(const vfio_zpci_deregister &request)
+{
 	const Guard doorbells(doorbells_lock_);
 	{
 		const WriteGuard guard(lock_);
@@ -106,9 +123,24 @@ Function *Zpci::find_for(const kvm *machine, u32 fh) const
 	return function;
 }
 
-// In slices if the range is large: the locks are free in between.
 Result<Function::Outcome> Zpci::refresh_range(const kvm *machine, u32 fh, u64 start, u64 length,
 					      Context context, const Atomic<bool> *stop)
+{
+	Result<Function::Outcome> outcome =
+		refresh_slices(machine, fh, start, length, context, stop);
+
+	if (outcome.ok())
+		shim_zpci_trace_refresh(fh, start, length, outcome.value().cc,
+					outcome.value().status, 0);
+	else
+		shim_zpci_trace_refresh(fh, start, length, 0, 0, outcome.error().negative());
+	return outcome;
+}
+
+// In slices if the range is large: the locks are free in between.
+inline Result<Function::Outcome> Zpci::refresh_slices(const kvm *machine, u32 fh, u64 start,
+						      u64 length, Context context,
+						      const Atomic<bool> *stop)
 {
 	bool no_resources = false;
 

@@ -2,6 +2,7 @@
 //
 // The guest's memory: MAP_DMA and UNMAP_DMA, and what GET_INFO says of it.
 #include "entry.h"
+#include "vfio_zpci/shim/trace.h"
 #include "vocab/info_chain.hpp"
 #include "zpci.hpp"
 
@@ -52,8 +53,14 @@ Result<void> Zpci::map_dma(UserVa arg)
 	if (gpas.last.value >= kGuestAddressLimit)
 		return Error(EINVAL);
 
-	const ReadGuard guard(lock_);
-	return add_memory(gpas, uva, prot);
+	Result<void> added;
+	{
+		const ReadGuard guard(lock_);
+
+		added = add_memory(gpas, uva, prot);
+	}
+	shim_zpci_trace_memory(true, map.iova, map.size, added.negative());
+	return added;
 }
 
 // Errors: those of GuestMemory::add() and FunctionGroup::map_added_memory().
@@ -95,11 +102,15 @@ Result<void> Zpci::unmap_dma(UserVa arg)
 			return Error(EINVAL);
 		gpas = TRY(IovaRange::of_size({unmap.iova}, unmap.size));
 	}
+
+	Result<u64> removed = u64{0};
 	{
 		const ReadGuard guard(lock_);
 
-		unmap.size = TRY(remove_memory(gpas));
+		removed = remove_memory(gpas);
 	}
+	shim_zpci_trace_memory(false, unmap.iova, unmap.size, removed.error().negative());
+	unmap.size = TRY(removed);
 	return put_user(arg + __builtin_offsetof(vfio_iommu_type1_dma_unmap, size), unmap.size);
 }
 

@@ -4,6 +4,7 @@
 #include "zpci.hpp"
 
 #include "entry.h"
+#include "vfio_zpci/shim/trace.h"
 
 namespace vfio {
 
@@ -210,12 +211,16 @@ CORE_ENTRY long zpci_ioctl(zpci *handle, u32 cmd, u64 arg)
 
 CORE_ENTRY int zpci_attach_group(zpci *handle, iommu_group *group, bool emulated)
 {
-	return Zpci::of(handle).attach_group(group, emulated).negative();
+	const int result = Zpci::of(handle).attach_group(group, emulated).negative();
+
+	shim_zpci_trace_attach(group, result);
+	return result;
 }
 
 CORE_ENTRY void zpci_detach_group(zpci *handle, iommu_group *group)
 {
 	Zpci::of(handle).detach_group(group);
+	shim_zpci_trace_detach(group);
 }
 
 CORE_ENTRY void zpci_register_device(zpci *handle, vfio_device *device)

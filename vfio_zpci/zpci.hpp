@@ -97,7 +97,13 @@ private:
 
 	// functions.cpp
 	Result<void> register_function(UserVa arg) __must_not_hold(lock_);
+	Result<void> register_function(const vfio_zpci_register &request) __must_not_hold(lock_);
 	Result<void> deregister(UserVa arg) __must_not_hold(lock_, doorbells_lock_);
+	Result<void> deregister(const vfio_zpci_deregister &request)
+		__must_not_hold(lock_, doorbells_lock_);
+	Result<Function::Outcome> refresh_slices(const kvm *machine, u32 fh, u64 start, u64 length,
+						 Context context, const Atomic<bool> *stop)
+		__must_not_hold(lock_);
 	Result<void> set_state(UserVa arg) __must_not_hold(lock_);
 	Result<void> refresh(UserVa arg) __must_not_hold(lock_);
 	Result<void> refresh_ranges(UserVa arg) __must_not_hold(lock_);
