@@ -254,6 +254,52 @@ TEST_F(DebugFsEmulated, StateOfMigration) {
   EXPECT_FALSE(exists(device));
 }
 
+// Prints the files of all containers of this process and of some devices, which
+// tests/tool/record-containers takes for the tests of the tool.
+TEST(DebugFsRecord, Containers) {
+  mount_debugfs();
+  REQUIRE_DEVICES(3);
+  const std::vector<PciDevice> devices = lone_devices();
+  Memory m(64 * kPage);
+  m.touch(1);
+
+  Session two({devices[0], devices[1]});
+  ASSERT_TRUE(two.ok());
+  two.device_fd(1).reset();
+  for (uint64_t page = 0; page < 3; page++)
+    ASSERT_OK(map_dma(two.container(), m.at(page * kPage),
+                      kIova + 2 * page * kPage, kPage));
+  ASSERT_OK(map_dma(two.container(), m.data(), kIova + kGiB, m.size(),
+                    VFIO_DMA_MAP_FLAG_READ));
+  EXPECT_ERR(EEXIST, map_dma(two.container(), m.data(), kIova, kPage));
+  EXPECT_ERR(EFAULT, map_dma(two.container(), reinterpret_cast<void*>(kPage),
+                             kIova + 2 * kGiB, kPage));
+  EXPECT_OK(unmap_dma(two.container(), kIova, kPage).result);
+
+  Testdev dev({.mig_flags = VFIO_MIGRATION_STOP_COPY});
+  ASSERT_TRUE(dev.ok());
+  TestdevSession emulated({&dev});
+  ASSERT_TRUE(emulated.ok());
+  ASSERT_OK(map_dma(emulated.container(), m.data(), kIova, m.size()));
+  EXPECT_EQ(pin(emulated.device(), kIova, 16), 16);
+  EXPECT_ERR(EINVAL, pin(emulated.device(), 0, 1));
+
+  const std::vector<std::string> folders = my_containers();
+  ASSERT_EQ(folders.size(), 2u);
+  const auto record = [](const std::string& path) {
+    for (const std::string& line : lines_of(read_all(path)))
+      note("record " + path + " " + line);
+  };
+  for (const std::string& folder : folders)
+    for (const char* name :
+         {"owner", "groups", "domains", "summary", "mappings", "statistics"})
+      record(folder + name);
+  for (const std::string& name : {devices[0].bdf, devices[1].bdf, dev.name()})
+    for (const char* file : {"user", "migration/state", "migration/features"})
+      record(std::string(kVfioDebugfs) + "/" + name + "/" + file);
+  EXPECT_OK(unpin(emulated.device(), kIova, 16));
+}
+
 TEST(DebugFsMerge, GroupsOfASet) {
   mount_debugfs();
   REQUIRE_DEVICES(2);

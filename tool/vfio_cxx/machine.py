@@ -7,6 +7,7 @@ What cannot be read, because it is gone by now or because of rights, reads as ab
 import os
 import re
 import subprocess
+import time
 
 # Where the programs of kmod and initramfs-tools are, also for users whose PATH lacks it.
 SBIN = "/usr/sbin:/sbin"
@@ -61,3 +62,7 @@ class Machine:
 
     def release(self):
         return self.text("/proc/sys/kernel/osrelease")
+
+    def seconds(self):
+        """The time, for differences."""
+        return time.monotonic()

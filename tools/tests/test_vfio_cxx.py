@@ -7,11 +7,17 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
+sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOOL = os.path.join(ROOT, "tool/vfio-cxx")
+sys.path.insert(0, os.path.join(ROOT, "tool"))
+
+from vfio_cxx import rates  # noqa: E402
+
 OURS = "updates/dkms/vfio.ko"
 STOCK = "kernel/drivers/vfio/vfio.ko"
 OTHER = "6.1.0-1-cloud-amd64"
@@ -35,7 +41,8 @@ class Recorded:
             elif kind == "file":
                 with open(path, "wb") as file:
                     file.write(base64.b64decode("".join(content)))
-        self.release = read(os.path.join(self.root, "proc/sys/kernel/osrelease")).strip()
+        release = os.path.join(self.root, "proc/sys/kernel/osrelease")
+        self.release = read(release).strip() if os.path.exists(release) else None
 
     def put(self, path, text):
         path = os.path.join(self.root, path.lstrip("/"))
@@ -83,6 +90,86 @@ class Recorded:
     def loaded_build_id(self, module):
         with open(os.path.join(self.root, f"sys/module/{module}/notes/.note.gnu.build-id"), "rb") as file:
             return file.read()[16:36]
+
+
+class Containers(unittest.TestCase):
+    def setUp(self):
+        self.machine = Recorded("containers")
+        self.addCleanup(shutil.rmtree, self.machine.root)
+        self.folders = sorted(os.listdir(os.path.join(self.machine.root, "sys/kernel/debug/vfio/containers")),
+                              key=int)
+
+    def put(self, file, text, container=0):
+        self.machine.put(f"/sys/kernel/debug/vfio/containers/{self.folders[container]}/{file}", text)
+
+    def test_what_a_container_holds(self):
+        hardware, emulated = self.machine.json("containers")["containers"]
+        self.assertEqual(hardware["container"], int(self.folders[0]))
+        self.assertEqual(hardware["owner"], hardware["process"])
+        self.assertEqual(hardware["owner"]["name"], "stack_test")
+        self.assertEqual((hardware["iommu"], hardware["interface"]), ("vfio-iommu-type1", "v2"))
+        self.assertEqual([(group["type"], [device["opens"] for device in group["devices"]])
+                          for group in hardware["groups"]], [("iommu", [0]), ("iommu", [1])])
+        self.assertEqual(sorted(hardware["domains"][0]["groups"]),
+                         sorted(group["group"] for group in hardware["groups"]))
+        self.assertEqual((hardware["mappings"], hardware["bytes"], hardware["pinned_pages"]), (3, 67 * 4096 - 4096, 66))
+        self.assertEqual(hardware["statistics"]["failed"], {"map": {"EEXIST": 1, "EFAULT": 1}})
+        self.assertEqual(hardware["statistics"]["mapped"], 4)
+        self.assertEqual((emulated["pinned_pages"], emulated["external_pages"]), (0, 16))
+        self.assertEqual(emulated["statistics"]["failed"], {"pin": {"EINVAL": 1}})
+
+    def test_the_text_says_it(self):
+        text = self.machine.run("containers")
+        self.assertRegex(text, r"(?m)^Container \d+ of stack_test \(\d+\)$")
+        self.assertRegex(text, r"(?m)^  group \d+: \S+ \(vfio-pci, open\)$")
+        self.assertRegex(text, r"(?m)^  mappings     3, 264K \(65532 more possible\)$")
+        self.assertRegex(text, r"(?m)^  failed       map: EFAULT 1, EEXIST 1$")
+
+    def test_a_merged_set_a_gate_and_a_guest(self):
+        self.put("groups", "group 4 type iommu merged 1\ndevice 0000:00:04.0 driver vfio-pci opens 1 gate blocked\n")
+        self.put("domains", "domain 0 nested_pages 12 bytes 300 coherent 1 groups 4\n")
+        self.put("statistics", "mapped 1 bytes 4096\nunmapped 0 bytes 0\nfunction 0x7 group 4 state 2 refreshes 5 "
+                 "errors 0 mapped 12 unmapped 0 pages 12\n")
+        one = self.machine.json("containers")["containers"][0]
+        self.assertTrue(one["groups"][0]["merged"])
+        self.assertEqual(one["groups"][0]["devices"][0]["gate"], "blocked")
+        self.assertEqual(one["domains"][0], {"groups": [4], "coherent": True, "nested_pages": 12, "bytes": 300})
+        self.assertEqual(one["statistics"]["refreshes"], 5)
+        self.assertIn("group 4 (merged): 0000:00:04.0 (vfio-pci, open, blocked)", self.machine.run("containers"))
+
+    def test_what_the_kernels_type1_does_not_show(self):
+        for file in "domains", "mappings":
+            self.put(file, "")
+        self.put("summary", "iommu vfio-iommu-type1\n")
+        self.put("statistics", "failed map ENOMEM 3\n")
+        one = self.machine.json("containers")["containers"][0]
+        self.assertIsNone(one["mappings"])
+        self.assertIsNone(one["process"])
+        self.assertEqual(one["statistics"], {"failed": {"map": {"ENOMEM": 3}}, "longest_ms": {}})
+        self.machine.run("containers")
+        self.machine.run("top", "-n", "1", "-d", "0.01")
+
+    def test_without_our_module(self):
+        shutil.rmtree(os.path.join(self.machine.root, "sys/kernel/debug/vfio"))
+        with self.assertRaisesRegex(AssertionError, "status 1: vfio-cxx: .*containers cannot be read"):
+            self.machine.run("containers")
+
+    def test_rates(self):
+        before = [{"container": 1, "statistics": {"failed": {"map": {"EEXIST": 1}}, "mapped": 10, "mapped_bytes": 0}}]
+        after = [{"container": 1, "owner": {}, "mappings": 3, "bytes": 0,
+                  "statistics": {"failed": {"map": {"EEXIST": 3}}, "mapped": 30, "mapped_bytes": 8192}},
+                 {"container": 2, "owner": {}, "mappings": 1, "bytes": 0,
+                  "statistics": {"failed": {}, "mapped": 50, "mapped_bytes": 4096}}]
+        busiest, other = rates.rates(before, after, 2.0)
+        self.assertEqual((busiest["container"], busiest["rates"]["mapped"]), (2, 25))
+        self.assertEqual((other["rates"]["mapped"], other["rates"]["mapped_bytes"], other["rates"]["failed"]),
+                         (10, 4096, 1))
+        self.assertIsNone(other["rates"]["refreshes"])
+
+    def test_top_counts_its_readings(self):
+        lines = self.machine.run("top", "-n", "2", "-d", "0.01", "--json").splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertEqual({one["rates"]["mapped"] for one in json.loads(lines[1])["containers"]}, {0})
 
 
 class Status(unittest.TestCase):
