@@ -32,7 +32,12 @@ constexpr Iova page_at(Iova iova)
 	return {iova.value & kPageMask};
 }
 
-class DmaRange : public RangeNode<DmaRange>, public ListNode<DmaRange> {
+// The list of mappings with memory that has no struct pages (borrowed.cpp).
+struct Borrowing;
+
+class DmaRange : public RangeNode<DmaRange>,
+		 public ListNode<DmaRange>,
+		 public ListNode<Borrowing> {
 public:
 	DmaRange(IovaRange range, UserVa uva, u32 prot) : range_(range), uva_(uva), prot_(prot)
 	{
@@ -163,10 +168,44 @@ public:
 		return all_dirty_ || !dirty_.empty();
 	}
 
+	// Calls visit(first IOVA, run) for each run of the record, in order.
+	template <class F> void each_run(F visit)
+	{
+		Iova at = range_.first;
+
+		pins.each_mutable([&](PinRun &run) {
+			visit(at, run);
+			at = at + run.npages() * kPageSize;
+		});
+	}
+
+	// Calls visit(range) for each part that is not shut, in order.
+	template <class F> void each_open_part(F visit) const
+	{
+		Iova at = range_.first;
+		IovaRange part = {};
+		bool any = false;
+
+		pins.each([&](const PinRun &run) {
+			const IovaRange next = run.at(at);
+
+			at = next.last + 1;
+			if (any && run.shut())
+				visit(part);
+			else if (!run.shut())
+				part = {any ? part.first : next.first, next.last};
+			any = !run.shut();
+		});
+		if (any)
+			visit(part);
+	}
+
 	PinRuns pins;
 	ExternalPins external;
 	u32 held = 0;
 	bool iommu_mapped = false;
+	// Whether pins has runs without struct pages.
+	bool has_borrowed = false;
 	bool vaddr_invalid = false;
 	bool leaving = false;
 	// Set under DmaTree's lock, cleared by the caller that has made it busy.

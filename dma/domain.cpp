@@ -50,8 +50,11 @@ namespace {
 // unless keep() has been called.
 class Mapper : Immovable {
 public:
+	// prot is the dma range's.
 	Mapper(iommu_domain *domain, Iova first, u32 prot, bool small_pages)
-		: domain_(domain), first_(first), at_(first), prot_(prot), small_pages_(small_pages)
+		: domain_(domain), first_(first), at_(first),
+		  // All DMA snoops the CPU's caches, as userspace has no way to write them back.
+		  prot_(prot | SHIM_IOMMU_CACHE), small_pages_(small_pages)
 	{
 	}
 
@@ -61,6 +64,12 @@ public:
 			undo();
 		if (scratch_)
 			shim_free_page(scratch_);
+	}
+
+	// Tells that runs of a dma range may be shut.
+	void set_holes(const DmaRange &dma)
+	{
+		holes_ = &dma;
 	}
 
 	void keep()
@@ -81,11 +90,25 @@ public:
 		return {};
 	}
 
+	// Maps a run even if it is shut.
+	Result<void> map_borrowed(PinRun run)
+	{
+		run.set_shut(false);
+		return map_run(run);
+	}
+
 private:
 	// Not inlined, as an Unmapper needs a large frame.
 	[[gnu::noinline]] void undo()
 	{
-		Unmapper(domain_).unmap({first_, at_ - 1});
+		Unmapper unmapper(domain_);
+
+		if (!holes_)
+			return unmapper.unmap({first_, at_ - 1});
+		holes_->each_open_part([&](IovaRange part) {
+			if (part.first < at_)
+				unmapper.unmap({part.first, min(part.last, at_ - 1)});
+		});
 	}
 
 	// An entry of a list is smaller than 4 GiB. Larger runs are mapped one by one,
@@ -99,7 +122,7 @@ private:
 		u32 n = 0;
 
 		while (n < most && runs[n].npages() <= kMaxListed &&
-		       runs[n].kind() != PinKind::kBorrowed)
+		       runs[n].pinned())
 			n++;
 		if (n > 1 && !scratch_)
 			scratch_ = shim_alloc_page();
@@ -121,6 +144,10 @@ private:
 	{
 		const u64 step = small_pages_ ? 1 : run.npages();
 
+		if (run.shut()) [[unlikely]] {
+			at_ = at_ + run.npages() * kPageSize;
+			return {};
+		}
 		for (u64 offset = 0; offset < run.npages(); offset += step)
 			TRY(done(shim_domain_map(domain_, at_.value,
 						 phys_of(run.first() + offset).value,
@@ -143,6 +170,7 @@ private:
 	Iova at_;
 	const u32 prot_;
 	const bool small_pages_;
+	const DmaRange *holes_ = nullptr;
 	void *scratch_ = nullptr;
 };
 
@@ -153,13 +181,22 @@ constexpr u32 kRescheduleAfter = 64;
 
 Result<void> Domain::map(const DmaRange &dma, bool small_pages)
 {
-	// All DMA snoops the CPU's caches, as userspace has no way to write them back.
-	const u32 prot = dma.prot() | SHIM_IOMMU_CACHE;
+	Mapper mapper(domain_, dma.range().first, dma.prot(), small_pages);
 
-	Mapper mapper(domain_, dma.range().first, prot, small_pages);
-
+	if (dma.has_borrowed)
+		mapper.set_holes(dma);
 	TRY(dma.pins.try_each_array(
 		[&](const PinRun *runs, u32 count) { return mapper.map(runs, count); }));
+	mapper.keep();
+	return {};
+}
+
+Result<void> Domain::map_run(Iova at, const PinRun &run, u32 prot, bool small_pages)
+{
+	Mapper mapper(domain_, at, prot, small_pages);
+
+	// The record says of the run that it is shut, until it is mapped.
+	TRY(mapper.map_borrowed(run));
 	mapper.keep();
 	return {};
 }
@@ -173,7 +210,13 @@ void Domain::unmap(const List<DmaRange> &dmas)
 	for (auto dma = dmas.begin(); dma != end;) {
 		IovaRange piece = (*dma).range();
 
-		while (++dma != end && (*dma).range().first - piece.last == 1)
+		if ((*dma).has_borrowed) [[unlikely]] {
+			(*dma).each_open_part([&](IovaRange part) { unmapper.unmap(part); });
+			++dma;
+			continue;
+		}
+		while (++dma != end && (*dma).range().first - piece.last == 1 &&
+		       !(*dma).has_borrowed)
 			piece.last = (*dma).range().last;
 		unmapper.unmap(piece);
 		if (++pieces % kRescheduleAfter == 0)

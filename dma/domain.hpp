@@ -81,10 +81,13 @@ public:
 		return shim_domain_pgsize_bitmap(domain_);
 	}
 
-	// Maps what a dma range has pinned, in the IOMMU's smallest pages only
+	// Maps what a dma range has pinned and is not shut, in the IOMMU's smallest pages only
 	// if small_pages is set. On error nothing stays mapped.
 	// Ranges that do not overlap may be mapped and unmapped at one time.
 	Result<void> map(const DmaRange &dma, bool small_pages);
+
+	// Maps one run of a dma range at an address. On error nothing stays mapped.
+	Result<void> map_run(Iova at, const PinRun &run, u32 prot, bool small_pages);
 
 	// Unmaps dma ranges, which are in ascending order, with one flush of the
 	// IOMMU unless they are terabytes apart (SHIM_MAX_FLUSH). No device

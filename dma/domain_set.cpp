@@ -124,8 +124,7 @@ Result<void> DomainSet::attach(iommu_group *group, DmaTree &dmas, const AttachPo
 		// Nothing could be mapped in all domains.
 		if (page_sizes == 0)
 			return Error(EINVAL);
-		TRY(replay(*domain, dmas, policy.map));
-		domains_.push_front(*domain.release());
+		TRY(replay(domain, dmas, policy.map));
 		page_sizes_ = page_sizes;
 	}
 	space_.swap(space);
@@ -184,12 +183,13 @@ Result<bool> DomainSet::join_existing(Domain &from, AttachedGroup &attached)
 	return false;
 }
 
-// Maps all mappings in a domain that is not in the set yet; for the first domain
-// it also pins them. On error the domain has no mapping.
-Result<void> DomainSet::replay(Domain &domain, DmaTree &dmas, const MapPolicy &policy)
+// Maps all mappings in a domain, and puts it into the set; for the first domain it also pins them.
+// On error the domain has no mapping.
+Result<void> DomainSet::replay(UniquePtr<Domain> &domain, DmaTree &dmas, const MapPolicy &policy)
 {
 	const bool pins = empty();
 	List<DmaRange> mapped;
+	List<DmaRange> borrowed;
 	Result<void> result;
 
 	const auto unpin = [pins](DmaRange &dma) {
@@ -201,18 +201,25 @@ Result<void> DomainSet::replay(Domain &domain, DmaTree &dmas, const MapPolicy &p
 
 	for (DmaRange &dma : dmas.all()) {
 		if (pins)
-			result = pin_range(dma, domain.groups.front()->group, policy.workers);
+			result = pin_range(dma, domain->groups.front()->group, policy.workers);
 		if (!result.ok())
 			break;
-		result = domain.map(dma, policy.small_pages);
+		if (dma.has_borrowed) {
+			borrowed.push_back(dma);
+			continue;
+		}
+		result = domain->map(dma, policy.small_pages);
 		if (!result.ok()) {
 			unpin(dma);
 			break;
 		}
 		mapped.push_back(dma);
 	}
-	if (!result.ok())
-		domain.unmap(mapped);
+	if (result.ok())
+		result = replay_borrowed(domain, borrowed, mapped, policy);
+	else
+		domain->unmap(mapped);
+	mapped.take_all(borrowed);
 	while (DmaRange *dma = mapped.pop_front()) {
 		if (result.ok())
 			dma->iommu_mapped = true;
@@ -258,10 +265,13 @@ void DomainSet::drop_unused(DmaTree &dmas)
 			for (DmaRange &dma : dmas.all())
 				if (dma.iommu_mapped)
 					mapped.push_back(dma);
+
+			const Guard borrowed(borrowed_lock_);
+
 			domain->unmap(mapped);
 			mapped.clear();
+			domains_.remove(*domain);
 		}
-		domains_.remove(*domain);
 		destroy(domain);
 	}
 	{
@@ -309,6 +319,14 @@ u64 DomainSet::common_page_sizes(const Domain *one_more) const
 Result<void> DomainSet::map(DmaRange &dma, const MapPolicy &policy) const
 {
 	TRY(pin_range(dma, any_group(), policy.workers));
+	if (dma.has_borrowed && policy.borrow) [[unlikely]]
+		return map_borrowed(dma, policy);
+	return map_in_all(dma, policy);
+}
+
+// On error it is unpinned.
+Result<void> DomainSet::map_in_all(DmaRange &dma, const MapPolicy &policy) const
+{
 	for (Domain &domain : domains_) {
 		const Result<void> mapped = domain.map(dma, policy.small_pages);
 		if (mapped.ok()) [[likely]]
@@ -331,8 +349,11 @@ void DomainSet::unmap(const List<DmaRange> &dmas) const
 {
 	if (empty())
 		return;
-	for (Domain &domain : domains_)
-		domain.unmap(dmas);
+	if (any_borrowed(dmas)) [[unlikely]]
+		unmap_borrowed(dmas);
+	else
+		for (Domain &domain : domains_)
+			domain.unmap(dmas);
 	for (DmaRange &dma : dmas) {
 		dma.iommu_mapped = false;
 		unpin_range(dma);

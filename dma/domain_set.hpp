@@ -9,13 +9,16 @@
 //
 // Invariants, whenever the owner's lock is free:
 // - every domain has a group;
-// - a mapping that is not busy is pinned and mapped, whole, in every domain, and
-//   iommu_mapped is set; without domains none is;
+// - a mapping that is not busy is pinned and mapped, whole but for what is shut, in every domain,
+//   and iommu_mapped is set; without domains none is;
+// - borrowing_ has the mappings in the domains with memory that has no struct pages, if the policy
+//   says what of it is shut (borrowed.cpp);
 // - space() is what every domain can translate less what a group has reserved;
 //   mappings lie inside it.
 //
-// Lock: the set has none. Its owner has a lock, which is held shared to map, unmap and
-// look, and exclusively to attach and detach groups.
+// Locks: the set's owner has a lock, which is held shared to map, unmap and look, and exclusively to
+// attach and detach groups. borrowed_lock_ is taken inside of it and of DmaTree's, and is held for
+// work of the IOMMU alone, never while pages are pinned.
 #pragma once
 
 #include "dma_tree.hpp"
@@ -25,6 +28,16 @@
 
 namespace vfio {
 
+// What an owner knows of memory without struct pages.
+struct BorrowPolicy {
+	// Called before such memory is mapped, without a lock that update_borrowed() takes: from
+	// now on the owner calls update_borrowed() when answers of shut() have changed. Errors:
+	// ENOMEM.
+	Result<void> (*begin)(const BorrowPolicy &policy);
+	// Whether one of some pages may not be reached now.
+	bool (*shut)(const BorrowPolicy &policy, Pfn first, u64 npages);
+};
+
 // How memory is mapped. It may differ from call to call.
 struct MapPolicy {
 	// In the IOMMU's smallest pages only.
@@ -32,6 +45,8 @@ struct MapPolicy {
 	// How many threads pin a large mapping together; 0: one for each CPU that
 	// the caller may use.
 	u32 workers = 0;
+	// nullptr if no memory is ever shut.
+	const BorrowPolicy *borrow = nullptr;
 };
 
 // Which groups may be attached, and how.
@@ -124,19 +139,47 @@ public:
 	// Prints a line for each domain, for debugfs.
 	void show(seq_file *seq) const;
 
+	// Unmaps from all domains what is shut now, with one flush of each, and maps again what is
+	// not shut any more. May be called at any time. Errors: those of the IOMMUs' drivers
+	// while mapping; some runs stay shut then.
+	Result<void> update_borrowed(const MapPolicy &policy) const
+		__must_not_hold(borrowed_lock_);
+
 private:
 	struct MsiWindow;
+
+	Result<void> map_in_all(DmaRange &dma, const MapPolicy &policy) const;
+	// Does what map() does after pinning.
+	Result<void> map_borrowed(DmaRange &dma, const MapPolicy &policy) const
+		__must_not_hold(borrowed_lock_);
+	bool any_borrowed(const List<DmaRange> &dmas) const;
+	// Unmaps from all domains, for unmap().
+	void unmap_borrowed(const List<DmaRange> &dmas) const __must_not_hold(borrowed_lock_);
+	// Ends replay(): maps what has memory without struct pages, moving it from borrowed to
+	// mapped, and puts the domain into the set. On error the domain has no mapping.
+	Result<void> replay_borrowed(UniquePtr<Domain> &domain, List<DmaRange> &borrowed,
+				     List<DmaRange> &mapped, const MapPolicy &policy)
+		__must_not_hold(borrowed_lock_);
+	Result<void> put_back(const DmaRange &dma, Iova at, const PinRun &run,
+			      bool small_pages) const;
 
 	Domain *domain_with(const iommu_group *group) const;
 	Result<void> narrow(IovaSpace &space, const AttachedGroup &attached, const DmaTree &dmas,
 			    MsiWindow &msi) __must_hold(dmas.lock);
 	Result<bool> join_existing(Domain &from, AttachedGroup &attached);
-	Result<void> replay(Domain &domain, DmaTree &dmas, const MapPolicy &policy)
+	Result<void> replay(UniquePtr<Domain> &domain, DmaTree &dmas, const MapPolicy &policy)
 		__must_hold(dmas.lock);
 	Result<void> rebuild_space();
 	u64 common_page_sizes(const Domain *one_more) const;
 
+	static LockClass borrowed_lock_class_;
+
+	// Changes under the owner's lock and borrowed_lock_.
 	List<Domain> domains_;
+	mutable Mutex borrowed_lock_{borrowed_lock_class_};
+	mutable List<DmaRange, Borrowing> borrowing_ __guarded_by(borrowed_lock_);
+	// Whether borrowing_ has any.
+	mutable Atomic<bool> has_borrowed_{false};
 	IovaSpace space_;
 	// Changes while the owner has the set alone and holds the mappings' lock.
 	u64 page_sizes_ = kPageMask;

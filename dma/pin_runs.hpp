@@ -21,6 +21,7 @@ enum class PinKind : u64 {
 	kCounted,  // pinned, and charged to the owner
 	kBorrowed, // without struct page, so that it cannot be pinned
 	kReserved, // pinned, but the kernel's own, and not charged
+	kShut,	   // borrowed, and in no domain
 };
 
 static_assert(SHIM_PIN_RESERVED == static_cast<u64>(PinKind::kReserved) << PinPage::kMarkShift);
@@ -66,7 +67,32 @@ public:
 
 	constexpr bool pinned() const
 	{
-		return kind() != PinKind::kBorrowed;
+		return !borrowed();
+	}
+
+	// Whether the pages have no struct page.
+	constexpr bool borrowed() const
+	{
+		return pfn & u64{1} << PinPage::kMarkShift;
+	}
+
+	constexpr bool shut() const
+	{
+		return kind() == PinKind::kShut;
+	}
+
+	// Requires that the run is borrowed.
+	constexpr void set_shut(bool shut)
+	{
+		const PinKind kind = shut ? PinKind::kShut : PinKind::kBorrowed;
+
+		pfn = PinPage::of(first(), static_cast<u64>(kind)).value;
+	}
+
+	// Where the run is in an address space if it begins at first.
+	constexpr IovaRange at(Iova first) const
+	{
+		return {first, first + (npages() * kPageSize - 1)};
 	}
 
 	// Appends next, if it begins where this run ends and is of the same kind.
@@ -86,6 +112,10 @@ public:
 };
 
 static_assert(sizeof(PinRun) == 16);
+static_assert(PinRun({1}, 1, PinKind::kBorrowed).borrowed() &&
+	      PinRun({1}, 1, PinKind::kShut).borrowed() &&
+	      !PinRun({1}, 1, PinKind::kCounted).borrowed() &&
+	      !PinRun({1}, 1, PinKind::kReserved).borrowed());
 
 class PinRuns : Immovable {
 public:
@@ -139,6 +169,17 @@ public:
 		for (const Chunk *chunk = head_; chunk; chunk = chunk->next)
 			TRY(visit(chunk->runs, chunk->count));
 		return {};
+	}
+
+	// Calls visit(run), which may change the kind, in order.
+	template <class F> void each_mutable(F visit)
+	{
+		if (empty())
+			return;
+		visit(first_);
+		for (Chunk *chunk = head_; chunk; chunk = chunk->next)
+			for (u32 i = 0; i < chunk->count; i++)
+				visit(chunk->runs[i]);
 	}
 
 	// Calls visit(run) in order.

@@ -89,6 +89,7 @@ public:
 	{
 		TRY(dma.pins.splice(runs_));
 		dma.note_charge(vfio::exchange(charged_, u64{0}));
+		dma.has_borrowed |= borrowed_;
 		return {};
 	}
 
@@ -139,6 +140,8 @@ private:
 						   dma_.writable());
 				return appended.error();
 			}
+			if (run.borrowed())
+				borrowed_ = true;
 			if (run.kind() == PinKind::kCounted)
 				charge += run.npages() -
 					  dma_.external.counted_in(dma_.page_index(iova),
@@ -153,6 +156,7 @@ private:
 	const IovaRange range_;
 	PinOutcome &outcome_;
 	PinRuns runs_;
+	bool borrowed_ = false;
 	u64 charged_ = 0;
 };
 
@@ -279,6 +283,7 @@ Result<void> pin_range(DmaRange &dma, iommu_group *group, u32 workers)
 void unpin_range(DmaRange &dma)
 {
 	unpin_runs(dma.pins, dma.writable());
+	dma.has_borrowed = false;
 }
 
 namespace {

@@ -21,8 +21,18 @@ Result<RefPtr<Gate>> Gate::create(vfio_device *device, inode *maps)
 	return RefPtr<Gate>::adopt(TRY(make<Gate>(device, maps)).release());
 }
 
+Gate::Gate(vfio_device *handle, inode *inode)
+	: handle_(handle), inode_(inode),
+	  windows_count_(shim_gate_windows(shim_device_dev(handle), windows_))
+{
+	if (windows_count_)
+		registries().gate_frames.add(*this);
+}
+
 Gate::~Gate()
 {
+	registries().gate_frames.remove(*this);
+
 	// Nobody else refers to the gate; the lock is for the analysis.
 	Guard guard(maps_lock_);
 
@@ -98,6 +108,7 @@ Result<void> Gate::shut_locked(u32 deadline_us)
 	// An access that stays may be a fault.
 	if (touched_.exchange(!done) || !done)
 		shim_device_inode_zap(inode_);
+	shut_frames();
 	if (!done)
 		return Error(ETIMEDOUT);
 	return {};
@@ -134,10 +145,20 @@ Result<void> Gate::block(u32 deadline_us)
 Result<void> Gate::open_locked(u32 state)
 {
 	TRY(check_present());
-	if (shut(this->state())) {
-		if (ops_ && ops_->before_open)
-			TRY(Result<void>::from_negative(ops_->before_open(data_)));
-		TRY(restore_dma());
+
+	const bool was_shut = shut(this->state());
+
+	if (was_shut && ops_ && ops_->before_open)
+		TRY(Result<void>::from_negative(ops_->before_open(data_)));
+	if (state == VFIO_GATE_OPEN)
+		TRY(open_frames());
+	if (was_shut) {
+		const Result<void> restored = restore_dma();
+
+		if (!restored.ok()) {
+			shut_frames();
+			return restored;
+		}
 		// Before accesses enter, one of which may change the interrupts.
 		release_interrupts();
 	}
@@ -219,6 +240,29 @@ Result<void> Gate::restore_dma()
 	return {};
 }
 
+// The DMA of others.
+
+void Gate::shut_frames()
+{
+	if (windows_count_ && !frames_shut_)
+		(void)registries().gate_frames.change(*this, true).ok();
+}
+
+Result<void> Gate::open_frames()
+{
+	if (!frames_shut_)
+		return {};
+	return registries().gate_frames.change(*this, false);
+}
+
+bool Gate::shuts_frames(Range<Pfn> frames) const
+{
+	for (u32 i = 0; frames_shut_ && i < windows_count_; i++)
+		if (frames.overlaps({{windows_[i].first_pfn}, {windows_[i].last_pfn}}))
+			return true;
+	return false;
+}
+
 // Interrupts. A device that is opened while it is blocked has none: SET_IRQS waits.
 
 void Gate::hold_interrupts()
@@ -280,7 +324,7 @@ void Gate::device_closed()
 	device_ = nullptr;
 	domain_ = nullptr;
 	// Without a scheduler nobody else would open it again.
-	if (!ops_ && !retired_ && shut(state()))
+	if (!ops_ && !retired_ && shut(state()) && open_frames().ok())
 		set_state(VFIO_GATE_OPEN);
 	closes_.add(1);
 	waiting_.wake_all();
@@ -295,6 +339,7 @@ void Gate::retire()
 	if (waits(state()))
 		set_state(VFIO_GATE_GONE);
 	retired_ = true;
+	registries().gate_frames.remove(*this);
 }
 
 // The exports. A scheduler's handle is a reference to the gate.

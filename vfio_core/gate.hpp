@@ -21,6 +21,8 @@
 // - in VFIO_GATE_BLOCKED no access is inside, and nothing is mapped;
 // - if the device is open and behind an IOMMU: its group is in the container's domain if
 //   the state is VFIO_GATE_OPEN or VFIO_GATE_TRAPPED, else in none;
+// - in VFIO_GATE_OPEN other devices' DMA reaches the windows where they are mapped for it, in all
+//   other states nowhere;
 // - while interrupts are held, no SET_IRQS is inside, and the driver has not closed the device: so
 //   those that were disabled are those that will be enabled;
 // - once retired, the state changes no more.
@@ -32,8 +34,10 @@
 
 #include "device_set.hpp"
 #include "entry.h"
+#include "gate_frames.hpp"
 #include "iommu_driver.hpp"
 #include "vfio_core/shim/device_inode.h"
+#include "vfio_core/shim/gate_frames.h"
 #include "vfio_core/shim/gate_map.h"
 #include "vocab/uaccess.hpp"
 
@@ -56,7 +60,7 @@ public:
 	const Map map;
 };
 
-class Gate : public vfio_gate, public ListNode<InDeviceSet> {
+class Gate : public vfio_gate, public ListNode<InDeviceSet>, public ListNode<WithFrames> {
 public:
 	enum class Access {
 		kMap,
@@ -66,9 +70,7 @@ public:
 	// The device has the inode, and no file. Errors: ENOMEM.
 	static Result<RefPtr<Gate>> create(vfio_device *device, inode *maps);
 
-	Gate(vfio_device *handle, inode *inode) : handle_(handle), inode_(inode)
-	{
-	}
+	Gate(vfio_device *handle, inode *inode);
 
 	~Gate();
 
@@ -157,6 +159,13 @@ public:
 	// be served, the caller leaves afterwards.
 	shim_gate_fault fault(vm_fault *fault, u32 how);
 
+	// Called by GateFrames, with its lock: whether one of the frames is in a window that is shut.
+	bool shuts_frames(Range<Pfn> frames) const;
+	void set_frames_shut(bool shut)
+	{
+		frames_shut_ = shut;
+	}
+
 	// Returns whether a call would not wait, and lets poll() wait for that.
 	bool poll(file *file, poll_table_struct *table);
 
@@ -209,6 +218,12 @@ private:
 	// Errors: those of the IOMMU.
 	Result<void> restore_dma() __must_hold(lock_);
 
+	// Takes the windows out of the domains of other devices, whose DMA reached them. A device
+	// that is trapped stays so.
+	void shut_frames() __must_hold(lock_);
+	// Errors: those of their IOMMUs; the frames stay shut then.
+	Result<void> open_frames() __must_hold(lock_);
+
 	// Both do nothing for interrupts that the scheduler lets through.
 	void hold_interrupts() __must_hold(lock_);
 	void release_interrupts() __must_hold(lock_);
@@ -228,6 +243,11 @@ private:
 	// Valid until retired_.
 	vfio_device *const handle_;
 	inode *const inode_;
+
+	u32 windows_count_;
+	shim_gate_window windows_[SHIM_GATE_WINDOWS];
+	// Changes under lock_ and that of GateFrames.
+	bool frames_shut_ = false;
 
 	Atomic<u32> word_{u32{VFIO_GATE_OPEN} << kStateShift};
 	// Whether a fault was served since the windows were unmapped.

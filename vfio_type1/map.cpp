@@ -108,10 +108,11 @@ Result<void> Type1::insert_busy(DmaRange &dma)
 }
 
 // What the module's parameters say now.
-MapPolicy Type1::map_policy()
+MapPolicy Type1::map_policy() const
 {
 	return {.small_pages = type1_param_disable_hugepages(),
-		.workers = type1_param_pin_workers()};
+		.workers = type1_param_pin_workers(),
+		.borrow = &frames_};
 }
 
 } // namespace vfio

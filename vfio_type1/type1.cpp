@@ -33,6 +33,8 @@ Type1::Type1(bool v2, bool nesting)
 
 Type1::~Type1()
 {
+	frames_.end();
+
 	const WriteGuard groups(groups_lock_);
 
 	while (AttachedGroup *attached = emulated_groups_.pop_front())

@@ -20,6 +20,7 @@
 #include "dma/domain_set.hpp"
 #include "shim/uapi.h"
 #include "vfio_type1/shim/device_list.h"
+#include "vfio_type1/shim/gate.h"
 #include "vocab/errno_counts.hpp"
 #include "vocab/lock.hpp"
 #include "vocab/uaccess.hpp"
@@ -142,7 +143,8 @@ private:
 		__must_not_hold(dmas_.lock);
 	Result<void> restore_vaddr(IovaRange range, UserVa uva) __must_hold_shared(groups_lock_)
 		__must_not_hold(dmas_.lock);
-	static MapPolicy map_policy();
+	MapPolicy map_policy() const;
+	int frames_changed() __no_lock_analysis;
 
 	// unmap.cpp
 	Result<void> unmap_dma(UserVa arg) __must_not_hold(groups_lock_, dmas_.lock);
@@ -215,6 +217,30 @@ private:
 	static Result<void> copy_through(const DmaRange &dma, Iova iova, u8 *data, size_t size,
 					 bool write);
 
+	// Memory without struct pages may be frames of a gated device, of which vfio.ko tells once
+	// there is such memory.
+	class Frames : public BorrowPolicy, Immovable {
+	public:
+		explicit Frames(Type1 &type1) : BorrowPolicy{begin, shut}, type1_(type1)
+		{
+		}
+
+		// Waits until Type1::frames_changed() has returned; it is not called any more.
+		void end() __must_not_hold(lock_);
+
+	private:
+		static Result<void> begin(const BorrowPolicy &policy);
+		static bool shut(const BorrowPolicy &policy, Pfn first, u64 npages);
+
+		static LockClass lock_class_;
+
+		Type1 &type1_;
+		mutable Mutex lock_{lock_class_};
+		mutable bool begun_ __guarded_by(lock_) = false;
+		// nullptr if vfio.ko is the kernel's; does not change once begun_.
+		mutable Atomic<vfio_gate_listener *> listener_{nullptr};
+	};
+
 	static LockClass groups_lock_class_;
 	static LockClass devices_lock_class_;
 
@@ -232,6 +258,7 @@ private:
 	u32 listeners_ = 0;
 
 	DomainSet domains_ __guarded_by(groups_lock_);
+	Frames frames_{*this};
 	List<AttachedGroup> emulated_groups_ __guarded_by(groups_lock_);
 
 	u32 non_pinned_groups_ __guarded_by(dmas_.lock) = 0;

@@ -6,6 +6,7 @@
 
 #include "core_world.hpp"
 #include "uapi/vfio_gate.h"
+#include "vfio_cxx/gate_frames.h"
 
 namespace {
 
@@ -512,6 +513,71 @@ TEST_F(CoreGate, AHotResetReachesNoBlockedDevice)
 	vfio_gate_unregister(gate);
 	vfio_gate_unregister(other);
 	close_device();
+}
+
+// An IOMMU driver that has mapped the frames from 0x100 to 0x10f.
+struct Listener {
+	static int changed(void *data)
+	{
+		auto *self = static_cast<Listener *>(data);
+
+		self->calls++;
+		self->out = self->handle->frames_shut(0x100, 0x10);
+		return self->out ? 0 : self->error;
+	}
+
+	vfio_gate_listener *handle = vfio_gate_listen(changed, this);
+	bool out = false;
+	int error = 0;
+	u64 calls = 0;
+};
+
+TEST_F(CoreGate, WindowsLeaveTheDomainsOfOthers)
+{
+	devices[0].windows = {{0x10, 0x1f}, {0x10f, 0x10f}};
+	Registered device(devices[0], ops), beside(devices[1], ops);
+	vfio_gate *gate = schedule(devices[0]), *none = schedule(devices[1]);
+	Listener first, second;
+
+	EXPECT_EQ(vfio_gate_block(none, kMs), 0);
+	EXPECT_EQ(first.calls, 0u) << "it has no windows";
+	EXPECT_EQ(vfio_gate_open(none), 0);
+	EXPECT_EQ(vfio_gate_block(gate, kMs), 0);
+	EXPECT_TRUE(first.out && second.out) << "also while nobody has the device open";
+	EXPECT_FALSE(first.handle->frames_shut(0x110, 5));
+	EXPECT_TRUE(first.handle->frames_shut(0x1f, 1));
+	EXPECT_FALSE(first.handle->frames_shut(0x20, 0xef));
+	EXPECT_EQ(vfio_gate_trap(gate, kMs), 0);
+	EXPECT_TRUE(first.out) << "nor do devices touch the windows of one that is trapped";
+	EXPECT_EQ(first.calls, 1u);
+	EXPECT_EQ(vfio_gate_open(gate), 0);
+	EXPECT_FALSE(first.out || second.out);
+
+	open_device();
+	EXPECT_EQ(vfio_gate_trap(gate, kMs), 0);
+	EXPECT_TRUE(first.out);
+	EXPECT_EQ(vfio_gate_block(gate, kMs), 0);
+	second.error = -ENOMEM;
+	EXPECT_EQ(vfio_gate_open(gate), -ENOMEM);
+	EXPECT_TRUE(first.out && second.out);
+	EXPECT_TRUE(groups[0].cut);
+	EXPECT_EQ(vfio_gate_get_state(gate), u32{VFIO_GATE_BLOCKED});
+	second.error = 0;
+	groups[0].restore_error = -EIO;
+	EXPECT_EQ(vfio_gate_open(gate), -EIO);
+	EXPECT_TRUE(first.out && second.out);
+	groups[0].restore_error = 0;
+	second.handle->unlisten(second.handle);
+	vfio_gate_unregister(gate);
+	EXPECT_FALSE(first.out);
+	gate = schedule(devices[0]);
+	EXPECT_EQ(vfio_gate_block(gate, kMs), 0);
+	close_device();
+	device.unregister();
+	EXPECT_FALSE(first.handle->frames_shut(0x100, 0x10)) << "VFIO does not have it any more";
+	vfio_gate_unregister(gate);
+	vfio_gate_unregister(none);
+	first.handle->unlisten(first.handle);
 }
 
 TEST_F(CoreGate, AnIommuDriverThatCannot)

@@ -5,6 +5,8 @@
 // whole.
 #include "gate.hpp"
 
+#include <string.h>
+
 namespace stack {
 namespace {
 
@@ -164,6 +166,50 @@ TEST_F(GateDma, AGroupIsNotSwitchedUnderAnotherDevice) {
   second = get_device(s.group(), pair[1].bdf);
   EXPECT_ERR(EBUSY, second.get());
   EXPECT_OK(scheduler.open());
+}
+
+// Another device does DMA to a register of a gated one, through a mapping that
+// was made while that was open.
+TEST_F(GateDma, OtherDevicesDoNotReachAWindow) {
+  constexpr uint32_t kLiveness = 4;  // reads as the complement of what it got
+  ASSERT_OK(scheduler.add(devices[0]));
+  s = Session({devices[0]});
+  ASSERT_TRUE(s.ok());
+  edu = std::make_unique<Edu>(s.device());
+  Session other({devices[1]});
+  ASSERT_TRUE(other.ok());
+  Edu writer(other.device());
+  const vfio_region_info bar = region_info(s.device(), 0);
+  Memory window(bar.size, PROT_READ | PROT_WRITE, MAP_SHARED, s.device(),
+                static_cast<off_t>(bar.offset));
+  ASSERT_TRUE(window.ok());
+  constexpr uint64_t kWindow = kFirstIova + kHuge;
+  uint32_t value = 0x13579bdf;
+  memcpy(memory.data(), &value, sizeof value);
+  ASSERT_OK(map_dma(other.container(), memory.data(), kFirstIova, kPage));
+  ASSERT_OK(map_dma(other.container(), window.data(), kWindow, bar.size));
+  ASSERT_TRUE(writer.fetch(kFirstIova, 0, 4));
+  const auto reached = [&] {
+    EXPECT_TRUE(writer.store(kWindow + kLiveness, 0, 4));
+    return edu->read32(kLiveness) == ~value;
+  };
+  edu->write32(kLiveness, 0);
+  EXPECT_TRUE(reached());
+  for (int i = 0; i < 2; i++) {
+    edu->write32(kLiveness, 0);
+    ASSERT_OK(scheduler.block());
+    EXPECT_TRUE(writer.store(kWindow + kLiveness, 0, 4));
+    ASSERT_OK(scheduler.open());
+    EXPECT_EQ(edu->read32(kLiveness), ~0u) << "it was not reached";
+    EXPECT_TRUE(reached()) << "it is again";
+  }
+  ASSERT_OK(scheduler.block());
+  window = Memory();
+  edu.reset();
+  s = Session();
+  EXPECT_EQ(unmap_dma(other.container(), kWindow, bar.size).size, bar.size)
+      << "unmapped while it is taken out";
+  ASSERT_OK(scheduler.open());
 }
 
 TEST_F(GateDma, AWindowOfABlockedDeviceIsNotMapped) {

@@ -18,6 +18,7 @@
 #include "vfio_core/shim/debugfs.h"
 #include "vfio_core/shim/device.h"
 #include "vfio_core/shim/device_ops.h"
+#include "vfio_core/shim/gate_frames.h"
 #include "vfio_core/shim/gate_map.h"
 #include "vfio_core/shim/group_node.h"
 #include "vfio_core/shim/iommu_driver.h"
@@ -80,6 +81,8 @@ struct device {
 	bool pci = false;
 	u32 line = 0;
 	bool irqs_disabled = false;
+	// Where its register windows are.
+	std::vector<shim_gate_window> windows = {};
 };
 
 // A virtual machine of KVM; who made it owns the first reference.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // Maps of gated devices. What the C side does with a fault, a test does: it calls the core.
+#include <algorithm>
 #include <utility>
 
 #include "core.hpp"
@@ -56,6 +57,12 @@ void shim_gate_fault_unlock(vm_fault *fault)
 
 void shim_gate_poll(shim_waitq *, file *, poll_table_struct *)
 {
+}
+
+u32 shim_gate_windows(device *dev, shim_gate_window windows[SHIM_GATE_WINDOWS])
+{
+	std::copy(dev->windows.begin(), dev->windows.end(), windows);
+	return static_cast<u32>(dev->windows.size());
 }
 
 bool shim_gate_irqs_known(const device *dev)

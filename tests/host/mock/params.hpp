@@ -4,8 +4,13 @@
 #pragma once
 
 #include <atomic>
+#include <set>
+#include <utility>
+#include <vector>
 
 #include "shim/base.h"
+
+struct vfio_gate_listener;
 
 namespace mock {
 
@@ -25,5 +30,19 @@ struct Type1Params {
 };
 
 extern Type1Params type1_params;
+
+// vfio.ko's gated devices, as vfio_iommu_type1 knows them.
+struct Gates {
+	// Whether it is the kernel's own vfio.ko.
+	bool absent = false;
+	// The frames that are shut, by their first and last pfns.
+	std::vector<std::pair<u64, u64>> shut;
+	std::set<vfio_gate_listener *> listeners;
+
+	// Tells all listeners. Returns the last error.
+	int changed() const;
+};
+
+extern Gates gates;
 
 } // namespace mock
