@@ -35,9 +35,7 @@ constexpr Iova page_at(Iova iova)
 // The list of mappings with memory that has no struct pages (borrowed.cpp).
 struct Borrowing;
 
-class DmaRange : public RangeNode<DmaRange>,
-		 public ListNode<DmaRange>,
-		 public ListNode<Borrowing> {
+class DmaRange : public RangeNode<DmaRange>, public ListNode<DmaRange>, public ListNode<Borrowing> {
 public:
 	DmaRange(IovaRange range, UserVa uva, u32 prot) : range_(range), uva_(uva), prot_(prot)
 	{

@@ -121,8 +121,7 @@ private:
 		const u32 most = min(count, u32{SHIM_MAX_RUNS});
 		u32 n = 0;
 
-		while (n < most && runs[n].npages() <= kMaxListed &&
-		       runs[n].pinned())
+		while (n < most && runs[n].npages() <= kMaxListed && runs[n].pinned())
 			n++;
 		if (n > 1 && !scratch_)
 			scratch_ = shim_alloc_page();

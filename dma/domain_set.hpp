@@ -142,8 +142,7 @@ public:
 	// Unmaps from all domains what is shut now, with one flush of each, and maps again what is
 	// not shut any more. May be called at any time. Errors: those of the IOMMUs' drivers
 	// while mapping; some runs stay shut then.
-	Result<void> update_borrowed(const MapPolicy &policy) const
-		__must_not_hold(borrowed_lock_);
+	Result<void> update_borrowed(const MapPolicy &policy) const __must_not_hold(borrowed_lock_);
 
 private:
 	struct MsiWindow;

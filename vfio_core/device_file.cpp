@@ -188,6 +188,8 @@ static long device_ioctl(Device &device, u32 cmd, u64 arg)
 		return device.gate()->info({arg}).negative();
 	case VFIO_DEVICE_GATE_SET:
 		return device.gate()->set({arg}).negative();
+	case VFIO_DEVICE_GATE_EVENT:
+		return device.gate()->event().ioctl({arg}).negative();
 	case VFIO_DEVICE_GET_INFO:
 	case VFIO_DEVICE_GET_REGION_INFO:
 	case VFIO_DEVICE_GET_IRQ_INFO:

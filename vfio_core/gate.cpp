@@ -93,6 +93,9 @@ void Gate::set_state(u32 state)
 	shim_gate_trace(handle_, old, state);
 	if (!waits(state))
 		waiting_.wake_all();
+	// Also while nobody is to be told: who comes later asks.
+	if ((state == VFIO_GATE_OPEN || state == VFIO_GATE_TRAPPED) && event_.announced() != state)
+		event_.announce(state);
 }
 
 Result<void> Gate::shut_locked(u32 deadline_us)
@@ -179,6 +182,12 @@ Result<void> Gate::trap(u32 deadline_us)
 	Guard guard(lock_);
 
 	TRY(check_present());
+	if (state() != VFIO_GATE_TRAPPED && event_.heard()) {
+		// A VMM could not take its memory slots away while a virtual processor waits.
+		TRY(open_locked(VFIO_GATE_OPEN));
+		event_.announce(VFIO_GATE_TRAPPED);
+		event_.await(deadline_us);
+	}
 	if (state() == VFIO_GATE_OPEN) {
 		TRY(shut_locked(deadline_us));
 		set_state(VFIO_GATE_TRAPPED);
@@ -289,10 +298,12 @@ void Gate::release_interrupts()
 
 Result<void> Gate::device_opened(Device &device, const ContainerIommu &iommu)
 {
+	// Asked before, as a container's lock may be held while userspace is waited for.
+	iommu_domain *domain = iommu.domain_of(device.group().kernel_group());
 	Guard guard(lock_);
 
 	device_ = &device;
-	domain_ = iommu.domain_of(device.group().kernel_group());
+	domain_ = domain;
 	if (!shut(state()))
 		return {};
 
@@ -323,6 +334,7 @@ void Gate::device_closed()
 	}
 	device_ = nullptr;
 	domain_ = nullptr;
+	event_.forget();
 	// Without a scheduler nobody else would open it again.
 	if (!ops_ && !retired_ && shut(state()) && open_frames().ok())
 		set_state(VFIO_GATE_OPEN);

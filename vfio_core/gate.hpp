@@ -34,6 +34,7 @@
 
 #include "device_set.hpp"
 #include "entry.h"
+#include "gate_event.hpp"
 #include "gate_frames.hpp"
 #include "iommu_driver.hpp"
 #include "vfio_core/shim/device_inode.h"
@@ -122,6 +123,11 @@ public:
 	// VFIO_DEVICE_GATE_INFO and VFIO_DEVICE_GATE_SET.
 	Result<void> info(UserVa arg) __must_not_hold(lock_);
 	Result<void> set(UserVa arg) __must_not_hold(lock_);
+
+	GateEvent &event()
+	{
+		return event_;
+	}
 
 	// Makes a map that the driver has set up go through the gate. After an error the driver
 	// has been told that it is not made. Errors: EOPNOTSUPP if the driver does not map
@@ -263,6 +269,7 @@ private:
 	Atomic<bool> logged_{false};
 	Atomic<u32> waiting_threads_{0};
 	Atomic<u32> timeouts_{0};
+	GateEvent event_;
 	WaitQueue waiting_{waiting_class_};
 	WaitQueue drained_{drained_class_};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
  * Gated devices, as userspace sees them: a driver in the kernel, the scheduler, switches a
- * device on and off (vfio_cxx/gate.h). The ioctls are for the device's file. Both are ENOTTY for
+ * device on and off (vfio_cxx/gate.h). The ioctls are for the device's file. They are ENOTTY for
  * a device that has no scheduler and never had one.
  *
  * While a device is blocked, whoever touches its register windows sleeps until it opens. So do
@@ -103,5 +103,37 @@ struct vfio_device_gate_set {
 	__u32 limit_ms;
 };
 #define VFIO_DEVICE_GATE_SET _IO(VFIO_TYPE, VFIO_BASE + 143)
+
+/**
+ * struct vfio_device_gate_event - be told when a device is trapped (VFIO_DEVICE_GATE_EVENT)
+ * @argsz: size of the structure that the caller knows; smaller than it is is EINVAL
+ * @flags:	none, to ask only; VFIO_DEVICE_GATE_EVENT_SET takes @eventfd in the place of the
+ *		device's present one; VFIO_DEVICE_GATE_EVENT_ACK acknowledges @change
+ * @eventfd:	an eventfd; -1 is none
+ * @change:	in: what is acknowledged; out: the number of what was announced last
+ * @state:	out: what was announced: VFIO_GATE_TRAPPED, the register windows go;
+ *		VFIO_GATE_OPEN, they have come back
+ *
+ * A VMM must have no memory slot of KVM over the windows of a trapped device, where a touch ends
+ * KVM_RUN with EFAULT. The eventfd is signaled before a device is trapped, which stays open
+ * meanwhile, until the change is acknowledged or the scheduler's deadline has passed; and after a
+ * device has opened that had been trapped, which wants no acknowledgement. A device that is trapped
+ * while it is blocked is opened first. The call never waits for a switch. Changes may be announced
+ * faster than they are looked at: what counts is @state. One eventfd a device, until its last file is
+ * closed.
+ *
+ * Return: 0, or -1 with errno: EAGAIN if another change has been announced since @change, so that
+ * the caller looks at it first; EBADF, EINVAL, EFAULT.
+ */
+struct vfio_device_gate_event {
+	__u32 argsz;
+	__u32 flags;
+#define VFIO_DEVICE_GATE_EVENT_SET (1 << 0)
+#define VFIO_DEVICE_GATE_EVENT_ACK (1 << 1)
+	__s32 eventfd;
+	__u32 change;
+	__u32 state;
+};
+#define VFIO_DEVICE_GATE_EVENT _IO(VFIO_TYPE, VFIO_BASE + 144)
 
 #endif

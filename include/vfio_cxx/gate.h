@@ -80,7 +80,8 @@ void vfio_gate_unregister(struct vfio_gate *gate);
  *		 hook
  *
  * When this returns 0, the register windows are in no address space and no guest any more, no
- * access reaches the device, and none of its DMA reaches memory: the IOMMU refuses it. What is
+ * access reaches the device, nor does DMA of others (but see Documentation/gate.md, "Not there"), and
+ * none of its DMA reaches memory: the IOMMU refuses it. What is
  * mapped for DMA stays mapped and pinned, and can be mapped and unmapped meanwhile. Does nothing
  * for a blocked device. If the scheduler holds interrupts, none arrives any more. Takes time also for each page of the windows that was touched since the
  * device opened, in each address space.
@@ -100,8 +101,9 @@ int vfio_gate_block(struct vfio_gate *gate, unsigned int deadline_us);
  * @deadline_us: as for vfio_gate_block()
  *
  * When this returns 0, the register windows are in no address space any more, and touching them is
- * SIGBUS. read(), write(), ioctls and DMA work. A blocked device is opened so far, and the
- * before_open hook called.
+ * SIGBUS; nor do other devices reach them by DMA. read(), write(), ioctls and DMA of the device work. A
+ * blocked device is opened so far, and the before_open hook called. If a user is to be told
+ * (VFIO_DEVICE_GATE_EVENT), the device is open until that acknowledges, or for @deadline_us more.
  *
  * Return: 0; -ETIMEDOUT as for vfio_gate_block(); -ENODEV; errors of vfio_gate_open().
  */

@@ -580,6 +580,67 @@ TEST_F(CoreGate, WindowsLeaveTheDomainsOfOthers)
 	first.handle->unlisten(first.handle);
 }
 
+TEST_F(CoreGate, AVmmIsToldBeforeTheWindowsGo)
+{
+	Registered device(devices[0], ops);
+	vfio_gate *gate = schedule(devices[0]);
+	open_device();
+	vfio_device_gate_event event = {sizeof(event), 0, 0, 0, 0};
+	const auto call = [&](u32 flags, int eventfd = -1) {
+		event.flags = flags;
+		event.eventfd = eventfd;
+		return mock::ioctl(fd, VFIO_DEVICE_GATE_EVENT, &event, sizeof(event));
+	};
+	constexpr u32 kSet = VFIO_DEVICE_GATE_EVENT_SET, kAck = VFIO_DEVICE_GATE_EVENT_ACK;
+	const auto acknowledge_trap = [&] {
+		const mock::As as(&process);
+
+		do
+			EXPECT_EQ(call(0), 0);
+		while (event.state != VFIO_GATE_TRAPPED);
+		EXPECT_EQ(vfio_gate_get_state(gate), u32{VFIO_GATE_OPEN}) << "it serves until then";
+		EXPECT_EQ(call(kAck), 0);
+	};
+
+	mock::gate_events.signals = 0;
+	EXPECT_EQ(vfio_gate_trap(gate, 1000 * kMs), 0) << "nobody is to be told";
+	EXPECT_EQ(vfio_gate_open(gate), 0);
+	EXPECT_EQ(call(4), -EINVAL);
+	EXPECT_EQ(call(kSet, 3), -EBADF);
+	EXPECT_EQ(call(kSet, 1000), 0);
+	EXPECT_EQ(event.state, u32{VFIO_GATE_OPEN});
+	std::thread vmm(acknowledge_trap);
+	EXPECT_EQ(vfio_gate_trap(gate, 1000 * 1000 * kMs), 0);
+	vmm.join();
+	EXPECT_EQ(vfio_gate_get_state(gate), u32{VFIO_GATE_TRAPPED});
+	EXPECT_EQ(mock::gate_events.signals, 1u);
+	const u32 trapped = event.change;
+	EXPECT_EQ(vfio_gate_block(gate, kMs), 0);
+	EXPECT_EQ(mock::gate_events.signals, 1u) << "blocking needs nobody";
+	EXPECT_EQ(vfio_gate_open(gate), 0);
+	EXPECT_EQ(mock::gate_events.signals, 2u) << "the windows are back";
+	event.change = trapped;
+	EXPECT_EQ(call(kAck), -EAGAIN);
+	EXPECT_EQ(call(0), 0);
+	EXPECT_EQ(event.state, u32{VFIO_GATE_OPEN});
+
+	EXPECT_EQ(vfio_gate_block(gate, kMs), 0);
+	std::thread again(acknowledge_trap);
+	EXPECT_EQ(vfio_gate_trap(gate, 1000 * 1000 * kMs), 0) << "opened first";
+	again.join();
+	EXPECT_EQ(vfio_gate_open(gate), 0);
+	EXPECT_EQ(vfio_gate_trap(gate, 2 * kMs), 0) << "the deadline has passed";
+	EXPECT_EQ(vfio_gate_open(gate), 0);
+	EXPECT_EQ(call(kSet, -1), 0);
+	EXPECT_EQ(mock::gate_events.refs, 0);
+	EXPECT_EQ(vfio_gate_trap(gate, 1000 * 1000 * kMs), 0);
+	EXPECT_EQ(call(kSet, 1001), 0);
+	EXPECT_EQ(event.state, u32{VFIO_GATE_TRAPPED}) << "as it is";
+	close_device();
+	EXPECT_EQ(mock::gate_events.refs, 0);
+	vfio_gate_unregister(gate);
+}
+
 TEST_F(CoreGate, AnIommuDriverThatCannot)
 {
 	type1.has &= ~u32{SHIM_IOMMU_DRIVER_DOMAIN};

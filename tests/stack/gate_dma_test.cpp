@@ -3,9 +3,9 @@
 // DMA of gated devices: none reaches memory while a device is blocked, what is
 // mapped and unmapped meanwhile counts when it opens, and groups are switched
 // whole.
-#include "gate.hpp"
-
 #include <string.h>
+
+#include "gate.hpp"
 
 namespace stack {
 namespace {

@@ -129,6 +129,59 @@ TEST_F(GateKvm, AMemorySlotIsAddedWhileAVcpuWaits) {
   EXPECT_EQ(added, 0);
 }
 
+// A guest that runs all the time, and a VMM that takes its slot away when it is
+// told of a trap: KVM_RUN never fails.
+TEST_F(GateKvm, AVmmTakesItsSlotAway) {
+  Fd told = make_eventfd();
+  const auto gate_event = [&](uint32_t flags, uint32_t change = 0) {
+    vfio_device_gate_event arg{sizeof arg, flags, told, change, 0};
+    EXPECT_OK(call(s.device(), VFIO_DEVICE_GATE_EVENT, &arg));
+    return arg;
+  };
+  gate_event(VFIO_DEVICE_GATE_EVENT_SET);
+  std::atomic<bool> stop{false}, trapped{false};
+  std::atomic<uint32_t> reads{0}, exits{0};
+  std::atomic<long> failed{0};
+  std::thread guest([&] {
+    while (!stop) {
+      failed = call(vcpu, KVM_RUN, 0ul);
+      if (failed < 0) break;
+      if (run->exit_reason == KVM_EXIT_IO) reads++;
+      if (run->exit_reason == KVM_EXIT_MMIO) exits++;
+    }
+  });
+  std::thread vmm([&] {
+    for (int i = 0; i < 4; i++) {
+      if (!wait_event(told, 10000)) return;
+      const vfio_device_gate_event event = gate_event(0);
+      const bool gone = event.state == VFIO_GATE_TRAPPED;
+      EXPECT_OK(set_slot(1, kWindow, window.data(), gone ? 0 : kPage));
+      trapped = gone;
+      if (gone) gate_event(VFIO_DEVICE_GATE_EVENT_ACK, event.change);
+    }
+  });
+  for (int i = 0; i < 2; i++) {
+    if (i) {
+      ASSERT_OK(scheduler.block());
+    }
+    EXPECT_OK(scheduler.trap(0, 5000000));
+    EXPECT_TRUE(trapped) << "it waited";
+    EXPECT_EQ(gate_info(s.device()).state, uint32_t{VFIO_GATE_TRAPPED});
+    const uint32_t before = exits;
+    for (int j = 0; j < 5000 && exits == before; j++) usleep(1000);
+    EXPECT_NE(exits, before) << "the guest goes on, by way of the VMM";
+    EXPECT_OK(scheduler.open());
+    const uint32_t direct = reads;
+    for (int j = 0; j < 5000 && (trapped || reads < direct + 2); j++)
+      usleep(1000);
+    EXPECT_FALSE(trapped);
+  }
+  stop = true;
+  vmm.join();
+  guest.join();
+  EXPECT_EQ(failed, 0);
+}
+
 TEST_F(GateKvm, TheLimitEndsKvmRun) {
   ASSERT_OK(gate_set(s.device(), VFIO_DEVICE_GATE_SET_LIMIT, 0, 100));
   ASSERT_OK(scheduler.block());

@@ -218,6 +218,14 @@ u64 taken_indexes();
 // The registration's reference to a device.
 void put_device(vfio_device *device);
 
+// The references to eventfds of gates, and how often number 1000 was signaled.
+struct Events {
+	std::atomic<s64> refs = 0;
+	std::atomic<u64> signals = 0;
+};
+
+extern Events gate_events;
+
 extern std::atomic<bool> noiommu_allowed;
 extern std::atomic<u64> taints;
 // What later kernels do otherwise: whether the core answers VFIO_DEVICE_GET_REGION_INFO, and

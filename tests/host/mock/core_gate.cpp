@@ -2,9 +2,11 @@
 //
 // Maps of gated devices. What the C side does with a fault, a test does: it calls the core.
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "core.hpp"
+#include "vfio_core/shim/gate_event.h"
 #include "vfio_core/shim/gate_irqs.h"
 #include "vfio_core/shim/gate_trace.h"
 
@@ -57,6 +59,35 @@ void shim_gate_fault_unlock(vm_fault *fault)
 
 void shim_gate_poll(shim_waitq *, file *, poll_table_struct *)
 {
+}
+
+// A descriptor stands for itself, from 1000 on.
+static eventfd_ctx *event_of(int fd)
+{
+	return reinterpret_cast<eventfd_ctx *>(static_cast<u64>(fd));
+}
+
+mock::Events mock::gate_events;
+
+int shim_gate_event_get(int fd, eventfd_ctx **event)
+{
+	if (fd < 1000)
+		return -EBADF;
+	*event = event_of(fd);
+	gate_events.refs++;
+	return 0;
+}
+
+void shim_gate_event_put(eventfd_ctx *)
+{
+	if (gate_events.refs-- <= 0)
+		violation("eventfd put more often than got");
+}
+
+void shim_gate_event_signal(eventfd_ctx *event)
+{
+	if (event == event_of(1000))
+		gate_events.signals++;
 }
 
 u32 shim_gate_windows(device *dev, shim_gate_window windows[SHIM_GATE_WINDOWS])
