@@ -140,7 +140,7 @@ void map_guest_memory(int container, Random& random) {
   }
 }
 
-void enroll(int container, Random& random) {
+void enroll(int container, uint32_t fh, Random& random) {
   int device = files.any(kDevice, random);
   for (int tries = 0; tries < 16 && files.tag(device).container != container;
        tries++)
@@ -149,7 +149,7 @@ void enroll(int container, Random& random) {
   vfio_zpci_register request{};
   request.argsz = sizeof request;
   request.flags = random.one_in(8) ? VFIO_ZPCI_REGISTER_DIRECT : 0;
-  request.fh = static_cast<uint32_t>(random.below(kHandles));
+  request.fh = fh;
   request.group_fd = random.one_in(4) ? files.any(kGroup, random) : device;
   request.format = vtd ? VFIO_ZPCI_FORMAT_VTD : VFIO_ZPCI_FORMAT_S390;
   request.levels = vtd ? 3 : 0;
@@ -202,10 +202,9 @@ vfio_zpci_range some_range(Random& random) {
   }
 }
 
-void refresh(int container, Random& random) {
+void refresh(int container, uint32_t fh, Random& random) {
   vfio_zpci_range ranges[3];
   for (auto& range : ranges) range = some_range(random);
-  const auto fh = static_cast<uint32_t>(random.below(kHandles));
   uint32_t cc = 0;
   if (random.one_in(4)) {
     vfio_zpci_refresh_ranges request{};
@@ -236,11 +235,11 @@ int bell(uint64_t n) {
   return fds[n];
 }
 
-void doorbell(int container, Random& random) {
+void doorbell(int container, uint32_t fh, Random& random) {
   const uint64_t n = random.below(kBells);
   vfio_zpci_doorbell request{};
   request.argsz = sizeof request;
-  request.fh = static_cast<uint32_t>(random.below(kHandles));
+  request.fh = fh;
   request.eventfd = random.one_in(4) ? -1 : bell(n);
   request.page = kGuest + kBellPages + n * kPage;
   call("SET_DOORBELL", container, VFIO_ZPCI_SET_DOORBELL, &request);
@@ -276,12 +275,17 @@ void statistics(int container, Random& random) {
 void nested(Random& random) {
   const int container = some_guest(random);
   if (container < 0) return write_tables(random);
+  const auto fh = static_cast<uint32_t>(random.below(kHandles));
   switch (random.below(20)) {
     case 0:
       map_guest_memory(container, random);
       break;
     case 1 ... 2:
-      enroll(container, random);
+      // A guest that boots: few containers live long.
+      map_guest_memory(container, random);
+      enroll(container, fh, random);
+      doorbell(container, fh, random);
+      for (int i = 0; i < 6; i++) refresh(container, fh, random);
       break;
     case 3:
       if (random.one_in(2)) deregister(container, random);
@@ -292,7 +296,7 @@ void nested(Random& random) {
                   static_cast<uint32_t>(random.below(5)));
       break;
     case 5:
-      doorbell(container, random);
+      doorbell(container, fh, random);
       break;
     case 6 ... 8:
       ring(random);
@@ -304,7 +308,7 @@ void nested(Random& random) {
       write_tables(random);
       break;
     default:
-      refresh(container, random);
+      refresh(container, fh, random);
       break;
   }
 }
