@@ -35,7 +35,7 @@ struct vfio_gate;
  * @user_may_switch: whether VFIO_DEVICE_GATE_SET needs no CAP_SYS_ADMIN
  * @hold_interrupts: whether interrupts of a blocked device are held back until it opens: those that
  *	 come meanwhile arrive then, one for each vector. Else they are let through. Only for PCI
- *	 functions; interrupts of a mediated device come from its parent's driver, and through
+ *	 functions: those of a mediated device are its parent's, whose driver decides
  *
  * A hook may sleep. The device's switches wait for it, and so does the last close of the device
  * and its unbinding; so a hook may not call functions of this file for the same device, nor wait
@@ -80,11 +80,12 @@ void vfio_gate_unregister(struct vfio_gate *gate);
  *		 hook
  *
  * When this returns 0, the register windows are in no address space and no guest any more, no
- * access reaches the device, nor does DMA of others (but see Documentation/gate.md, "Not there"), and
- * none of its DMA reaches memory: the IOMMU refuses it. What is
- * mapped for DMA stays mapped and pinned, and can be mapped and unmapped meanwhile. Does nothing
- * for a blocked device. If the scheduler holds interrupts, none arrives any more. Takes time also for each page of the windows that was touched since the
- * device opened, in each address space.
+ * access reaches the device, nor does DMA of others (but see Documentation/gate.md, "Not there"),
+ * and none of its DMA reaches memory: the IOMMU refuses it. What is mapped for DMA stays mapped and
+ * pinned, and can be mapped and unmapped meanwhile. If the scheduler holds interrupts, none arrives
+ * any more. Does nothing for a blocked device. Takes time also for each page of the windows that
+ * was touched since the device opened, in each address space; and for a page fault whose page the
+ * driver is mapping right then, which is waited for beyond the deadline, a second at most.
  *
  * Return: 0; -ETIMEDOUT if a read(), write() or ioctl is still under way, such as one that
  * waits for userfaultfd: all is as above but for that one, the state is VFIO_GATE_BLOCKING, and
