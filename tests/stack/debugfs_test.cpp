@@ -11,8 +11,8 @@
 #include <thread>
 
 #include "merge.hpp"
+#include "nested.hpp"
 #include "testdev.hpp"
-#include "uapi/vfio_zpci.h"
 
 namespace stack {
 namespace {
@@ -318,9 +318,7 @@ TEST(DebugFsMerge, GroupsOfASet) {
 TEST(DebugFsNested, AGuest) {
   mount_debugfs();
   REQUIRE_DEVICES(1);
-  if (on_stock()) {
-    ASSERT_EQ(system("modprobe vfio_zpci"), 0);
-  }
+  const ZpciModule module;
   Session s({lone_devices()[0]}, VFIO_ZPCI_IOMMU);
   ASSERT_TRUE(s.ok());
   Memory m(16 * kPage);

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "nested.hpp"
 
+#include <stdlib.h>
+
 #include <ostream>
+
+#include "mdev.hpp"
 
 namespace stack {
 
@@ -71,6 +75,14 @@ vfio_zpci_statistics zpci_statistics(int container, uint32_t fh) {
   statistics.fh = fh;
   EXPECT_OK(call(container, VFIO_ZPCI_GET_STATISTICS, &statistics));
   return statistics;
+}
+
+ZpciModule::ZpciModule() { EXPECT_EQ(system("modprobe vfio_zpci"), 0); }
+
+ZpciModule::~ZpciModule() {
+  if (on_stock()) {
+    EXPECT_OK(unload_module("vfio_zpci"));
+  }
 }
 
 }  // namespace stack

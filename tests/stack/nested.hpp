@@ -29,4 +29,12 @@ constexpr ZpciRefreshed kRefreshed{0, VFIO_ZPCI_CC_OK, 0};
 vfio_zpci_event zpci_event(int container, uint32_t fh, uint32_t flags = 0);
 vfio_zpci_statistics zpci_statistics(int container, uint32_t fh);
 
+// vfio_zpci, loaded. The kernel's own vfio.ko does not load it when it is asked
+// for, nor can it be unloaded before; so on stock this unloads it again.
+class ZpciModule {
+ public:
+  ZpciModule();
+  ~ZpciModule();
+};
+
 }  // namespace stack

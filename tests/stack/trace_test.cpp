@@ -9,8 +9,8 @@
 #include "debugfs.hpp"
 #include "mdev.hpp"
 #include "merge.hpp"
+#include "nested.hpp"
 #include "testdev.hpp"
-#include "uapi/vfio_zpci.h"
 
 namespace stack {
 namespace {
@@ -126,6 +126,7 @@ TEST(TraceLife, OfAContainer) {
   {
     Session s({device});
     ASSERT_TRUE(s.ok());
+    ASSERT_EQ(my_containers().size(), 1u);
     container = my_containers()[0];
   }
   container.pop_back();
@@ -165,7 +166,7 @@ TEST(TraceLife, OfGroupsThatAreMerged) {
 
 TEST(TraceNested, MemoryOfAGuest) {
   REQUIRE_DEVICES(1);
-  ASSERT_EQ(system("modprobe vfio_zpci"), 0);
+  const ZpciModule module;
   const PciDevice device = lone_devices()[0];
   Memory m(4 * kPage);
   m.touch(1);
