@@ -86,6 +86,25 @@ class StackFilters(unittest.TestCase):
             with self.subTest(machine):
                 self.assertTrue(any(matches(name, filter_) for name in tests()))
 
+    def test_each_machine_has_names_and_places_once(self):
+        for path in [None, *glob.glob(os.path.join(STACK, "vm-args.*"))]:
+            if path and path.endswith(".s390x"):
+                continue
+            lines = read("vm-args") + read("vm-args.kvm")
+            if path and not path.endswith(".kvm"):
+                lines += read(os.path.basename(path))
+            devices = re.findall(r"-(?:device|object|blockdev) (\S+)", lines)
+            names = re.findall(r"\bid=([^, \n]+)", lines)
+            # Slots of the root bus; functions of one slot are named 7.0 and 7.1.
+            places = [at[1] for device in devices if "bus=" not in device
+                      if (at := re.search(r"\baddr=([^,]+)", device))]
+            places = [(int(slot, 0), function) for slot, _, function in
+                      (place.partition(".") for place in places)]
+            with self.subTest(path):
+                self.assertGreater(len(names), 5)
+                self.assertEqual(len(names), len(set(names)), names)
+                self.assertEqual(len(places), len(set(places)), places)
+
     def test_what_the_debug_kernel_lacks_are_tests(self):
         self.assertNotEqual(lacks(), "")
         for pattern in lacks().split(":"):
