@@ -50,8 +50,21 @@ Result<void> GateFrames::tell()
 	return {};
 }
 
+bool GateFrames::set_unheard(Gate &gate, bool shut)
+{
+	Guard guard(gates_lock_);
+
+	if (heard_)
+		return false;
+	gate.set_frames_shut(shut);
+	return true;
+}
+
 Result<void> GateFrames::change(Gate &gate, bool shut)
 {
+	if (set_unheard(gate, shut))
+		return {};
+
 	Guard guard(changes_lock_);
 
 	set(gate, shut);
@@ -67,16 +80,20 @@ Result<void> GateFrames::change(Gate &gate, bool shut)
 
 void GateFrames::listen(GateListener &listener)
 {
-	Guard guard(changes_lock_);
+	Guard changes(changes_lock_);
+	Guard guard(gates_lock_);
 
 	listeners_.push_back(listener);
+	heard_ = true;
 }
 
 void GateFrames::unlisten(GateListener &listener)
 {
-	Guard guard(changes_lock_);
+	Guard changes(changes_lock_);
+	Guard guard(gates_lock_);
 
 	listeners_.remove(listener);
+	heard_ = !listeners_.empty();
 }
 
 static bool frames_shut(u64 pfn, u64 npages)

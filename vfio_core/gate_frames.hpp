@@ -5,7 +5,7 @@
 // physical addresses, whoever has mapped them, and however.
 //
 // Locks: changes_lock_ is held while listeners are called, so that the frames which they ask for do
-// not change meanwhile. gates_lock_ is innermost.
+// not change meanwhile; without listeners it is not taken. gates_lock_ is innermost.
 #pragma once
 
 #include "vfio_cxx/gate_frames.h"
@@ -47,10 +47,12 @@ public:
 	// Whether one of the frames is shut.
 	bool shut(Pfn first, u64 npages) __must_not_hold(gates_lock_);
 
-	void listen(GateListener &listener) __must_not_hold(changes_lock_);
-	void unlisten(GateListener &listener) __must_not_hold(changes_lock_);
+	void listen(GateListener &listener) __must_not_hold(changes_lock_, gates_lock_);
+	void unlisten(GateListener &listener) __must_not_hold(changes_lock_, gates_lock_);
 
 private:
+	// Does nothing and returns false if somebody listens.
+	bool set_unheard(Gate &gate, bool shut) __must_not_hold(gates_lock_);
 	Result<void> tell() __must_hold(changes_lock_);
 	void set(Gate &gate, bool shut) __must_hold(changes_lock_);
 
@@ -61,6 +63,8 @@ private:
 	List<GateListener> listeners_ __guarded_by(changes_lock_);
 	Mutex gates_lock_{gates_lock_class_};
 	List<Gate, WithFrames> gates_ __guarded_by(gates_lock_);
+	// Whether there are listeners. Who begins to listen sees what was shut before.
+	bool heard_ __guarded_by(gates_lock_) = false;
 };
 
 } // namespace vfio
