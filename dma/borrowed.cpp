@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Memory without struct pages, devices' register windows, in the domains of a DomainSet: its owner
-// may say that some of it is shut, and may not be reached. What is shut is mapped in no domain, but
-// stays in the record of pins, so that it can be mapped again.
+// DomainSet's work on memory without struct pages, which devices' register windows are. The IOMMU
+// driver that has the DomainSet may say that some of it is shut: devices may not reach it. What is
+// shut is mapped in no domain, but stays in the record of pins, so that it can be mapped again.
 #include "domain_set.hpp"
 #include "pinner.hpp"
 #include "unmapper.hpp"

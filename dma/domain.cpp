@@ -90,7 +90,7 @@ public:
 		return {};
 	}
 
-	// Maps a run even if it is shut.
+	// Maps a run of memory without struct pages, also one that is marked as shut.
 	Result<void> map_borrowed(PinRun run)
 	{
 		run.set_shut(false);

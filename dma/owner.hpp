@@ -69,7 +69,7 @@ public:
 	struct Description {
 		char name[SHIM_TASK_NAME] = "";
 		s32 pid = 0;
-		// RLIMIT_MEMLOCK in bytes, all ones if there is no limit.
+		// The process's RLIMIT_MEMLOCK in bytes; all ones if it has no limit.
 		u64 memlock = 0;
 		// What is charged to it, by VFIO and by others.
 		u64 locked_pages = 0;

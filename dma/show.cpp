@@ -64,7 +64,7 @@ struct Sum {
 	u64 pinned = 0;
 	u64 charged = 0;
 	u64 external = 0;
-	// Of the first mapping.
+	// The process that the first mapping is charged to.
 	Owner::Description owner;
 };
 

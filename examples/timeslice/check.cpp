@@ -105,7 +105,7 @@ class Checker {
   void end_slice(const std::string& bdf, std::uint64_t time) {
     // It was open before the trace begins.
     if (slices_.empty()) slices_.push_back({bdf, {0, kNever}, {}});
-    // Those that have never been opened are blocked when the scheduler comes.
+    // A device that was not open is blocked, too, when the scheduler begins: that ends no slice.
     if (slices_.back().time.end != kNever) return;
     alone_ = alone_ && slices_.back().bdf == bdf;
     slices_.back().time.end = time;

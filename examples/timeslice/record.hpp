@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// When something was done to a device, or by it.
+// The times at which a worker reached its device, or the device's DMA arrived.
 #pragma once
 
 #include <chrono>

@@ -68,7 +68,7 @@ class Copier {
     await_device();
     start(kOwnMemory, kIova + kPage, kFromDevice);
     const bool arrived = await_arrival();
-    // Nothing may come later, when the memory is used for the next one.
+    // The device must have ended: what it writes later would be taken for the next transfer.
     await_device();
     return arrived && *word(kPage) == number;
   }

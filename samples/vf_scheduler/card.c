@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What cards have of their own: where a device says that it does DMA. The
+ * What differs from card to card: how a device says that it does DMA. The
  * driver of a real card would also save and load the state of its functions
  * here. A device of no card in this table is cut off without being waited for.
  */

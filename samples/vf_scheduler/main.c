@@ -100,7 +100,7 @@ static struct vsched_device *vsched_next(void)
 	return next;
 }
 
-/* Opens a device, and blocks the one that is open as the same step. */
+/* Opens @next. If another device is open, that one is blocked in the same step. */
 static int vsched_switch(struct vsched_device *next)
 {
 	if (!vsched_open || vsched_open == next)

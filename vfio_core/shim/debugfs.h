@@ -2,7 +2,7 @@
 /*
  * Folders and files in debugfs, below vfio/. Where there is no debugfs, or the kernel is locked down,
  * they are not there, and nobody else notices: a folder is then an error pointer, which these
- * functions take as any other.
+ * functions accept in the place of a folder, and do nothing.
  *
  * A folder can be removed while one of its files is open. Removing waits for those who read, so that
  * the caller holds no lock that a file's show function waits for; reads after that fail with EIO.

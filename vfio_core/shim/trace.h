@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The tracepoints vfio:*, but for that of a gate (gate_trace.h). While nobody traces, each of these
- * functions passes a branch that is patched away.
+ * functions costs its call, and a branch that the kernel has patched to go past the rest.
  *
  * Context: any.
  */

@@ -177,9 +177,7 @@ TEST(sweep_merge)
 	CHECK_EQ(set.map(two, kIova + kHuge), 0);
 	for (const Device &device : {kA1, kB}) {
 		const Fd group = device.open_group();
-		vfio_group_merge merge = {};
-		merge.argsz = sizeof(merge);
-		merge.group = group.get();
+		vfio_group_merge merge = merge_request(group);
 		CHECK(sweep(
 			      "MERGE of a group, with mappings",
 			      [&] { return result(ioctl(set.fd(), VFIO_GROUP_MERGE, &merge)); },
@@ -199,9 +197,7 @@ TEST(sweep_unmerge)
 	const Memory memory(3 * kPage);
 	CHECK_EQ(set.map(memory, kIova), 0);
 	const Fd group = kB.open_group();
-	vfio_group_merge merge = {};
-	merge.argsz = sizeof(merge);
-	merge.group = group.get();
+	vfio_group_merge merge = merge_request(group);
 	const auto merge_again = [&] {
 		kB.check_reaches_nothing(kIova, memory.size());
 		CHECK_EQ(result(ioctl(set.fd(), VFIO_GROUP_MERGE, &merge)), 0);

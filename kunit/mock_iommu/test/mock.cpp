@@ -165,9 +165,7 @@ Fd Container::open_device(const Device &device) const
 int MergedSet::merge(const Device &device)
 {
 	Fd group = device.open_group();
-	vfio_group_merge merge = {};
-	merge.argsz = sizeof(merge);
-	merge.group = group.get();
+	vfio_group_merge merge = merge_request(group);
 	if (const int error = call(VFIO_GROUP_MERGE, &merge))
 		return error;
 	groups_.emplace(std::make_pair(device.iommu, device.nr), std::move(group));
@@ -178,9 +176,7 @@ int MergedSet::unmerge(const Device &device)
 {
 	const auto found = groups_.find({device.iommu, device.nr});
 	CHECK(found != groups_.end());
-	vfio_group_merge merge = {};
-	merge.argsz = sizeof(merge);
-	merge.group = found->second.get();
+	vfio_group_merge merge = merge_request(found->second);
 	if (const int error = call(VFIO_GROUP_UNMERGE, &merge))
 		return error;
 	groups_.erase(found);

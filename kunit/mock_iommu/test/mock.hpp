@@ -161,6 +161,15 @@ private:
 	Fd fd_;
 };
 
+/* VFIO_GROUP_MERGE or VFIO_GROUP_UNMERGE of another group; its file stays open meanwhile. */
+inline vfio_group_merge merge_request(const Fd &group)
+{
+	vfio_group_merge request = {};
+	request.argsz = sizeof(request);
+	request.group = group.get();
+	return request;
+}
+
 /* The groups of devices, by their devices. */
 using Groups = std::map<std::pair<unsigned, unsigned>, Fd>;
 
