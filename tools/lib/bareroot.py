@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A bare Debian 12 in a folder, for the checks that want a machine on which nothing was installed.
+"""A bare Debian in a folder, for the checks that want a machine on which nothing was installed.
 
 A BareRoot is unpacked from a tarball in the cache (mmdebstrap makes it: minbase with git, make and
 ca-certificates), is used by run(), and is removed at its end. Each run has mount and process
@@ -20,6 +20,7 @@ import time
 TOOLS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROOT = os.path.dirname(TOOLS)
 CLONE = "/srv/vfio-cxx"
+# The machine's own, whose sources of apt are taken for all suites.
 SUITE = "bookworm"
 PACKAGES = "git,make,ca-certificates"
 
@@ -67,14 +68,17 @@ def machine_apt():
             if line.startswith(("Acquire::http", "Acquire::Check-", "Acquire::ForceIPv"))]
 
 
-def sources():
-    """The files of the machine's sources that are Debian's for this suite."""
-    found = []
+def sources(suite):
+    """The files of the machine's sources of apt that are Debian's, as {name: text}, for that suite."""
+    own = re.compile(rf"(?<!\S){SUITE}(?!\w)")
+    found = {}
     for folder, _, names in sorted(os.walk("/etc/apt")):
         for name in sorted(names):
-            path = os.path.join(folder, name)
-            if name.endswith((".list", ".sources")) and SUITE in open(path, encoding="utf-8").read():
-                found.append(path)
+            if name.endswith((".list", ".sources")):
+                with open(os.path.join(folder, name), encoding="utf-8") as file:
+                    text = file.read()
+                if own.search(text):
+                    found[name] = own.sub(suite, text)
     return found
 
 
@@ -99,23 +103,26 @@ def say_what_is_tried():
         print("# without the changes in this checkout that are not committed", flush=True)
 
 
-def tarball():
+def tarball(suite):
     """The bare root's, made once for each set-up of apt."""
-    options, files = machine_apt(), sources()
-    key = hashlib.sha256("\n".join(
-        [PACKAGES, *options, *(open(path, encoding="utf-8").read() for path in files)]).encode())
-    path = os.path.join(cache(), f"bare-{SUITE}-{key.hexdigest()[:12]}.tar")
+    options, files = machine_apt(), sources(suite)
+    key = hashlib.sha256("\n".join([PACKAGES, *options, *files.values()]).encode())
+    path = os.path.join(cache(), f"bare-{suite}-{key.hexdigest()[:12]}.tar")
     if not os.path.exists(path):
         part = f"{path}.{os.getpid()}"
-        command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--format=tar",
-                   f"--include={PACKAGES}", *(f"--aptopt={option.rstrip(';')}" for option in options),
-                   SUITE, part, *files]
-        try:
-            subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
-            os.rename(part, path)
-        finally:
-            if os.path.exists(part):
-                os.unlink(part)
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in files.items():
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                    file.write(text)
+            command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--format=tar",
+                       f"--include={PACKAGES}", *(f"--aptopt={option.rstrip(';')}" for option in options),
+                       suite, part, *(os.path.join(folder, name) for name in files)]
+            try:
+                subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+                os.rename(part, path)
+            finally:
+                if os.path.exists(part):
+                    os.unlink(part)
     return path
 
 
@@ -131,7 +138,7 @@ def link_debs(source, target):
 
 
 class BareRoot:
-    def __init__(self):
+    def __init__(self, suite=SUITE):
         # Roots of runs that were killed are still there.
         for left in os.listdir(cache()):
             if (found := re.fullmatch(r"root-(\d+)-.*", left)) and not os.path.exists(f"/proc/{found[1]}"):
@@ -140,7 +147,7 @@ class BareRoot:
         self.path = tempfile.mkdtemp(prefix=f"root-{os.getpid()}-", dir=cache())
         os.chmod(self.path, 0o755)
         subprocess.run(["tar", "-C", self.path, "--xattrs", "--numeric-owner", "--exclude=./dev/*",
-                        "-xf", tarball()], check=True)
+                        "-xf", tarball(suite)], check=True)
         # What is thrown away needs no syncing.
         with open(self.inside("/etc/dpkg/dpkg.cfg.d/unsafe-io"), "w", encoding="ascii") as file:
             file.write("force-unsafe-io\n")
