@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the demos share: a guest whose output is shown as it comes, what is known on this side of
 the modules and of the kernel log, and the verdict."""
+import hashlib
 import lzma
 import os
 import re
@@ -35,6 +36,14 @@ def build_id(file):
         notes = subprocess.run(["readelf", "-n", plain.name], capture_output=True, text=True,
                                check=True)
     return re.search(r"Build ID: ([0-9a-f]+)", notes.stdout)[1]
+
+
+def make_image(path, size):
+    """Content of a drive, of which every block differs from every other. Returns its SHA-256."""
+    content = hashlib.shake_256(b"vfio-cxx demo image").digest(size)
+    with open(path, "wb") as out:
+        out.write(content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def log_path(name):
