@@ -23,7 +23,8 @@ def on_disk(machine, release, name):
         return None
     fields = dict(re.findall(r"^(\w+): *(.*)$", said, re.MULTILINE))
     file = fields.get("filename", "")
-    if machine.root != "/":
+    # modinfo puts the root before it, "/" as well. A module that is built in has no path.
+    if file.startswith("/"):
         file = "/" + file.removeprefix(machine.root).lstrip("/")
     ours = "supported_kernels" in fields
     by = None
