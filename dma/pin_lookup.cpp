@@ -60,31 +60,4 @@ Result<void> PinLookup::divide(u64 npages, u64 marks)
 	return {};
 }
 
-PinRun PinLookup::from(u64 page) const
-{
-	const Mark *mark = &first_;
-
-	if (marks_) {
-		const u64 part = page >> part_shift_;
-		u32 low = parts_[part];
-		u32 high = parts_[part + 1];
-
-		while (low < high) {
-			const u32 middle = high - (high - low) / 2;
-
-			if (marks_[middle].page <= page)
-				low = middle;
-			else
-				high = middle - 1;
-		}
-		mark = &marks_[low];
-	}
-
-	u64 into = page - mark->page;
-	const PinRun *run = mark->runs;
-	while (into >= run->npages())
-		into -= (run++)->npages();
-	return {run->first_page() + into, run->npages() - into};
-}
-
 } // namespace vfio

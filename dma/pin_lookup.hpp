@@ -28,8 +28,17 @@ public:
 	}
 
 	// Returns the run that has a page, from this page on. The page is inside the
-	// mapping.
-	PinRun from(u64 page) const;
+	// mapping. It is inline, as a refresh calls it for each page.
+	PinRun from(u64 page) const
+	{
+		const Mark *const mark = marks_ ? last_mark_at(page) : &first_;
+		const PinRun *run = mark->runs;
+		u64 into = page - mark->page;
+
+		while (into >= run->npages())
+			into -= (run++)->npages();
+		return {run->first_page() + into, run->npages() - into};
+	}
 
 private:
 	static constexpr u32 kStep = 4;
@@ -43,6 +52,27 @@ private:
 	};
 
 	Result<void> divide(u64 npages, u64 marks);
+
+	// The last mark that is not behind a page.
+	const Mark *last_mark_at(u64 page) const
+	{
+		const u32 *const part = parts_ + (page >> part_shift_);
+		const Mark *low = marks_ + part[0];
+		const Mark *high = marks_ + part[1];
+
+		// A part seldom has more than two.
+		while (high - low > 2) {
+			const Mark *const middle = low + (high - low) / 2;
+
+			if (middle->page <= page)
+				low = middle;
+			else
+				high = middle - 1;
+		}
+		while (low < high && low[1].page <= page)
+			low++;
+		return low;
+	}
 
 	Mark first_ = {};
 	// Null if first_ alone says it.

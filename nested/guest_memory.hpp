@@ -139,11 +139,12 @@ public:
 
 	// Returns the host memory behind a guest address, from its page on, as far as it
 	// is contiguous. npages() is 0 if the guest has no memory there. prot is set to
-	// what the mapping permits.
-	PinRun find(u64 gpa, u32 &prot)
+	// what the mapping permits, which is not nothing; it stays as it is if the guest has
+	// no memory there.
+	[[gnu::always_inline]] PinRun find(u64 gpa, u32 &prot)
 	{
 		memory_.lock.assume_held_shared();
-		if (!mapping_ || !mapping_->range().contains(Iova{gpa})) {
+		if (!mapping_ || !mapping_->range().contains(Iova{gpa})) [[unlikely]] {
 			mapping_ = memory_.find(gpa);
 			if (!mapping_)
 				return {};
@@ -166,7 +167,7 @@ public:
 	}
 
 private:
-	u64 *page(u64 gpa, u32 access)
+	[[gnu::noinline]] u64 *page(u64 gpa, u32 access)
 	{
 		u32 prot = 0;
 		const PinRun run = find(gpa, prot);

@@ -351,13 +351,14 @@ bool Refresh::record(u64 first, Frames frames, u64 npages)
 }
 
 // Collects the host memory behind guest frames in runs_, as far as it can be mapped by one
-// call, with prot. Returns for how many pages; for none if the first has a fault.
-u64 Refresh::resolve(Frames frames, u64 npages, u32 &prot, WalkFault &fault)
+// call, with prot. Returns for how many pages; for none if the first has a fault. Not inlined, so
+// that the loop has all registers.
+[[gnu::noinline]] u64 Refresh::resolve(Frames frames, u64 npages, u32 &prot, WalkFault &fault)
 {
 	// What is written to runs might be a member, for all that the compiler knows.
 	PinRun *const runs = runs_;
-	const u32 room = run_room_;
-	u32 count = 0;
+	const PinRun *const full = runs + run_room_;
+	PinRun *end = runs;
 	u64 done = 0;
 
 	while (done < npages) {
@@ -366,30 +367,37 @@ u64 Refresh::resolve(Frames frames, u64 npages, u32 &prot, WalkFault &fault)
 		const PinRun host = reader_.find(guest_address(page), permitted);
 		const u32 access = guest_access(page) & permitted;
 
-		if (host.npages() == 0 || access == 0) {
-			fault = host.npages() ? WalkFault::kProtection : WalkFault::kEntry;
+		if (access == 0) [[unlikely]] {
+			fault = permitted ? WalkFault::kProtection : WalkFault::kEntry;
 			break;
 		}
-		if (done && access != prot)
-			break;
+		if (access != prot) {
+			if (done)
+				break;
+			prot = access;
+		}
 
 		u64 n = 1;
 		while (n < host.npages() && done + n < npages && frames.at(done + n) == page + n)
 			n++;
 
 		const PinRun run(host.first_page(), n);
-		if (!count || !runs[count - 1].extend(run)) {
-			// Memory without struct pages cannot be in a list with other memory.
-			if (count == room || (count && !run.pinned()))
-				break;
-			runs[count++] = run;
-		}
-		prot = access;
-		done += n;
-		if (!run.pinned())
+		// Memory without struct pages cannot be in a list with other memory.
+		if (!run.pinned()) [[unlikely]] {
+			if (end == runs) {
+				*end++ = run;
+				done = n;
+			}
 			break;
+		}
+		if (end == runs || !end[-1].extend(run)) {
+			if (end == full)
+				break;
+			*end++ = run;
+		}
+		done += n;
 	}
-	run_count_ = count;
+	run_count_ = static_cast<u32>(end - runs);
 	return done;
 }
 
