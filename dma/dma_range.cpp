@@ -3,6 +3,8 @@
 
 namespace vfio {
 
+constinit shim_slab DmaRange::slab{sizeof(DmaRange), nullptr};
+
 DmaRange::~DmaRange()
 {
 	external.release_all(writable());

@@ -37,6 +37,9 @@ struct Borrowing;
 
 class DmaRange : public RangeNode<DmaRange>, public ListNode<DmaRange>, public ListNode<Borrowing> {
 public:
+	// A container may have 65535 mappings. The module makes it ready when it is loaded.
+	static shim_slab slab;
+
 	DmaRange(IovaRange range, UserVa uva, u32 prot) : range_(range), uva_(uva), prot_(prot)
 	{
 	}

@@ -208,7 +208,7 @@ void DmaTree::free_all(List<DmaRange> &dmas)
 		dma->~DmaRange();
 		memory[freed++] = dma;
 		if (freed == kMany || dmas.empty())
-			shim_free_many(vfio::exchange(freed, 0u), memory);
+			shim_slab_free_many(&DmaRange::slab, vfio::exchange(freed, 0u), memory);
 	}
 }
 

@@ -19,11 +19,6 @@ void *shim_alloc_object_certainly(size_t size)
 	return kmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 }
 
-void shim_free_many(size_t count, void **memory)
-{
-	kfree_bulk(count, memory);
-}
-
 void shim_free(void *memory)
 {
 	kfree(memory);

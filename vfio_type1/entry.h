@@ -18,6 +18,10 @@ struct vfio_device;
 
 SHIM_BEGIN
 
+/* Before and after all others: type1.cpp */
+int type1_init(void);
+void type1_exit(void);
+
 /* Type1, a container's IOMMU: type1.cpp */
 int type1_open(u64 extension, struct type1 **made);
 void type1_release(struct type1 *type1);

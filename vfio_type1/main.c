@@ -147,16 +147,25 @@ static int driver_show(void *iommu_data, u32 part, u64 *cursor,
 
 static int __init vfio_type1_init(void)
 {
-	int ret = vfio_register_iommu_driver(&driver_ops);
+	int ret = type1_init();
 
-	if (!ret)
-		compat_iommu_driver_set_show(&driver_ops, driver_show);
+	if (ret)
+		return ret;
+	ret = vfio_register_iommu_driver(&driver_ops);
+	if (ret)
+		goto exit;
+	compat_iommu_driver_set_show(&driver_ops, driver_show);
+	return 0;
+
+exit:
+	type1_exit();
 	return ret;
 }
 
 static void __exit vfio_type1_exit(void)
 {
 	vfio_unregister_iommu_driver(&driver_ops);
+	type1_exit();
 }
 
 module_init(vfio_type1_init);

@@ -78,6 +78,18 @@ long Type1::ioctl(u32 cmd, UserVa arg)
 
 using namespace vfio;
 
+// Errors: ENOMEM.
+CORE_ENTRY int type1_init(void)
+{
+	return shim_slab_create(&DmaRange::slab, "vfio_type1_mapping") ? 0 : -ENOMEM;
+}
+
+// Called when no container uses the module any more.
+CORE_ENTRY void type1_exit(void)
+{
+	shim_slab_remove(&DmaRange::slab);
+}
+
 CORE_ENTRY int type1_open(u64 extension, type1 **made)
 {
 	Result<UniquePtr<Type1>> result = Type1::create(extension);

@@ -74,6 +74,8 @@ CORE_ENTRY int zpci_init(void)
 
 	if (!made.ok())
 		return made.error().negative();
+	if (!shim_slab_create(&DmaRange::slab, "vfio_zpci_mapping"))
+		return -ENOMEM;
 	the_registry = made.take().release();
 	return 0;
 }
@@ -82,6 +84,7 @@ CORE_ENTRY int zpci_init(void)
 CORE_ENTRY void zpci_exit(void)
 {
 	destroy(exchange(the_registry, nullptr));
+	shim_slab_remove(&DmaRange::slab);
 }
 
 CORE_ENTRY int vfio_zpci_kvm_refresh(kvm *machine, u32 fh, u64 start, u64 length, u8 *status)

@@ -35,8 +35,10 @@ void* shim_alloc_object_certainly(size_t size) { return allocate(size); }
 void* shim_alloc_page() { return allocate(4096); }
 void shim_free(void* memory) { release(memory); }
 void shim_free_page(void* page) { release(page); }
-void shim_free_many(size_t count, void** memory) {
-  for (size_t i = 0; i < count; i++) release(memory[i]);
+void* shim_slab_alloc(shim_slab* slab) { return allocate(slab->size); }
+void shim_slab_free(shim_slab*, void* object) { release(object); }
+void shim_slab_free_many(shim_slab*, size_t count, void** objects) {
+  for (size_t i = 0; i < count; i++) release(objects[i]);
 }
 void* shim_valloc(size_t size) { return allocate(size); }
 void shim_vfree(void* memory) { release(memory); }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Memory for the core. All of it is charged to the memory cgroup of the calling
- * process. All functions may sleep, except shim_free() and shim_free_many(), which
- * may be called in any context but NMI. Sizes are in bytes, and not zero.
+ * process. All functions may sleep, except shim_free(), which may be
+ * called in any context but NMI. Sizes are in bytes, and not zero.
  * Without memory, NULL is returned.
  */
 #ifndef SHIM_ALLOC_H
@@ -32,13 +32,6 @@ void *shim_alloc_object(size_t size);
  * is free.
  */
 void *shim_alloc_object_certainly(size_t size);
-
-/**
- * shim_free_many() - shim_free() for several pieces of memory
- * @count: how many pieces
- * @memory: the pieces; none is NULL
- */
-void shim_free_many(size_t count, void **memory);
 
 /**
  * shim_free() - free what shim_alloc() or shim_alloc_object() returned

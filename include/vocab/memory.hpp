@@ -9,6 +9,7 @@
 #include <new>
 
 #include "shim/alloc.h"
+#include "shim/slab.h"
 #include "vocab/result.hpp"
 #include "vocab/warn.hpp"
 
@@ -26,7 +27,21 @@ inline void *operator new(size_t size, vfio::ShimHeap) noexcept
 	return shim_alloc_object(size);
 }
 
+// Takes an object's memory from its slab.
+inline void *operator new(size_t, shim_slab &slab) noexcept
+{
+	return shim_slab_alloc(&slab);
+}
+
 namespace vfio {
+
+// A class of which there are very many objects has a static member slab, for all of them and
+// for no object of a derived class.
+template <class T>
+concept HasSlab = requires
+{
+	static_cast<shim_slab &>(T::slab);
+};
 
 // Owns what a handle stands for: an object, a reference, a reservation. kRelease
 // is called with the handle when the owner is destroyed or gets another handle.
@@ -100,7 +115,10 @@ template <class T> void destroy(T *object)
 	if (!object)
 		return;
 	object->~T();
-	shim_free(object);
+	if constexpr (HasSlab<T>)
+		shim_slab_free(&T::slab, object);
+	else
+		shim_free(object);
 }
 
 template <class T> using UniquePtr = Owned<T *, destroy<T>>;
@@ -108,8 +126,12 @@ template <class T> using UniquePtr = Owned<T *, destroy<T>>;
 // Errors: ENOMEM.
 template <class T, class... Args> Result<UniquePtr<T>> make(Args &&...args)
 {
-	T *object = new (kShimHeap) T(vfio::forward<Args>(args)...);
+	T *object;
 
+	if constexpr (HasSlab<T>)
+		object = new (T::slab) T(vfio::forward<Args>(args)...);
+	else
+		object = new (kShimHeap) T(vfio::forward<Args>(args)...);
 	if (!object)
 		return Error(ENOMEM);
 	return UniquePtr<T>(object);

@@ -47,8 +47,10 @@ int fixture_init(struct kunit *test)
 	process_enter();
 	test->priv = f;
 	f->args = fixture_memory(f, 1);
-	ret = type1_open(VFIO_TYPE1v2_IOMMU, &f->type1);
-	return ret;
+	ret = type1_init();
+	if (ret)
+		return ret;
+	return type1_open(VFIO_TYPE1v2_IOMMU, &f->type1);
 }
 
 /* In the test's thread, or if that was aborted in the process that loads. */
@@ -72,6 +74,7 @@ void fixture_exit(struct kunit *test)
 	}
 	if (f->type1)
 		type1_release(f->type1);
+	type1_exit();
 
 	KUNIT_EXPECT_EQ(test, fixture_locked(f), 0);
 	for (i = 0; i < ARRAY_SIZE(f->memory) && f->memory[i].size; i++) {

@@ -8,6 +8,7 @@
 
 #include "mock/report.hpp"
 #include "shim/alloc.h"
+#include "shim/slab.h"
 
 namespace model {
 
@@ -237,10 +238,15 @@ void __wrap_shim_free_page(void *page)
 	page_quarantine.push_back(page);
 }
 
-void __wrap_shim_free_many(size_t count, void **memory)
+void __wrap_shim_slab_free(shim_slab *, void *object)
+{
+	__wrap_shim_free(object);
+}
+
+void __wrap_shim_slab_free_many(shim_slab *, size_t count, void **objects)
 {
 	for (size_t i = 0; i < count; i++)
-		__wrap_shim_free(memory[i]);
+		__wrap_shim_free(objects[i]);
 }
 
 /* What -fsanitize=thread calls. */

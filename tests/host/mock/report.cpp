@@ -11,6 +11,7 @@
 #include "shim/alloc.h"
 #include "shim/log.h"
 #include "shim/seq.h"
+#include "shim/slab.h"
 
 struct seq_file {
 	std::string text;
@@ -291,15 +292,35 @@ void shim_free_page(void *page)
 	shim_free(page);
 }
 
-void shim_free_many(size_t count, void **memory)
-{
-	for (size_t i = 0; i < count; i++)
-		shim_free(memory[i]);
-}
-
 void shim_free(void *memory)
 {
 	::operator delete(uncount(memory));
+}
+
+bool shim_slab_create(shim_slab *, const char *)
+{
+	note_sleep("shim_slab_create");
+	return !plan.hit(Fail::kAlloc);
+}
+
+void shim_slab_remove(shim_slab *)
+{
+}
+
+void *shim_slab_alloc(shim_slab *slab)
+{
+	return shim_alloc_object(slab->size);
+}
+
+void shim_slab_free(shim_slab *, void *object)
+{
+	shim_free(object);
+}
+
+void shim_slab_free_many(shim_slab *, size_t count, void **objects)
+{
+	for (size_t i = 0; i < count; i++)
+		shim_free(objects[i]);
 }
 
 void *shim_valloc(size_t size)
