@@ -11,6 +11,7 @@
 #include "compat/iommu_driver.h"
 #include "compat/iommu_show.h"
 #include "entry.h"
+#include "trace.h"
 
 static bool allow_unsafe_interrupts;
 module_param(allow_unsafe_interrupts, bool, 0644);
@@ -85,15 +86,33 @@ static void driver_detach_group(void *iommu_data, struct iommu_group *group)
 	type1_detach_group(iommu_data, group);
 }
 
+static noinline int traced_pin_pages(void *iommu_data,
+				     struct iommu_group *group, dma_addr_t iova,
+				     int npage, int prot, struct page **pages)
+{
+	int ret = type1_pin_pages(iommu_data, group, iova, npage, prot, pages);
+
+	trace_vfio_type1_pin(group, iova, npage, prot, ret);
+	return ret;
+}
+
+/*
+ * Drivers pin page by page: while nobody traces, the arguments are not kept over the call for the
+ * event's sake.
+ */
 static int driver_pin_pages(void *iommu_data, struct iommu_group *group,
 			    dma_addr_t iova, int npage, int prot,
 			    struct page **pages)
 {
+	if (trace_vfio_type1_pin_enabled())
+		return traced_pin_pages(iommu_data, group, iova, npage, prot,
+					pages);
 	return type1_pin_pages(iommu_data, group, iova, npage, prot, pages);
 }
 
 static void driver_unpin_pages(void *iommu_data, dma_addr_t iova, int npage)
 {
+	trace_vfio_type1_unpin(iova, npage);
 	type1_unpin_pages(iommu_data, iova, npage);
 }
 

@@ -21,7 +21,7 @@ Result<void> Type1::map_dma(UserVa arg)
 
 	const Result<void> mapped = try_map(map);
 
-	shim_type1_trace_map(map.iova, map.size, map.vaddr, map.flags, mapped.negative());
+	shim_type1_trace_map(&map, mapped.negative());
 	return mapped;
 }
 

@@ -9,7 +9,6 @@
 #include "dma/pinner.hpp"
 #include "entry.h"
 #include "type1.hpp"
-#include "vfio_type1/shim/trace.h"
 
 namespace vfio {
 
@@ -177,8 +176,6 @@ CORE_ENTRY int type1_pin_pages(type1 *handle, iommu_group *group, u64 iova, u32 
 	const Result<void> pinned =
 		type1.pin_pages(group, {iova}, npages, prot, reinterpret_cast<PageHandle *>(pages));
 
-	shim_type1_trace_pin(group, iova, npages, prot,
-			     pinned.ok() ? static_cast<int>(npages) : pinned.negative());
 	if (pinned.ok())
 		return static_cast<int>(npages);
 	type1.note_pin_error(pinned.error());

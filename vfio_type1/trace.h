@@ -8,17 +8,18 @@
 
 #include <linux/iommu.h>
 #include <linux/tracepoint.h>
+#include <linux/vfio.h>
 
 /* VFIO_IOMMU_MAP_DMA has ended, whose request could be copied in. */
 TRACE_EVENT(vfio_type1_map,
-	    TP_PROTO(u64 iova, u64 size, u64 vaddr, u32 flags, int ret),
-	    TP_ARGS(iova, size, vaddr, flags, ret),
+	    TP_PROTO(const struct vfio_iommu_type1_dma_map *map, int ret),
+	    TP_ARGS(map, ret),
 	    TP_STRUCT__entry(__field(u64, iova) __field(u64, size)
 				     __field(u64, vaddr) __field(u32, flags)
 					     __field(int, ret)),
-	    TP_fast_assign(__entry->iova = iova; __entry->size = size;
-			   __entry->vaddr = vaddr; __entry->flags = flags;
-			   __entry->ret = ret;),
+	    TP_fast_assign(__entry->iova = map->iova; __entry->size = map->size;
+			   __entry->vaddr = map->vaddr;
+			   __entry->flags = map->flags; __entry->ret = ret;),
 	    TP_printk("iova=0x%llx size=0x%llx vaddr=0x%llx flags=0x%x ret=%d",
 		      __entry->iova, __entry->size, __entry->vaddr,
 		      __entry->flags, __entry->ret));
@@ -26,14 +27,15 @@ TRACE_EVENT(vfio_type1_map,
 /* VFIO_IOMMU_UNMAP_DMA has ended, whose request could be copied in. */
 TRACE_EVENT(
 	vfio_type1_unmap,
-	TP_PROTO(u64 iova, u64 size, u32 flags, u64 unmapped, int ret),
-	TP_ARGS(iova, size, flags, unmapped, ret),
+	TP_PROTO(const struct vfio_iommu_type1_dma_unmap *unmap, u64 unmapped,
+		 int ret),
+	TP_ARGS(unmap, unmapped, ret),
 	TP_STRUCT__entry(__field(u64, iova) __field(u64, size)
 				 __field(u64, unmapped) __field(u32, flags)
 					 __field(int, ret)),
-	TP_fast_assign(__entry->iova = iova; __entry->size = size;
-		       __entry->flags = flags; __entry->unmapped = unmapped;
-		       __entry->ret = ret;),
+	TP_fast_assign(__entry->iova = unmap->iova; __entry->size = unmap->size;
+		       __entry->flags = unmap->flags;
+		       __entry->unmapped = unmapped; __entry->ret = ret;),
 	TP_printk("iova=0x%llx size=0x%llx flags=0x%x unmapped=0x%llx ret=%d",
 		  __entry->iova, __entry->size, __entry->flags,
 		  __entry->unmapped, __entry->ret));

@@ -155,8 +155,8 @@ Result<void> Type1::unmap_dma(UserVa arg)
 
 	Result<u64> unmapped = try_unmap_dma(request, arg);
 
-	shim_type1_trace_unmap(request.iova, request.size, request.flags,
-			       unmapped.ok() ? unmapped.value() : 0, unmapped.error().negative());
+	shim_type1_trace_unmap(&request, unmapped.ok() ? unmapped.value() : 0,
+			       unmapped.error().negative());
 	return put_user(arg + __builtin_offsetof(vfio_iommu_type1_dma_unmap, size), TRY(unmapped));
 }
 

@@ -3,7 +3,6 @@
 // vfio_unpin_pages(): takes back pins of pin_pages.cpp. It cannot fail.
 #include "entry.h"
 #include "type1.hpp"
-#include "vfio_type1/shim/trace.h"
 
 namespace vfio {
 
@@ -61,6 +60,5 @@ using namespace vfio;
 
 CORE_ENTRY void type1_unpin_pages(type1 *handle, u64 iova, u32 npages)
 {
-	shim_type1_trace_unpin(iova, npages);
 	Type1::of(handle).unpin_pages({iova}, npages);
 }

@@ -11,29 +11,26 @@
 #include "shim/base.h"
 
 struct iommu_group;
+struct vfio_iommu_type1_dma_map;
+struct vfio_iommu_type1_dma_unmap;
 
 SHIM_BEGIN
 
 /**
  * shim_type1_trace_map() - VFIO_IOMMU_MAP_DMA has ended
- * @iova: first address
- * @size: bytes
- * @vaddr: the address in the process
- * @flags: VFIO_DMA_MAP_FLAG_* or-ed
+ * @map: what the caller asked for
  * @ret: 0 or a negative errno
  */
-void shim_type1_trace_map(u64 iova, u64 size, u64 vaddr, u32 flags, int ret);
+void shim_type1_trace_map(const struct vfio_iommu_type1_dma_map *map, int ret);
 
 /**
  * shim_type1_trace_unmap() - VFIO_IOMMU_UNMAP_DMA has ended
- * @iova: first address
- * @size: bytes that the caller asked for
- * @flags: VFIO_DMA_UNMAP_FLAG_* or-ed
+ * @unmap: what the caller asked for
  * @unmapped: bytes that were unmapped
  * @ret: 0 or a negative errno
  */
-void shim_type1_trace_unmap(u64 iova, u64 size, u32 flags, u64 unmapped,
-			    int ret);
+void shim_type1_trace_unmap(const struct vfio_iommu_type1_dma_unmap *unmap,
+			    u64 unmapped, int ret);
 
 /**
  * shim_type1_trace_dirty() - VFIO_IOMMU_DIRTY_PAGES has ended
@@ -41,24 +38,6 @@ void shim_type1_trace_unmap(u64 iova, u64 size, u32 flags, u64 unmapped,
  * @ret: 0 or a negative errno
  */
 void shim_type1_trace_dirty(u32 flags, int ret);
-
-/**
- * shim_type1_trace_pin() - a driver has called vfio_pin_pages()
- * @group: the group of its device
- * @iova: first address
- * @npages: how many pages
- * @prot: IOMMU_READ and IOMMU_WRITE or-ed
- * @ret: how many are pinned, or a negative errno
- */
-void shim_type1_trace_pin(struct iommu_group *group, u64 iova, u32 npages,
-			  u32 prot, int ret);
-
-/**
- * shim_type1_trace_unpin() - a driver has called vfio_unpin_pages()
- * @iova: first address
- * @npages: how many pages
- */
-void shim_type1_trace_unpin(u64 iova, u32 npages);
 
 /**
  * shim_type1_trace_attach() - a group has been attached, or not

@@ -42,23 +42,15 @@ void shim_trace_unmerge(int, int)
 {
 }
 
-void shim_type1_trace_map(u64, u64, u64, u32, int)
+void shim_type1_trace_map(const vfio_iommu_type1_dma_map *, int)
 {
 }
 
-void shim_type1_trace_unmap(u64, u64, u32, u64, int)
+void shim_type1_trace_unmap(const vfio_iommu_type1_dma_unmap *, u64, int)
 {
 }
 
 void shim_type1_trace_dirty(u32, int)
-{
-}
-
-void shim_type1_trace_pin(iommu_group *, u64, u32, u32, int)
-{
-}
-
-void shim_type1_trace_unpin(u64, u32)
 {
 }
 
