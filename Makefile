@@ -52,7 +52,7 @@ endif
 KBUILD = KDIR='$(if $(KERNEL),,$(KDIR))' tools/kernel-make
 
 .PHONY: all modules modules_install install uninstall clean help demo demo-nested demo-merge demo-gate check \
-	check-fresh check-fresh-all check-install check-package deb examples samples testmods stack_test host-test
+	check-fresh check-fresh-all check-install check-package check-user deb examples samples testmods stack_test host-test
 
 all: modules
 
@@ -171,6 +171,12 @@ check-package:
 	tools/setup roots
 	tools/check-package
 
+# One after the other: what they download is kept for the next run.
+check-user:
+	tools/setup roots
+	tools/check-user bookworm
+	tools/check-user trixie
+
 deb:
 	tools/setup deb
 	tools/make-deb
@@ -208,6 +214,7 @@ help:
 	@echo '  make check-fresh    make demo in a bare Debian 12, as root; check-fresh-all: make check too'
 	@echo '  make check-install  installing, by make and by DKMS, in a bare Debian 12, as root'
 	@echo '  make check-package  the Debian packages, in the same'
+	@echo '  make check-user     a day of their user, in Debian 12 and 13, booted in QEMU'
 	@echo '  make deb          Debian packages, into build/deb'
 	@echo '  make install      into updates/ of the kernel of the last make, or KDIR, and depmod'
 	@echo '  make uninstall    remove them again: modprobe takes the distribution'\''s'

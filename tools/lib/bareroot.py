@@ -22,6 +22,8 @@ ROOT = os.path.dirname(TOOLS)
 CLONE = "/srv/vfio-cxx"
 # The machine's own, whose sources of apt are taken for all suites.
 SUITE = "bookworm"
+# What a check may put beside a root, named as the root with one of these.
+IMAGES = (".img", ".initrd", ".nvme")
 PACKAGES = "git,make,ca-certificates"
 
 # In the new mount namespace; all of it goes with the command.
@@ -160,13 +162,20 @@ class BareRoot:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def keep_packages(self):
+        """In the cache. It is done at the end, too, but not all roots have them still."""
         link_debs(self.archives, self.debs)
+
+    def __exit__(self, *_):
+        self.keep_packages()
         # A link renews the time, so these are packages that no root has used for long.
         for entry in os.scandir(self.debs):
             if time.time() - entry.stat().st_ctime > 30 * 24 * 3600:
                 os.unlink(entry.path)
         remove(self.path)
+        for suffix in IMAGES:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path + suffix)
 
     def inside(self, path):
         return os.path.join(self.path, path.lstrip("/"))
