@@ -93,6 +93,25 @@ std::uint64_t GatedDevice::block() { return request(VFIO_TESTGATE_BLOCK); }
 
 std::uint64_t GatedDevice::open() { return request(VFIO_TESTGATE_OPEN); }
 
+void GatedDevice::pin(const Memory& memory, std::size_t npages) {
+  vfio_testgate_pin argument{memory.address(), static_cast<std::uint32_t>(npages)};
+  if (ioctl(scheduler_, VFIO_TESTGATE_PIN, &argument) < 0) throw_errno("pinning other pages");
+}
+
+std::uint64_t GatedDevice::remap(std::uint64_t iova, std::size_t count, std::size_t step,
+                                 int pinned, bool flush) {
+  std::vector<vfio_testgate_page> pages;
+  for (std::size_t i = 0; i < count; i++)
+    pages.push_back({iova + i * step * kPage, pinned < 0 ? -1 : pinned + static_cast<int>(i), -1});
+  vfio_testgate_remap argument{};
+  argument.count = static_cast<std::uint32_t>(count);
+  argument.flush = flush;
+  argument.pages = reinterpret_cast<std::uintptr_t>(pages.data());
+  if (ioctl(scheduler_, VFIO_TESTGATE_REMAP, &argument) < 0) throw_errno("remapping pages");
+  if (argument.done != static_cast<int>(count)) throw_errno("remapping all of the pages");
+  return flush ? argument.all_cycles : argument.remap_cycles;
+}
+
 GatedDevice::Alone GatedDevice::alone() {
   vfio_testgate_alone argument{};
   argument.device = device_;
@@ -203,6 +222,59 @@ void run_gate(Meter& meter) {
     count_flushes(meter, device, window);
   }
   run_first_touch(meter, device);
+}
+
+namespace {
+
+// Addresses of which pages are remapped together: neighbours in contiguous memory, neighbours in
+// scattered memory, every second one, and one.
+struct Batch {
+  const char* key;
+  Layout layout;
+  std::size_t count, step;
+};
+
+constexpr Batch kBatches[] = {{"64", Layout::kContiguous, 64, 1},
+                              {"64-scattered", Layout::kScattered, 64, 1},
+                              {"64-apart", Layout::kScattered, 64, 2},
+                              {"1", Layout::kScattered, 1, 1}};
+
+std::string remap_key(const Batch& batch, bool flush) {
+  return std::string("gate-remap-") + batch.key + (flush ? "-flush" : "");
+}
+
+void run_batch(Meter& meter, const Batch& batch) {
+  constexpr std::uint64_t kIova = 0x100000000;
+  const Memory memory(batch.layout, kHugePage), others(batch.layout, kHugePage);
+  GatedDevice device(true);
+  device.pin(others, batch.count);
+  device.container().map(kIova, memory.address(), memory.size());
+  // Large pages of the IOMMU are split, once.
+  (void)device.remap(kIova, batch.count, batch.step, 0, true);
+  for (const bool flush : {false, true})
+    for (int i = 0; i < kCalls; i++)
+      for (const int pinned : {-1, 0})
+        meter.add(remap_key(batch, flush),
+                  static_cast<double>(device.remap(kIova, batch.count, batch.step, pinned, flush)) /
+                      static_cast<double>(batch.count));
+  device.container().unmap_all(memory.size());
+}
+
+}  // namespace
+
+std::vector<std::string> gate_remap_keys() {
+  std::vector<std::string> keys;
+  for (const Batch& batch : kBatches)
+    for (const bool flush : {false, true}) keys.push_back(remap_key(batch, flush));
+  return keys;
+}
+
+void run_gate_remap(Meter& meter) {
+  if (!GatedDevice::can_switch()) {
+    for (const std::string& key : gate_remap_keys()) meter.add(key, 0);
+    return;
+  }
+  for (const Batch& batch : kBatches) run_batch(meter, batch);
 }
 
 namespace {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "container.hpp"
+#include "memory.hpp"
 #include "meter.hpp"
 
 namespace bench {
@@ -30,6 +31,14 @@ class GatedDevice {
   // In instructions inside the kernel, without the system call.
   std::uint64_t block();
   std::uint64_t open();
+
+  // Pins memory for remap(), page after page.
+  void pin(const Memory& memory, std::size_t npages);
+  // Has DMA reach pinned pages, or the user's again if pinned is negative, at count addresses, each
+  // so many pages after the one before. Returns the instructions, of a flush as well if flush.
+  std::uint64_t remap(std::uint64_t iova, std::size_t count, std::size_t step, int pinned,
+                      bool flush);
+  Container& container() { return *container_; }
 
   // What the kernel does in them anyway, alone: unmaps all windows, moves the group out of its
   // domain, and back. The device is open.
@@ -64,6 +73,9 @@ class GatedDevice {
 
 // What a switch costs beyond what the kernel's own functions in it do.
 void run_gate(Meter& meter);
+// What remapping a page costs.
+void run_gate_remap(Meter& meter);
+std::vector<std::string> gate_remap_keys();
 // How a switch, with all that is in it, grows with the size of a window of which nothing is
 // touched, with the pages touched, with the processes that have touched 64 pages each, and with the
 // virtual processors of a guest that have touched 8.

@@ -413,6 +413,7 @@ std::vector<Group> groups() {
         "gate-idle-open", "gate-idle-block", "gate-flushes-block", "gate-flushes-open",
         "gate-shootdowns-block", "gate-shootdowns-block-64", "gate-shootdowns-open", "gate-touch"},
        run_gate},
+      {"gate-remap", gate_remap_keys(), run_gate_remap},
       {"gate-growth", gate_growth_keys(), run_gate_growth},
   };
   all.insert(all.end(), others.begin(), others.end());

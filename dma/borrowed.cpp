@@ -43,7 +43,7 @@ bool DomainSet::any_borrowed(const List<DmaRange> &dmas) const
 	if (!has_borrowed_.load()) [[likely]]
 		return false;
 	for (const DmaRange &dma : dmas)
-		if (dma.has_borrowed)
+		if (dma.changes_in_parts())
 			return true;
 	return false;
 }
@@ -108,17 +108,22 @@ Result<void> DomainSet::update_borrowed(const MapPolicy &policy) const
 	for (const Domain &domain : domains_) {
 		Unmapper unmapper(domain.get());
 
-		for (DmaRange &dma : borrowing_)
+		for (DmaRange &dma : borrowing_) {
+			if (!dma.has_borrowed)
+				continue;
 			dma.each_run([&](Iova at, PinRun &run) {
 				if (run.borrowed() && !run.shut() &&
 				    borrow.shut(borrow, run.first(), run.npages()))
 					unmapper.unmap(run.at(at));
 			});
+		}
 	}
 
 	Result<void> result;
 
-	for (DmaRange &dma : borrowing_)
+	for (DmaRange &dma : borrowing_) {
+		if (!dma.has_borrowed)
+			continue;
 		dma.each_run([&](Iova at, PinRun &run) {
 			if (!run.borrowed())
 				return;
@@ -130,6 +135,7 @@ Result<void> DomainSet::update_borrowed(const MapPolicy &policy) const
 			if (shut || result.ok())
 				run.set_shut(shut);
 		});
+	}
 	return result;
 }
 

@@ -20,6 +20,7 @@
 #include "external_pins.hpp"
 #include "owner.hpp"
 #include "pin_runs.hpp"
+#include "remapped_pages.hpp"
 #include "vocab/atomic.hpp"
 #include "vocab/list.hpp"
 #include "vocab/range_tree.hpp"
@@ -169,50 +170,122 @@ public:
 		return all_dirty_ || !dirty_.empty();
 	}
 
-	// Calls visit(first IOVA, run) for each run of the record, in order.
+	// What follows is about what the domains have: what is pinned, or what a driver has put in
+	// its place.
+
+	// Whether parts of it may be in no domain, or be mapped anew. It is mapped and unmapped
+	// under DomainSet's borrowed_lock_ then.
+	bool changes_in_parts() const
+	{
+		return remapped || has_borrowed;
+	}
+
+	// All pages, by their indexes.
+	RemappedPages::Span all_pages() const
+	{
+		return {0, range_.npages() - 1};
+	}
+
+	// Calls visit(array of runs, count) in order, until it returns an error.
+	template <class F> Result<void> try_each_array(F visit) const
+	{
+		if (remapped) [[unlikely]]
+			return remapped->try_each_array(all_pages(), visit);
+		return pins.try_each_array(visit);
+	}
+
+	// Calls visit(first IOVA, run), which may change the kind, for each run, in order.
 	template <class F> void each_run(F visit)
 	{
 		Iova at = range_.first;
-
-		pins.each_mutable([&](PinRun &run) {
+		const auto next = [&](PinRun &run) {
 			visit(at, run);
 			at = at + run.npages() * kPageSize;
-		});
+		};
+
+		if (remapped)
+			remapped->each_mutable(all_pages(), next);
+		else
+			pins.each_mutable(next);
 	}
 
 	// Calls visit(range) for each part that is not shut, in order.
 	template <class F> void each_open_part(F visit) const
 	{
-		Iova at = range_.first;
-		IovaRange part = {};
-		bool any = false;
+		OpenParts parts(range_.first, visit);
 
-		pins.each([&](const PinRun &run) {
-			const IovaRange next = run.at(at);
-
-			at = next.last + 1;
-			if (any && run.shut())
-				visit(part);
-			else if (!run.shut())
-				part = {any ? part.first : next.first, next.last};
-			any = !run.shut();
+		(void)try_each_array([&](const PinRun *runs, u32 count) -> Result<void> {
+			parts.add(runs, count);
+			return {};
 		});
-		if (any)
-			visit(part);
+		parts.finish();
+	}
+
+	// The same, of some pages. Requires that they are whole pieces of what was remapped.
+	template <class F> void each_open_part_of(RemappedPages::Span span, F visit) const
+	{
+		OpenParts parts(iova_of(span.first), visit);
+
+		(void)remapped->try_each_array(span,
+					       [&](const PinRun *runs, u32 count) -> Result<void> {
+						       parts.add(runs, count);
+						       return {};
+					       });
+		parts.finish();
 	}
 
 	PinRuns pins;
 	ExternalPins external;
 	u32 held = 0;
 	bool iommu_mapped = false;
-	// Whether pins has runs without struct pages.
+	// Whether there are runs without struct pages.
 	bool has_borrowed = false;
+	// What the domains have instead of pins, once a driver has remapped a page; nullptr before.
+	// Changes in a busy mapping, or under DmaTree's lock and DomainSet's borrowed_lock_; what
+	// it has changes under the latter.
+	UniquePtr<RemappedPages> remapped;
 	bool vaddr_invalid = false;
 	bool leaving = false;
 	// Set under DmaTree's lock, cleared by the caller that has made it busy.
 	Atomic<bool> busy{false};
 
 private:
+	// Joins runs, which follow each other from an address on, to parts that are not shut.
+	template <class F> class OpenParts {
+	public:
+		OpenParts(Iova at, F &visit) : at_(at), visit_(visit)
+		{
+		}
+
+		void add(const PinRun *runs, u32 count)
+		{
+			for (u32 i = 0; i < count; i++) {
+				const IovaRange next = runs[i].at(at_);
+
+				at_ = next.last + 1;
+				if (runs[i].shut()) {
+					finish();
+					continue;
+				}
+				part_ = {any_ ? part_.first : next.first, next.last};
+				any_ = true;
+			}
+		}
+
+		void finish()
+		{
+			if (any_)
+				visit_(part_);
+			any_ = false;
+		}
+
+	private:
+		Iova at_;
+		F &visit_;
+		IovaRange part_ = {};
+		bool any_ = false;
+	};
+
 	void clear_all_dirty(IovaRange part);
 
 	// Whether all pages of all_dirty_part_ are dirty, whatever the bits say. A

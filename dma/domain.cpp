@@ -3,7 +3,6 @@
 
 #include "shim/alloc.h"
 #include "shim/lock.h"
-#include "unmapper.hpp"
 
 namespace vfio {
 
@@ -29,6 +28,7 @@ Result<UniquePtr<Domain>> Domain::create(iommu_group *group)
 
 Domain::~Domain()
 {
+	flush_remapped();
 	while (AttachedGroup *attached = groups.pop_front()) {
 		detach(attached->group);
 		destroy(attached);
@@ -106,8 +106,8 @@ private:
 		if (!holes_)
 			return unmapper.unmap({first_, at_ - 1});
 		holes_->each_open_part([&](IovaRange part) {
-			if (part.first < at_)
-				unmapper.unmap({part.first, min(part.last, at_ - 1)});
+			if (part.last >= first_ && part.first < at_)
+				unmapper.unmap({max(part.first, first_), min(part.last, at_ - 1)});
 		});
 	}
 
@@ -182,12 +182,28 @@ Result<void> Domain::map(const DmaRange &dma, bool small_pages)
 {
 	Mapper mapper(domain_, dma.range().first, dma.prot(), small_pages);
 
-	if (dma.has_borrowed)
+	if (dma.changes_in_parts())
 		mapper.set_holes(dma);
-	TRY(dma.pins.try_each_array(
+	TRY(dma.try_each_array(
 		[&](const PinRun *runs, u32 count) { return mapper.map(runs, count); }));
 	mapper.keep();
 	return {};
+}
+
+Result<void> Domain::map_pages(const DmaRange &dma, RemappedPages::Span span, bool small_pages)
+{
+	Mapper mapper(domain_, dma.iova_of(span.first), dma.prot(), small_pages);
+
+	mapper.set_holes(dma);
+	TRY(dma.remapped->try_each_array(
+		span, [&](const PinRun *runs, u32 count) { return mapper.map(runs, count); }));
+	mapper.keep();
+	return {};
+}
+
+void Domain::unmap_pages(const DmaRange &dma, RemappedPages::Span span)
+{
+	dma.each_open_part_of(span, [this](IovaRange part) { remapped_.unmap(part); });
 }
 
 Result<void> Domain::map_run(Iova at, const PinRun &run, u32 prot, bool small_pages)
@@ -209,13 +225,13 @@ void Domain::unmap(const List<DmaRange> &dmas)
 	for (auto dma = dmas.begin(); dma != end;) {
 		IovaRange piece = (*dma).range();
 
-		if ((*dma).has_borrowed) [[unlikely]] {
+		if ((*dma).changes_in_parts()) [[unlikely]] {
 			(*dma).each_open_part([&](IovaRange part) { unmapper.unmap(part); });
 			++dma;
 			continue;
 		}
 		while (++dma != end && (*dma).range().first - piece.last == 1 &&
-		       !(*dma).has_borrowed)
+		       !(*dma).changes_in_parts())
 			piece.last = (*dma).range().last;
 		unmapper.unmap(piece);
 		if (++pieces % kRescheduleAfter == 0)

@@ -6,6 +6,7 @@
 
 #include "dma/shim/iommu.h"
 #include "dma_range.hpp"
+#include "unmapper.hpp"
 #include "vocab/atomic.hpp"
 
 namespace vfio {
@@ -33,7 +34,7 @@ public:
 	static Result<UniquePtr<Domain>> create(iommu_group *group);
 
 	// Owns the domain from now on.
-	explicit Domain(iommu_domain *domain) : domain_(domain)
+	explicit Domain(iommu_domain *domain) : domain_(domain), remapped_(domain)
 	{
 	}
 
@@ -94,7 +95,19 @@ public:
 	// reaches them afterwards.
 	void unmap(const List<DmaRange> &dmas);
 
-	// How often unmap() has flushed the IOMMU.
+	// Maps some pages of a dma range that has remapped ones, whole pieces of them that are in
+	// no domain. On error nothing stays mapped.
+	Result<void> map_pages(const DmaRange &dma, RemappedPages::Span span, bool small_pages);
+
+	// Unmaps them. Devices may go on reaching what was mapped until flush_remapped(); the
+	// addresses may be mapped before.
+	void unmap_pages(const DmaRange &dma, RemappedPages::Span span);
+	void flush_remapped()
+	{
+		flushes_.add(remapped_.finish());
+	}
+
+	// How often unmapping has flushed the IOMMU.
 	u64 flushes() const
 	{
 		return flushes_.load();
@@ -106,6 +119,8 @@ private:
 	iommu_domain *const domain_;
 	bool coherent_ = false;
 	Atomic<u64> flushes_{0};
+	// What unmap_pages() leaves to be flushed.
+	Unmapper remapped_;
 };
 
 } // namespace vfio

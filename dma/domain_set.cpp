@@ -204,7 +204,7 @@ Result<void> DomainSet::replay(UniquePtr<Domain> &domain, DmaTree &dmas, const M
 			result = pin_range(dma, domain->groups.front()->group, policy.workers);
 		if (!result.ok())
 			break;
-		if (dma.has_borrowed) {
+		if (dma.changes_in_parts()) {
 			borrowed.push_back(dma);
 			continue;
 		}

@@ -12,7 +12,7 @@
 // - a mapping that is not busy is pinned and mapped, whole but for what is shut, in every domain,
 //   and iommu_mapped is set; without domains none is;
 // - borrowing_ has the mappings in the domains with memory that has no struct pages, if the policy
-//   says what of it is shut (borrowed.cpp);
+//   says what of it is shut (borrowed.cpp), and those of which a page was remapped (remap.cpp);
 // - space() is what every domain can translate less what a group has reserved;
 //   mappings lie inside it.
 //
@@ -25,6 +25,7 @@
 #include "domain.hpp"
 #include "iova_space.hpp"
 #include "shim/seq.h"
+#include "vfio_cxx/remap.h"
 
 namespace vfio {
 
@@ -144,6 +145,17 @@ public:
 	// while mapping; some runs stay shut then.
 	Result<void> update_borrowed(const MapPolicy &policy) const __must_not_hold(borrowed_lock_);
 
+	// vfio_iommu_remap_ops (vfio_cxx/iommu_remap.h): lets groups reach other pages at some addresses.
+	// Returns how many are done, from the first on, 1 at least. Waits for nobody who holds
+	// dmas.lock, which it needs once for a mapping. Errors: those of vfio_gate_remap().
+	Result<u64> remap(DmaTree &dmas, const vfio_remap_page *pages, u64 count,
+			  const MapPolicy &policy) const __must_not_hold(dmas.lock, borrowed_lock_);
+	// From now on no group reaches what remap() has replaced.
+	void flush_remapped() const __must_not_hold(borrowed_lock_);
+	// Undoes all that remap() has done, and flushes. Where the IOMMU has no memory to map a
+	// user's page, none is reached.
+	void put_all_users_back(const MapPolicy &policy) const __must_not_hold(borrowed_lock_);
+
 private:
 	struct MsiWindow;
 
@@ -161,6 +173,25 @@ private:
 		__must_not_hold(borrowed_lock_);
 	Result<void> put_back(const DmaRange &dma, Iova at, const PinRun &run,
 			      bool small_pages) const;
+
+	// remap.cpp
+	Result<u64> remap_some(DmaTree &dmas, const vfio_remap_page *pages, u64 count,
+			       const MapPolicy &policy, bool borrows) const
+		__must_not_hold(dmas.lock, borrowed_lock_);
+	Result<u64> remap_in(DmaRange &dma, const vfio_remap_page *pages, u64 count,
+			     const MapPolicy &policy, bool borrows) const
+		__must_hold(borrowed_lock_);
+	Result<void> exchange_pages(DmaRange &dma, u64 first, PinPage *pages, u64 count,
+				    const MapPolicy &policy, RemappedPages::Span &span) const
+		__must_hold(borrowed_lock_);
+	void put_users_back(DmaRange &dma, const MapPolicy &policy) const
+		__must_hold(borrowed_lock_);
+	Result<void> map_pages(const DmaRange &dma, RemappedPages::Span span,
+			       bool small_pages) const __must_hold(borrowed_lock_);
+	// The mapping of which pages may be remapped that has the address, or nullptr.
+	DmaRange *remapped_at(Iova iova) const __must_hold(borrowed_lock_);
+	Result<void> begin_remapping(DmaTree &dmas, Iova iova) const
+		__must_not_hold(dmas.lock, borrowed_lock_);
 
 	Domain *domain_with(const iommu_group *group) const;
 	Result<void> narrow(IovaSpace &space, const AttachedGroup &attached, const DmaTree &dmas,

@@ -284,6 +284,7 @@ void unpin_range(DmaRange &dma)
 {
 	unpin_runs(dma.pins, dma.writable());
 	dma.has_borrowed = false;
+	dma.remapped.reset();
 }
 
 namespace {

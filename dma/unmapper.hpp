@@ -58,11 +58,11 @@ public:
 		WARN_ONCE_IF(unmapped != size, "the IOMMU did not unmap what was mapped");
 	}
 
-	// Flushes what is due, and returns how many flushes there have been.
+	// Flushes what is due, and returns how many flushes there have been since the last call.
 	u32 finish()
 	{
 		flush();
-		return flushes_;
+		return exchange(flushes_, u32{0});
 	}
 
 private:

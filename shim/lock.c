@@ -53,6 +53,11 @@ void shim_mutex_lock_second(struct shim_mutex *mutex)
 	mutex_lock_nested(mutex_of(mutex), SINGLE_DEPTH_NESTING);
 }
 
+bool shim_mutex_trylock(struct shim_mutex *mutex)
+{
+	return mutex_trylock(mutex_of(mutex));
+}
+
 void shim_mutex_unlock(struct shim_mutex *mutex)
 {
 	mutex_unlock(mutex_of(mutex));

@@ -24,6 +24,8 @@ EXPORT_SYMBOL_GPL(vfio_gate_block);
 EXPORT_SYMBOL_GPL(vfio_gate_trap);
 EXPORT_SYMBOL_GPL(vfio_gate_open);
 EXPORT_SYMBOL_GPL(vfio_gate_switch);
+EXPORT_SYMBOL_GPL(vfio_gate_remap);
+EXPORT_SYMBOL_GPL(vfio_gate_flush);
 EXPORT_SYMBOL_GPL(vfio_gate_get_state);
 EXPORT_SYMBOL_GPL(vfio_gate_set_limit);
 EXPORT_SYMBOL_GPL(vfio_gate_listen);

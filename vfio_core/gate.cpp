@@ -63,6 +63,7 @@ void Gate::stop()
 {
 	Guard guard(lock_);
 
+	end_remapping();
 	ops_ = nullptr;
 	if (!retired_ && !open_locked(VFIO_GATE_OPEN).ok()) {
 		shim_device_warn(handle_, "its DMA cannot be let loose; accesses fail");
@@ -303,6 +304,7 @@ Result<void> Gate::device_opened(Device &device, const ContainerIommu &iommu)
 	Guard guard(lock_);
 
 	device_ = &device;
+	iommu_ = &iommu;
 	domain_ = domain;
 	if (!shut(state()))
 		return {};
@@ -332,7 +334,9 @@ void Gate::device_closed()
 		device_->group().unreserve_dma();
 		cut_ = false;
 	}
+	end_remapping();
 	device_ = nullptr;
+	iommu_ = nullptr;
 	domain_ = nullptr;
 	event_.forget();
 	// Without a scheduler nobody else would open it again.

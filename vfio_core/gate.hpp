@@ -96,6 +96,9 @@ public:
 	Result<void> open() __must_not_hold(lock_);
 	static Result<void> switch_over(Gate &from, Gate &to, u32 deadline_us);
 
+	Result<long> remap(const vfio_remap_page *pages, u32 count) __must_not_hold(lock_);
+	Result<void> flush() __must_not_hold(lock_);
+
 	u32 state() const
 	{
 		return word_.load() >> kStateShift;
@@ -221,6 +224,11 @@ private:
 	// if another device in the group is open, EOPNOTSUPP.
 	Result<void> reserve_dma() __must_hold(lock_);
 	void cut_dma() __must_hold(lock_);
+	// The container's IOMMU. Errors: ENODEV, EINVAL if nobody has the device open, EOPNOTSUPP if
+	// it has no DMA of its own.
+	Result<const ContainerIommu *> container_iommu() const __must_hold(lock_);
+	// The pages that the scheduler has had remapped are its own: it may give them back afterwards.
+	void end_remapping() __must_hold(lock_);
 	// Errors: those of the IOMMU.
 	Result<void> restore_dma() __must_hold(lock_);
 
@@ -280,6 +288,9 @@ private:
 	bool retired_ __guarded_by(lock_) = false;
 	// Set while the device is open.
 	Device *device_ __guarded_by(lock_) = nullptr;
+	const ContainerIommu *iommu_ __guarded_by(lock_) = nullptr;
+	// Whether pages may be remapped in the container.
+	bool remapped_ __guarded_by(lock_) = false;
 	// The domain of the container, if its IOMMU driver tells.
 	iommu_domain *domain_ __guarded_by(lock_) = nullptr;
 	// Whether the group is out of the domain.

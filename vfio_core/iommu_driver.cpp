@@ -88,6 +88,22 @@ CORE_ENTRY void vfio_iommu_driver_set_show(const vfio_iommu_driver_ops *ops, vfi
 	registries().iommu_drivers.set_show(ops, show);
 }
 
+void IommuDriverRegistry::set_remap(const vfio_iommu_driver_ops *ops,
+				    const vfio_iommu_remap_ops *remap)
+{
+	Guard guard(lock_);
+
+	for (IommuDriver &driver : drivers_)
+		if (driver.ops() == ops)
+			driver.set_remap(remap);
+}
+
+CORE_ENTRY void vfio_iommu_driver_set_remap(const vfio_iommu_driver_ops *ops,
+					    const vfio_iommu_remap_ops *remap)
+{
+	registries().iommu_drivers.set_remap(ops, remap);
+}
+
 static bool has_bit(u64 bits, u64 number)
 {
 	return number < 64 && bits >> number & 1;
@@ -149,6 +165,31 @@ int ContainerIommu::show(u32 part, u64 *cursor, seq_file *seq) const
 	const vfio_iommu_show show = driver_->show();
 
 	return show ? show(data_, part, cursor, seq) : 0;
+}
+
+Result<long> ContainerIommu::remap(const vfio_remap_page *pages, u32 count) const
+{
+	const vfio_iommu_remap_ops *remap = driver_->remap();
+
+	if (!remap)
+		return Error(EOPNOTSUPP);
+	return result_of(remap->remap(data_, pages, count));
+}
+
+Result<void> ContainerIommu::flush_remapped() const
+{
+	const vfio_iommu_remap_ops *remap = driver_->remap();
+
+	if (!remap)
+		return Error(EOPNOTSUPP);
+	remap->flush(data_);
+	return {};
+}
+
+void ContainerIommu::end_remapping() const
+{
+	if (const vfio_iommu_remap_ops *remap = driver_->remap())
+		remap->end(data_);
 }
 
 void ContainerIommu::device_opened(vfio_device *device) const

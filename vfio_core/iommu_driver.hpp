@@ -14,6 +14,7 @@
 #include "shim/uapi.h"
 #include "vfio_core/shim/iommu_driver.h"
 #include "vfio_core/shim/task.h"
+#include "vfio_cxx/iommu_remap.h"
 #include "vfio_cxx/iommu_show.h"
 #include "vocab/atomic.hpp"
 #include "vocab/list.hpp"
@@ -64,11 +65,23 @@ public:
 		show_.store(show);
 	}
 
+	// What remaps pages in the driver's containers, or nullptr.
+	const vfio_iommu_remap_ops *remap() const
+	{
+		return remap_.load();
+	}
+
+	void set_remap(const vfio_iommu_remap_ops *remap)
+	{
+		remap_.store(remap);
+	}
+
 private:
 	const vfio_iommu_driver_ops *const ops_;
 	const u32 has_;
 	const bool noiommu_;
 	Atomic<vfio_iommu_show> show_{nullptr};
+	Atomic<const vfio_iommu_remap_ops *> remap_{nullptr};
 };
 
 inline void put_iommu_driver(const IommuDriver *driver)
@@ -103,6 +116,9 @@ public:
 
 	// vfio_iommu_driver_set_show() (include/vfio_cxx/iommu_show.h).
 	void set_show(const vfio_iommu_driver_ops *ops, vfio_iommu_show show);
+
+	// vfio_iommu_driver_set_remap() (include/vfio_cxx/iommu_remap.h).
+	void set_remap(const vfio_iommu_driver_ops *ops, const vfio_iommu_remap_ops *remap);
 
 	// Has userspace load the modules that serve an extension. Returns false if
 	// there is none. The caller holds no lock.
@@ -198,6 +214,12 @@ public:
 	// Prints a record of the driver's, as vfio_iommu_show says. Returns 0 if the driver shows
 	// nothing.
 	int show(u32 part, u64 *cursor, seq_file *seq) const;
+
+	// vfio_gate_remap() and vfio_gate_flush(). Errors: EOPNOTSUPP, those of the driver.
+	Result<long> remap(const vfio_remap_page *pages, u32 count) const;
+	Result<void> flush_remapped() const;
+	// Lets devices reach nothing but what users have mapped, if the driver remaps pages.
+	void end_remapping() const;
 
 	void device_opened(vfio_device *device) const;
 	void device_closed(vfio_device *device) const;

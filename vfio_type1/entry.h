@@ -15,6 +15,7 @@ struct page;
 struct seq_file;
 struct type1;
 struct vfio_device;
+struct vfio_remap_page;
 
 SHIM_BEGIN
 
@@ -44,6 +45,12 @@ void type1_unregister_device(struct type1 *type1, struct vfio_device *device);
 int type1_pin_pages(struct type1 *type1, struct iommu_group *group, u64 iova,
 		    u32 npages, u32 prot, struct page **pages);
 void type1_unpin_pages(struct type1 *type1, u64 iova, u32 npages);
+
+/* remap.cpp */
+long type1_remap(struct type1 *type1, const struct vfio_remap_page *pages,
+		 u32 count);
+void type1_flush_remapped(struct type1 *type1);
+void type1_put_users_back(struct type1 *type1);
 
 /* show.cpp */
 int type1_show(struct type1 *type1, u32 part, u64 *cursor,

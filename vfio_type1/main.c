@@ -10,6 +10,7 @@
 
 #include "compat/iommu_driver.h"
 #include "compat/iommu_show.h"
+#include "compat/remap.h"
 #include "entry.h"
 #include "trace.h"
 
@@ -164,6 +165,28 @@ static int driver_show(void *iommu_data, u32 part, u64 *cursor,
 	return type1_show(iommu_data, part, cursor, seq);
 }
 
+static long driver_remap(void *iommu_data, const struct vfio_remap_page *pages,
+			 unsigned int count)
+{
+	return type1_remap(iommu_data, pages, count);
+}
+
+static void driver_flush_remapped(void *iommu_data)
+{
+	type1_flush_remapped(iommu_data);
+}
+
+static void driver_put_users_back(void *iommu_data)
+{
+	type1_put_users_back(iommu_data);
+}
+
+static const struct vfio_iommu_remap_ops driver_remap_ops = {
+	.remap = driver_remap,
+	.flush = driver_flush_remapped,
+	.end = driver_put_users_back,
+};
+
 static int __init vfio_type1_init(void)
 {
 	int ret = type1_init();
@@ -174,6 +197,7 @@ static int __init vfio_type1_init(void)
 	if (ret)
 		goto exit;
 	compat_iommu_driver_set_show(&driver_ops, driver_show);
+	compat_iommu_driver_set_remap(&driver_ops, &driver_remap_ops);
 	return 0;
 
 exit:

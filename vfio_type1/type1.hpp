@@ -90,6 +90,12 @@ public:
 	// Takes back one pin of each page.
 	void unpin_pages(Iova iova, u64 npages);
 
+	// vfio_iommu_remap_ops (vfio_cxx/iommu_remap.h). They take no lock that others hold while they
+	// wait for userspace: what they look at is guarded by a lock of DomainSet.
+	Result<u64> remap(const vfio_remap_page *pages, u32 count) __no_lock_analysis;
+	void flush_remapped() __no_lock_analysis;
+	void put_users_back() __no_lock_analysis;
+
 	// Copies between data, a buffer of the kernel's, and mapped memory: into
 	// the memory if write is set. Errors: EINVAL outside mappings, EPERM
 	// against the protection or if the process has gone, EFAULT, EBUSY while

@@ -61,6 +61,14 @@ void shim_mutex_lock(struct shim_mutex *mutex);
 void shim_mutex_lock_second(struct shim_mutex *mutex);
 
 /**
+ * shim_mutex_trylock() - take a mutex, if that needs no waiting
+ * @mutex: the mutex
+ *
+ * Return: whether it is taken.
+ */
+bool shim_mutex_trylock(struct shim_mutex *mutex);
+
+/**
  * shim_mutex_unlock() - release a mutex that the caller holds
  * @mutex: the mutex
  */

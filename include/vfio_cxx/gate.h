@@ -20,6 +20,7 @@
 #include <linux/types.h>
 #endif
 #include "uapi/vfio_gate.h"
+#include "vfio_cxx/remap.h"
 
 struct device;
 struct vfio_gate;
@@ -136,6 +137,59 @@ int vfio_gate_open(struct vfio_gate *gate);
  */
 int vfio_gate_switch(struct vfio_gate *from, struct vfio_gate *to,
 		     unsigned int deadline_us);
+
+/**
+ * vfio_gate_remap() - let DMA reach other pages at addresses that a user has mapped
+ * @gate: the gate of a device that is open by a user, in any state
+ * @pages: the addresses, and for each what DMA is to reach there; cheapest if they ascend, page by
+ *	 page
+ * @count: how many; 1 at least
+ *
+ * Takes each address out of the I/O page table and maps the page there, with the access that the
+ * user has given to the address. The IOMMU is not flushed: until vfio_gate_flush() returns, DMA may
+ * reach either page, or be refused. In between there is nothing at the address, so DMA that is under
+ * way there meanwhile is refused; and not only there if the address lies in a larger run of
+ * contiguous memory, all of which is taken out, and mapped again around it, when its first page is
+ * remapped. So a scheduler remaps while the device is blocked, or idle.
+ *
+ * All devices that share the user's mappings (the groups of the container) reach the new page.
+ * Users see none of this: what is mapped and unmapped, dirty pages, and the memory that the CPU sees
+ * at the user's addresses are as before. MAP_DMA and UNMAP_DMA go on meanwhile.
+ *
+ * The page that the user has mapped stays pinned until the user unmaps it, so it can be put back at
+ * any time (VFIO_REMAP_USERS_PAGE). Other pages belong to the caller: memory that it has allocated
+ * or pinned itself, or frames of a device's window. It keeps each until nothing reaches it any more:
+ * another page has been put in its place and vfio_gate_flush() has returned; or the user has
+ * unmapped the address, which flushes, so that remapping it is -EINVAL; or vfio_gate_unregister() has
+ * returned. That, and the last close of the device, put all users' pages of the container back, also
+ * where the scheduler of another device there has remapped them. Frames of the window of a gated PCI function that is not open are reached when it
+ * opens, as if MAP_DMA had mapped them.
+ *
+ * The first page of a mapping that is remapped takes memory, 16 bytes for each page of the mapping,
+ * and a lock of the container, for which it does not wait: -EAGAIN. Later ones wait for no user.
+ *
+ * Context: may sleep; not in a hook.
+ * Return: how many pages are remapped, from the first on: fewer than @count if an error
+ * followed. If it is none: -EINVAL if an address is not that of a page, no user has mapped it, or
+ * the device is not open by a user; -EAGAIN if a user maps or unmaps right now, or a group joins;
+ * -EOPNOTSUPP if the IOMMU driver of the device's container cannot do it, or the device is
+ * mediated; -ENODEV if the device is being taken away from VFIO; -ENOMEM, and errors of the IOMMU
+ * while mapping. What was at the address is there then; only if the IOMMU has no memory for
+ * that either, DMA is refused there until the address is remapped.
+ */
+int vfio_gate_remap(struct vfio_gate *gate, const struct vfio_remap_page *pages,
+		    unsigned int count);
+
+/**
+ * vfio_gate_flush() - let no DMA reach pages that vfio_gate_remap() has replaced
+ * @gate: the gate
+ *
+ * One flush of each of the container's IOMMUs, or none if nothing was replaced since the last one.
+ *
+ * Context: may sleep; not in a hook.
+ * Return: 0; -EINVAL, -EOPNOTSUPP, -ENODEV as for vfio_gate_remap().
+ */
+int vfio_gate_flush(struct vfio_gate *gate);
 
 /**
  * vfio_gate_get_state() - the state of a device

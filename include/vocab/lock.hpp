@@ -41,6 +41,13 @@ public:
 		shim_mutex_destroy(&mutex_);
 	}
 
+	// Takes the mutex if that needs no waiting. Returns whether it is taken: the caller then
+	// makes a guard that releases it.
+	bool try_take() __tries_lock(true)
+	{
+		return shim_mutex_trylock(&mutex_);
+	}
+
 	// Tells the analysis of locks that the caller holds the mutex, where it cannot see
 	// so: the mutex is known by another name.
 	void assume_held() const __asserts_lock(this)
@@ -105,6 +112,10 @@ public:
 	explicit Guard(Mutex &mutex) __acquires_lock(mutex) : mutex_(mutex)
 	{
 		shim_mutex_lock(&mutex_.mutex_);
+	}
+
+	Guard(Mutex &mutex, AlreadyTaken) __must_hold(mutex) : mutex_(mutex)
+	{
 	}
 
 	~Guard() __releases_lock()

@@ -36,6 +36,8 @@ struct testgate_device {
 struct testgate {
 	struct mutex lock; /* its devices */
 	struct testgate_device devices[VFIO_TESTGATE_DEVICES];
+	struct page *pins[VFIO_TESTGATE_PINS];
+	unsigned int npins;
 };
 
 static int testgate_before_open(void *data)
@@ -201,6 +203,83 @@ static int testgate_alone(struct testgate *testgate, void __user *arg)
 	return ret;
 }
 
+static int testgate_pin(struct testgate *testgate, void __user *arg)
+{
+	struct vfio_testgate_pin request;
+	int got;
+
+	if (copy_from_user(&request, arg, sizeof(request)))
+		return -EFAULT;
+	if (request.npages > VFIO_TESTGATE_PINS - testgate->npins)
+		return -ENOSPC;
+	got = pin_user_pages_fast(request.vaddr, request.npages,
+				  FOLL_WRITE | FOLL_LONGTERM,
+				  testgate->pins + testgate->npins);
+	if (got < 0)
+		return got;
+	testgate->npins += got;
+	return got == request.npages ? 0 : -EFAULT;
+}
+
+static int testgate_phys(const struct testgate *testgate,
+			 const struct vfio_testgate_page *page, u64 *phys)
+{
+	if (page->bar_slot >= 0) {
+		if (page->bar_slot >= VFIO_TESTGATE_DEVICES ||
+		    !testgate->devices[page->bar_slot].gate)
+			return -EINVAL;
+		*phys = pci_resource_start(
+			testgate->devices[page->bar_slot].pdev, 0);
+	} else if (page->pinned < 0) {
+		*phys = VFIO_REMAP_USERS_PAGE;
+	} else {
+		if (page->pinned >= testgate->npins)
+			return -EINVAL;
+		*phys = page_to_phys(testgate->pins[page->pinned]);
+	}
+	return 0;
+}
+
+static int testgate_remap(struct testgate *testgate, void __user *arg)
+{
+	struct vfio_remap_page pages[VFIO_TESTGATE_BATCH];
+	struct vfio_testgate_remap request;
+	struct vfio_testgate_page page;
+	struct vfio_gate *gate;
+	cycles_t start;
+	u32 i;
+	int ret = 0;
+
+	if (copy_from_user(&request, arg, sizeof(request)))
+		return -EFAULT;
+	if (request.slot >= VFIO_TESTGATE_DEVICES || !request.count ||
+	    request.count > VFIO_TESTGATE_BATCH)
+		return -EINVAL;
+	gate = testgate->devices[request.slot].gate;
+	if (!gate)
+		return -EINVAL;
+	for (i = 0; i < request.count; i++) {
+		if (copy_from_user(&page,
+				   u64_to_user_ptr(request.pages) +
+					   i * sizeof(page),
+				   sizeof(page)))
+			return -EFAULT;
+		pages[i].iova = page.iova;
+		ret = testgate_phys(testgate, &page, &pages[i].phys);
+		if (ret)
+			return ret;
+	}
+	start = get_cycles();
+	request.done = vfio_gate_remap(gate, pages, request.count);
+	request.remap_cycles = get_cycles() - start;
+	if (request.flush)
+		ret = vfio_gate_flush(gate);
+	request.all_cycles = get_cycles() - start;
+	if (!ret && copy_to_user(arg, &request, sizeof(request)))
+		ret = -EFAULT;
+	return ret;
+}
+
 static long testgate_ioctl(struct file *file, unsigned int cmd,
 			   unsigned long arg)
 {
@@ -212,6 +291,10 @@ static long testgate_ioctl(struct file *file, unsigned int cmd,
 		ret = testgate_add(testgate, (void __user *)arg);
 	else if (cmd == VFIO_TESTGATE_ALONE)
 		ret = testgate_alone(testgate, (void __user *)arg);
+	else if (cmd == VFIO_TESTGATE_PIN)
+		ret = testgate_pin(testgate, (void __user *)arg);
+	else if (cmd == VFIO_TESTGATE_REMAP)
+		ret = testgate_remap(testgate, (void __user *)arg);
 	else
 		ret = testgate_switch(testgate, cmd, (void __user *)arg);
 	mutex_unlock(&testgate->lock);
@@ -236,6 +319,7 @@ static int testgate_close(struct inode *inode, struct file *file)
 
 	for (slot = 0; slot < VFIO_TESTGATE_DEVICES; slot++)
 		testgate_end(&testgate->devices[slot]);
+	unpin_user_pages_dirty_lock(testgate->pins, testgate->npins, true);
 	kfree(testgate);
 	return 0;
 }

@@ -42,6 +42,35 @@ struct vfio_testgate_alone {
 	__u64 move_cycles; /* out: iommu_attach_group(), back */
 };
 
+#define VFIO_TESTGATE_PINS  256
+#define VFIO_TESTGATE_BATCH 64
+
+/*
+ * Pins memory of the caller until the file is closed, for remapping; page 0 is the first that was
+ * pinned.
+ */
+struct vfio_testgate_pin {
+	__u64 vaddr;
+	__u32 npages;
+};
+
+/* What is to be reached at an address, for VFIO_TESTGATE_REMAP. */
+struct vfio_testgate_page {
+	__u64 iova;
+	__s32 pinned; /* the number of a page that is pinned; -1: the user's */
+	__s32 bar_slot; /* if not -1: the first page of BAR 0 of the device in that slot */
+};
+
+struct vfio_testgate_remap {
+	__u32 slot;
+	__u32 count; /* of pages, VFIO_TESTGATE_BATCH at most */
+	__u32 flush; /* whether to flush afterwards */
+	__s32 done;  /* out: what vfio_gate_remap() returned */
+	__u64 pages; /* the address of as many struct vfio_testgate_page */
+	__u64 remap_cycles; /* out: what the remap took */
+	__u64 all_cycles;   /* out: and the flush with it */
+};
+
 #define VFIO_TESTGATE_IO(nr, type) _IOWR(0xB8, nr, type)
 #define VFIO_TESTGATE_ADD	   VFIO_TESTGATE_IO(0, struct vfio_testgate_add)
 #define VFIO_TESTGATE_BLOCK	   VFIO_TESTGATE_IO(1, struct vfio_testgate_switch)
@@ -49,5 +78,7 @@ struct vfio_testgate_alone {
 #define VFIO_TESTGATE_OPEN	   VFIO_TESTGATE_IO(3, struct vfio_testgate_switch)
 #define VFIO_TESTGATE_SWITCH	   VFIO_TESTGATE_IO(4, struct vfio_testgate_switch)
 #define VFIO_TESTGATE_ALONE	   VFIO_TESTGATE_IO(5, struct vfio_testgate_alone)
+#define VFIO_TESTGATE_PIN	   VFIO_TESTGATE_IO(6, struct vfio_testgate_pin)
+#define VFIO_TESTGATE_REMAP	   VFIO_TESTGATE_IO(7, struct vfio_testgate_remap)
 
 #endif

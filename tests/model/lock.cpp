@@ -74,6 +74,19 @@ void shim_mutex_lock_second(shim_mutex *mutex)
 	shim_mutex_lock(mutex);
 }
 
+bool shim_mutex_trylock(shim_mutex *mutex)
+{
+	auto &mine = in<ModelMutex>(mutex);
+
+	point();
+	if (mine.owner != kFree)
+		return false;
+	mine.owner = current();
+	acquire(mine.clock);
+	note_held(mutex, mine.name);
+	return true;
+}
+
 void shim_mutex_unlock(shim_mutex *mutex)
 {
 	auto &mine = in<ModelMutex>(mutex);

@@ -48,6 +48,23 @@ long Scheduler::switch_to(uint32_t from, uint32_t to, uint32_t deadline_us) {
   return request(VFIO_TESTGATE_SWITCH, from, to, deadline_us);
 }
 
+long Scheduler::pin(const Memory& memory) {
+  vfio_testgate_pin arg{reinterpret_cast<uintptr_t>(memory.data()),
+                        static_cast<uint32_t>(memory.size() / kPage)};
+  return call(fd_, VFIO_TESTGATE_PIN, &arg);
+}
+
+long Scheduler::remap(const std::vector<vfio_testgate_page>& pages,
+                      uint32_t slot) {
+  vfio_testgate_remap arg{};
+  arg.slot = slot;
+  arg.count = static_cast<uint32_t>(pages.size());
+  arg.flush = 1;
+  arg.pages = reinterpret_cast<uintptr_t>(pages.data());
+  const long result = call(fd_, VFIO_TESTGATE_REMAP, &arg);
+  return result ? result : arg.done;
+}
+
 vfio_device_gate_info gate_info(int device) {
   vfio_device_gate_info info{};
   info.argsz = sizeof info;

@@ -23,6 +23,11 @@ class Scheduler {
   long trap(uint32_t slot = 0, uint32_t deadline_us = 100000);
   long open(uint32_t slot = 0);
   long switch_to(uint32_t from, uint32_t to, uint32_t deadline_us = 100000);
+  // Pins memory for remap() until close(). 0 or -errno.
+  long pin(const Memory& memory);
+  // What the scheduler's vfio_gate_remap() returned, or -errno; it flushes
+  // then.
+  long remap(const std::vector<vfio_testgate_page>& pages, uint32_t slot = 0);
   void close() { fd_.reset(); }
 
  private:

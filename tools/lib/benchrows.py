@@ -179,6 +179,14 @@ SECTIONS = [
             0, 0),
         Row("gate-shootdowns-block-64", "block, 64 pages touched: the same", "a call", 1, 0),
     ]),
+    Section("A scheduler remaps pages that a user has mapped", [
+        row for key, text, bar in (
+            ("64", "64 neighbours, in contiguous memory", 300),
+            ("64-scattered", "64 neighbours, in scattered memory", 300),
+            ("64-apart", "64 pages, every second one", None),
+            ("1", "one page", None))
+        for row in (Row(f"gate-remap-{key}", text, "a page", bar, 0),
+                    Row(f"gate-remap-{key}-flush", text + ", and a flush", "a page", None, 0))]),
     Section("How switching a device grows, with all that is in it", [*_growth()]),
     Section("IOTLB flushes", [
         Row("flushes-adjacent-range", "one UNMAP of 16384 adjacent mappings, by range", "a call",

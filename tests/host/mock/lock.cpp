@@ -187,6 +187,17 @@ void shim_mutex_lock_second(shim_mutex *mutex)
 	pthread_mutex_lock(&mine.mutex);
 }
 
+// What is only tried cannot be waited for: the order of locks does not matter.
+bool shim_mutex_trylock(shim_mutex *mutex)
+{
+	auto &mine = in<MockMutex>(mutex);
+
+	if (pthread_mutex_trylock(&mine.mutex) != 0)
+		return false;
+	held.push_back({mutex, mine.class_name});
+	return true;
+}
+
 void shim_mutex_unlock(shim_mutex *mutex)
 {
 	auto &mine = in<MockMutex>(mutex);
@@ -213,7 +224,6 @@ void shim_rwsem_read_lock(shim_rwsem *sem)
 	pthread_rwlock_rdlock(&mine.lock);
 }
 
-// What is only tried cannot be waited for: the order of locks does not matter.
 bool shim_rwsem_read_trylock(shim_rwsem *sem)
 {
 	auto &mine = in<MockRwSem>(sem);
