@@ -117,6 +117,7 @@ int vfio_core_gate_register(struct device *dev, const struct vfio_gate_ops *ops,
 enum shim_gate_fault vfio_core_gate_fault(struct vfio_gate *gate,
 					  struct vm_fault *fault, u32 how);
 bool vfio_core_gate_try_map(struct vfio_gate *gate);
+long vfio_core_gate_closed_frames(struct vfio_gate *gate, u64 pfn, u64 npages);
 void vfio_core_gate_leave(struct vfio_gate *gate);
 
 /* DeviceSet, device_set.cpp */

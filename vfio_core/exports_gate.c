@@ -29,3 +29,4 @@ EXPORT_SYMBOL_GPL(vfio_gate_flush);
 EXPORT_SYMBOL_GPL(vfio_gate_get_state);
 EXPORT_SYMBOL_GPL(vfio_gate_set_limit);
 EXPORT_SYMBOL_GPL(vfio_gate_listen);
+EXPORT_SYMBOL_GPL(vfio_gate_map_frames);

@@ -168,6 +168,10 @@ public:
 	// be served, the caller leaves afterwards.
 	shim_gate_fault fault(vm_fault *fault, u32 how);
 
+	// Returns how many of npages frames from first on are in one window of the device, which is
+	// blocked or trapped; 0 if it is open. Errors: EFAULT.
+	Result<u64> closed_frames(Pfn first, u64 npages) const;
+
 	// Called by GateFrames, with its lock: whether one of the frames is in a window that is shut.
 	bool shuts_frames(Range<Pfn> frames) const;
 	void set_frames_shut(bool shut)

@@ -75,6 +75,27 @@ CORE_ENTRY bool vfio_core_gate_try_map(vfio_gate *gate)
 	return Gate::of(gate).try_map();
 }
 
+Result<u64> Gate::closed_frames(Pfn first, u64 npages) const
+{
+	const u32 now = state();
+
+	if (now == VFIO_GATE_OPEN)
+		return u64{0};
+	if (now != VFIO_GATE_GONE)
+		for (u32 i = 0; i < windows_count_; i++)
+			if (first.value >= windows_[i].first_pfn &&
+			    first.value <= windows_[i].last_pfn)
+				return min(npages, windows_[i].last_pfn - first.value + 1);
+	return Error(EFAULT);
+}
+
+CORE_ENTRY long vfio_core_gate_closed_frames(vfio_gate *gate, u64 pfn, u64 npages)
+{
+	Result<u64> found = Gate::of(gate).closed_frames({pfn}, npages);
+
+	return found.ok() ? static_cast<long>(found.value()) : found.error().negative();
+}
+
 shim_gate_fault Gate::fault(vm_fault *fault, u32 how)
 {
 	if (try_map()) [[likely]]
@@ -131,7 +152,7 @@ Result<void> Gate::add_map(vm_area_struct *vma)
 		if (shim_gate_map_fits(maps.map.get(), vma))
 			fitting = &maps;
 	if (!fitting) {
-		GatedMaps::Map map(shim_gate_map_create(vma, this));
+		GatedMaps::Map map(shim_gate_map_create(vma, handle_, this));
 
 		if (!map)
 			return Error(ENOMEM);

@@ -2,6 +2,7 @@
 #include <linux/highmem.h>
 #include <linux/mm.h>
 
+#include "compat/gate.h"
 #include "compat/mm.h"
 #include "dma/shim/pin.h"
 
@@ -108,7 +109,7 @@ long shim_follow_pfns(struct mm_struct *mm, u64 uva, u64 npages, bool write,
 	u64 marks;
 
 	mmap_read_lock(mm);
-	found = compat_follow_pfnmap(mm, compat_untagged_addr(mm, uva), npages,
+	found = compat_follow_window(mm, compat_untagged_addr(mm, uva), npages,
 				     write, &first);
 	mmap_read_unlock(mm);
 	if (found < 0)

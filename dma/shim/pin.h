@@ -80,8 +80,9 @@ u64 shim_page_pfns(u64 *pages, u64 count);
  * @write: whether they will be written
  * @pfn: where to put the pfn of the first page, with the marks of all of them
  *
- * For VM_PFNMAP mappings: a device's BAR, say. Faults pages in if need be;
- * takes no reference. The mmap lock is held for all of it.
+ * For VM_PFNMAP mappings: a device's BAR, say. Faults pages in if need be, but
+ * where that would wait for a gated device (vfio_cxx/gate.h), whose frames are
+ * known; takes no reference. The mmap lock is held for all of it.
  *
  * Context: may sleep, takes the mmap lock.
  * Return: how many pages are contiguous and have the same marks, from the first

@@ -10,7 +10,27 @@
 
 #include "shim/base.h"
 
+struct vm_area_struct;
+
 SHIM_BEGIN
+
+/**
+ * vfio_gate_map_frames() - find frames of a window whose device is not open
+ * @vma: any map
+ * @address: an address in it
+ * @npages: how many pages are wanted; the map has as many from @address on
+ * @pfn: where to put the first frame
+ *
+ * A window is in no page table then, and a fault would wait. Its frames are known if vfio-pci has made
+ * the map. They are shut (frames_shut), and may be reached when the device opens.
+ *
+ * Context: any; the caller holds the lock of the address space.
+ * Return: how many frames follow each other; 0 if the device is open, so that a fault is served; -EFAULT
+ * for any other map, and if the device is being taken away from VFIO.
+ */
+long vfio_gate_map_frames(const struct vm_area_struct *vma,
+			  unsigned long address, unsigned long npages,
+			  unsigned long *pfn);
 
 /**
  * struct vfio_gate_listener - who is told of frames, and what it may call

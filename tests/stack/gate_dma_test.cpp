@@ -212,16 +212,56 @@ TEST_F(GateDma, OtherDevicesDoNotReachAWindow) {
   ASSERT_OK(scheduler.open());
 }
 
-TEST_F(GateDma, AWindowOfABlockedDeviceIsNotMapped) {
+TEST_F(GateDma, AWindowOfABlockedDeviceIsMappedWithoutWaiting) {
   open(false);
   const vfio_region_info bar = region_info(s.device(), 0);
   Memory window(kPage, PROT_READ | PROT_WRITE, MAP_SHARED, s.device(),
                 static_cast<off_t>(bar.offset));
   ASSERT_TRUE(window.ok());
   ASSERT_OK(scheduler.block());
-  EXPECT_ERR(EFAULT, map(window, kFirstIova + kPage)) << "without waiting";
-  ASSERT_OK(scheduler.open());
+  EXPECT_OK(map(window, kFirstIova + kPage)) << "without waiting";
+  EXPECT_ERR(EEXIST, map(window, kFirstIova + kPage));
+  EXPECT_OK(unmap(kFirstIova + kPage, kPage));
   EXPECT_OK(map(window, kFirstIova + kPage));
+  ASSERT_OK(scheduler.open());
+  EXPECT_OK(unmap(kFirstIova + kPage, kPage));
+  ASSERT_OK(scheduler.trap());
+  EXPECT_OK(map(window, kFirstIova + kPage));
+}
+
+// Another device's mapping of a window that nobody has touched, made while that
+// device is blocked.
+TEST_F(GateDma, AWindowOfABlockedDeviceIsReachedWhenThatOpens) {
+  constexpr uint32_t kLiveness = 4;  // reads as the complement of what it got
+  ASSERT_OK(scheduler.add(devices[0]));
+  s = Session({devices[0]});
+  ASSERT_TRUE(s.ok());
+  edu = std::make_unique<Edu>(s.device());
+  Session other({devices[1]});
+  ASSERT_TRUE(other.ok());
+  Edu writer(other.device());
+  const vfio_region_info bar = region_info(s.device(), 0);
+  Memory window(bar.size, PROT_READ | PROT_WRITE, MAP_SHARED, s.device(),
+                static_cast<off_t>(bar.offset));
+  ASSERT_TRUE(window.ok());
+  constexpr uint64_t kWindow = kFirstIova + kHuge;
+  uint32_t value = 0x13579bdf;
+  memcpy(memory.data(), &value, sizeof value);
+  ASSERT_OK(map_dma(other.container(), memory.data(), kFirstIova, kPage));
+  ASSERT_TRUE(writer.fetch(kFirstIova, 0, 4));
+  edu->write32(kLiveness, 0);
+  ASSERT_OK(scheduler.block());
+  ASSERT_OK(map_dma(other.container(), window.data(), kWindow, bar.size));
+  Memory readonly(kPage, PROT_READ, MAP_SHARED, s.device(),
+                  static_cast<off_t>(bar.offset));
+  EXPECT_ERR(EFAULT, map_dma(other.container(), readonly.data(),
+                             kWindow + kHuge, kPage));
+  EXPECT_TRUE(writer.store(kWindow + kLiveness, 0, 4));
+  ASSERT_OK(scheduler.open());
+  EXPECT_EQ(edu->read32(kLiveness), ~0u) << "it was blocked";
+  EXPECT_TRUE(writer.store(kWindow + kLiveness, 0, 4));
+  EXPECT_EQ(edu->read32(kLiveness), ~value);
+  EXPECT_EQ(unmap_dma(other.container(), kWindow, bar.size).size, bar.size);
 }
 
 }  // namespace

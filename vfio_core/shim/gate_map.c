@@ -3,24 +3,30 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/poll.h>
+#include <linux/pci.h>
 #include <linux/slab.h>
+#include <linux/vfio_pci_core.h>
 
 #include "compat/fault.h"
+#include "compat/vfio_pci.h"
 #include "shim/lock.h"
 #include "vfio_core/entry.h"
 #include "vfio_core/shim/gate_map.h"
+#include "vfio_cxx/gate_frames.h"
 
 /**
  * struct shim_gate_map - the operations of a device's gated maps
  * @ops: what the maps have
  * @driver: the driver's, which @ops stands for
  * @gate: the device's gate, which lives longer than the maps
+ * @pdev: the PCI function if the maps are vfio-pci's own, else NULL
  * @serving: for compat_driver_fault(); inside the lock of the address space
  */
 struct shim_gate_map {
 	struct vm_operations_struct ops;
 	const struct vm_operations_struct *driver;
 	struct vfio_gate *gate;
+	struct pci_dev *pdev;
 	struct mutex serving;
 };
 
@@ -88,6 +94,21 @@ static int gate_access(struct vm_area_struct *vma, unsigned long address,
 	return ret;
 }
 
+long vfio_gate_map_frames(const struct vm_area_struct *vma,
+			  unsigned long address, unsigned long npages,
+			  unsigned long *pfn)
+{
+	struct shim_gate_map *map;
+
+	if (!vma->vm_ops || vma->vm_ops->fault != gate_fault)
+		return -EFAULT;
+	map = map_of(vma);
+	if (!map->pdev)
+		return -EFAULT;
+	*pfn = compat_vfio_pci_pfn(map->pdev, vma, address);
+	return vfio_core_gate_closed_frames(map->gate, *pfn, npages);
+}
+
 bool shim_gate_map_possible(const struct vm_area_struct *vma,
 			    const struct inode *inode)
 {
@@ -95,7 +116,19 @@ bool shim_gate_map_possible(const struct vm_area_struct *vma,
 	       vma->vm_file->f_mapping == inode->i_mapping;
 }
 
+/* Whether vfio-pci itself has made a device's maps: where their pages are is then known. */
+static bool is_vfio_pcis(const struct vfio_device *device)
+{
+	typeof(&vfio_pci_core_mmap) of_pci = symbol_get(vfio_pci_core_mmap);
+	bool same = of_pci && device->ops->mmap == of_pci;
+
+	if (of_pci)
+		symbol_put(vfio_pci_core_mmap);
+	return same;
+}
+
 struct shim_gate_map *shim_gate_map_create(const struct vm_area_struct *vma,
+					   const struct vfio_device *device,
 					   struct vfio_gate *gate)
 {
 	struct shim_gate_map *map = kmalloc(sizeof(*map), GFP_KERNEL);
@@ -104,6 +137,7 @@ struct shim_gate_map *shim_gate_map_create(const struct vm_area_struct *vma,
 		return NULL;
 	map->driver = vma->vm_ops;
 	map->gate = gate;
+	map->pdev = is_vfio_pcis(device) ? to_pci_dev(device->dev) : NULL;
 	map->ops = *map->driver;
 	map->ops.fault = gate_fault;
 	/*

@@ -15,6 +15,7 @@ struct poll_table_struct;
 struct file;
 struct shim_gate_map;
 struct shim_waitq;
+struct vfio_device;
 struct vfio_gate;
 struct vm_area_struct;
 struct vm_fault;
@@ -57,11 +58,13 @@ bool shim_gate_map_possible(const struct vm_area_struct *vma,
 /**
  * shim_gate_map_create() - make the operations for gated maps
  * @vma: a map with the driver's operations
+ * @device: the device
  * @gate: the gate
  *
  * Return: the operations, or NULL if there is no memory.
  */
 struct shim_gate_map *shim_gate_map_create(const struct vm_area_struct *vma,
+					   const struct vfio_device *device,
 					   struct vfio_gate *gate);
 
 /**

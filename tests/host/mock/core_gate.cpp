@@ -22,7 +22,7 @@ bool shim_gate_map_possible(const vm_area_struct *vma, const inode *inode)
 	return vma->ops && vma->ops->faults && vma->of == inode;
 }
 
-shim_gate_map *shim_gate_map_create(const vm_area_struct *vma, vfio_gate *gate)
+shim_gate_map *shim_gate_map_create(const vm_area_struct *vma, const vfio_device *, vfio_gate *gate)
 {
 	return plan.hit(Fail::kAlloc) ? nullptr : new shim_gate_map{vma->ops, gate};
 }
