@@ -3,6 +3,7 @@
 #ifndef COMPAT_FAULT_H
 #define COMPAT_FAULT_H
 
+#include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/version.h>
@@ -28,6 +29,24 @@ static inline bool compat_fault_filled(const struct vm_fault *fault)
 	return true;
 }
 
+/*
+ * Before 6.10 vfio-pci fills a map by remap_pfn_range(), and x86 then notes in the map that its memory
+ * type is registered. Whoever unmaps such a map looks up its first page, and warns if that is not
+ * there: unmap_mapping_range() does so for a map that fork() has not copied yet, or that munmap()
+ * has emptied. Maps of later kernels' vfio-pci have no such note, and these are made like them.
+ */
+static inline void compat_forget_memory_type(struct vm_area_struct *vma)
+{
+#ifdef VM_PAT
+	unsigned long pfn;
+
+	if (!(vma->vm_flags & VM_PAT) || follow_pfn(vma, vma->vm_start, &pfn))
+		return;
+	arch_io_free_memtype_wc(PFN_PHYS(pfn), vma->vm_end - vma->vm_start);
+	vma->vm_flags &= ~VM_PAT;
+#endif
+}
+
 static inline vm_fault_t
 compat_driver_fault(const struct vm_operations_struct *driver,
 		    struct mutex *serving, struct vm_fault *fault)
@@ -42,6 +61,7 @@ compat_driver_fault(const struct vm_operations_struct *driver,
 		driver->close(fault->vma);
 		ret = driver->fault(fault);
 	}
+	compat_forget_memory_type(fault->vma);
 	mutex_unlock(serving);
 	return ret;
 }
