@@ -7,6 +7,7 @@
 #include "core_world.hpp"
 #include "uapi/vfio_gate.h"
 #include "vfio_cxx/gate_frames.h"
+#include "vfio_cxx/iommu_remap.h"
 
 namespace {
 
@@ -658,6 +659,63 @@ TEST_F(CoreGate, AnIommuDriverThatCannot)
 	close_device();
 }
 
+// What the IOMMU driver was asked for.
+std::vector<vfio_remap_page> remapped;
+u32 remap_flushes, remap_ends;
+long remap_result;
+
+constexpr vfio_iommu_remap_ops kRemapOps = {
+	.remap = [](void *, const vfio_remap_page *pages, unsigned int count) -> long {
+		remapped.assign(pages, pages + count);
+		return remap_result;
+	},
+	.flush = [](void *) { remap_flushes++; },
+	.end = [](void *) { remap_ends++; },
+};
+
+TEST_F(CoreGate, TheIommuDriverRemapsPages)
+{
+	const vfio_remap_page pages[] = {{0x1000, 0x2000}, {0x3000, VFIO_REMAP_USERS_PAGE}};
+	Registered device(devices[0], ops);
+	vfio_gate *gate = schedule(devices[0]);
+
+	remapped.clear();
+	remap_flushes = remap_ends = 0;
+	EXPECT_EQ(vfio_gate_remap(gate, pages, 2), -EINVAL) << "nobody has it open";
+	EXPECT_EQ(vfio_gate_flush(gate), -EINVAL);
+	open_device();
+	EXPECT_EQ(vfio_gate_remap(gate, pages, 2), -EOPNOTSUPP);
+	EXPECT_EQ(vfio_gate_flush(gate), -EOPNOTSUPP);
+	vfio_iommu_driver_set_remap(&type1, &kRemapOps);
+	EXPECT_TRUE(remapped.empty());
+	for (const bool blocked : {false, true}) {
+		if (blocked) {
+			EXPECT_EQ(vfio_gate_block(gate, kMs), 0);
+		}
+		remap_result = 1;
+		EXPECT_EQ(vfio_gate_remap(gate, pages, 2), 1);
+		EXPECT_EQ(remapped.size(), 2u);
+		EXPECT_EQ(remapped[1].iova, 0x3000u);
+		remap_result = -EAGAIN;
+		EXPECT_EQ(vfio_gate_remap(gate, pages, 1), -EAGAIN);
+		EXPECT_EQ(vfio_gate_flush(gate), 0);
+	}
+	EXPECT_EQ(remap_flushes, 2u);
+	EXPECT_EQ(vfio_gate_open(gate), 0);
+	vfio_gate_unregister(gate);
+	EXPECT_EQ(remap_ends, 1u) << "the scheduler has gone";
+	gate = schedule(devices[0]);
+	remap_result = 1;
+	EXPECT_EQ(vfio_gate_remap(gate, pages, 1), 1);
+	close_device();
+	EXPECT_EQ(remap_ends, 2u) << "the user has gone";
+	EXPECT_EQ(vfio_gate_remap(gate, pages, 2), -EINVAL);
+	device.unregister();
+	EXPECT_EQ(vfio_gate_remap(gate, pages, 2), -ENODEV);
+	vfio_gate_unregister(gate);
+	EXPECT_EQ(remap_ends, 2u) << "nothing was remapped since";
+}
+
 TEST_F(CoreGate, AMediatedDeviceHasNoDmaOfItsOwn)
 {
 	device bus = {"mdev", nullptr, true};
@@ -673,6 +731,10 @@ TEST_F(CoreGate, AMediatedDeviceHasNoDmaOfItsOwn)
 	EXPECT_EQ(read(), -EAGAIN);
 	EXPECT_EQ(vfio_gate_open(gate), 0);
 	EXPECT_EQ(read(), 4);
+
+	const vfio_remap_page page = {0x1000, 0x2000};
+
+	EXPECT_EQ(vfio_gate_remap(gate, &page, 1), -EOPNOTSUPP);
 	vfio_gate_unregister(gate);
 	close_device();
 }

@@ -14,6 +14,7 @@
 #include "mock/params.hpp"
 #include "shim/lock.h"
 #include "shim/uapi.h"
+#include "vfio_cxx/remap.h"
 #include "vfio_type1/entry.h"
 
 using namespace model;
@@ -144,6 +145,53 @@ public:
 		type1_detach_group(container, &groups[which]);
 	}
 
+	// A window of a gated device, which is the user's page kWindow.
+	static constexpr u64 kWindow = 80, kFrame = mock::kDevicePfn;
+
+	void add_window()
+	{
+		process.mm.map(kUva + kWindow * kPage, 2, kFrame, true, mock::Kind::kBar);
+	}
+
+	// The gated device's scheduler shuts it, or opens it.
+	void shut(bool all)
+	{
+		point();
+		if (all)
+			mock::gates.shut = {{kFrame, kFrame + 1}};
+		else
+			mock::gates.shut.clear();
+		expect(mock::gates.changed() == 0, "frames");
+	}
+
+	// Whether a group's domain has the window's first page.
+	bool reaches_window(int which) const
+	{
+		return groups[which].domain->ptes.contains(kIova + kWindow * kPage);
+	}
+
+	// A scheduler's page in the place of a user's, or that again.
+	static constexpr u64 kOther = 0x5'0000;
+
+	void add_other()
+	{
+		mock::phys::pin(kOther);
+		has_other = true;
+		// What is unmapped is mapped again before it is flushed.
+		for (mock::Hardware &each : hardware)
+			each.unmaps_whole_pages = true;
+	}
+
+	long remap(u64 page, bool other)
+	{
+		const vfio_remap_page pages[] = {
+			{kIova + page * kPage, other ? kOther * kPage : VFIO_REMAP_USERS_PAGE}};
+		const long ret = type1_remap(container, pages, 1);
+
+		expect(ret == 1 || ret == -EINVAL || ret == -EAGAIN, "remap");
+		return ret;
+	}
+
 	void add_device()
 	{
 		attach(kEmulated);
@@ -199,10 +247,11 @@ public:
 		});
 	}
 
-	// Pages that each domain maps: all the same.
+	// Pages of memory that each domain maps: all the same.
 	u64 mapped() const
 	{
 		const auto domains = mock::live_domains();
+		u64 npages = 0;
 
 		for (const iommu_domain *domain : domains) {
 			expect(domain->stale.empty(), "unmapped and not flushed");
@@ -215,7 +264,10 @@ public:
 				       "domains differ");
 			}
 		}
-		return domains.empty() ? 0 : domains[0]->ptes.size();
+		if (!domains.empty())
+			for (const auto &[iova, pte] : domains[0]->ptes)
+				npages += pte.pfn < kFrame;
+		return npages;
 	}
 
 	u64 locked() const
@@ -226,6 +278,7 @@ public:
 	static constexpr int kEmulated = 2;
 
 	mock::Process process;
+	bool has_other = false;
 	mock::As as{&process};
 	mock::Hardware hardware[2];
 	// Two that cannot share a domain, and one that has no IOMMU.
@@ -246,6 +299,10 @@ public:
 protected:
 	void finish() override
 	{
+		if (at_end)
+			at_end();
+		type1_flush_remapped(container);
+
 		const u64 ptes = mapped();
 
 		// With an IOMMU what is mapped is charged, else what is pinned.
@@ -253,8 +310,6 @@ protected:
 					    ptes :
 					    u64{pins[0] != 0} + (pins[1] && pins[1] != pins[0])),
 		       "charged is not what is pinned");
-		if (at_end)
-			at_end();
 		for (int slot : {0, 1})
 			unpin(slot);
 		if (registered)
@@ -264,6 +319,10 @@ protected:
 				detach(i);
 		expect(unmap_all() >= 0, "unmap all");
 		type1_release(container);
+		expect(mock::gates.listeners.empty(), "a container listens on");
+		mock::gates = {};
+		if (has_other)
+			mock::phys::unpin(kOther, false);
 		expect(mock::domain_count() == 0, "domains leaked");
 		expect(locked() == 0, "pages stay charged");
 		process.exit();
@@ -405,6 +464,125 @@ std::vector<Scenario> model::scenarios()
 				 w.map(0, 2);
 				 w.thread([&w] { w.unmap(0, 2); });
 				 w.thread([&w] { w.detach(0); });
+			 }),
+		scenario("a window's frames are taken out, put back | map of them",
+			 [](W &w) {
+				 w.add_window();
+				 w.attach(0);
+				 w.thread([&w] {
+					 w.shut(true);
+					 w.shut(false);
+				 });
+				 w.thread([&w] { w.result[0] = w.map(W::kWindow, 2); });
+				 w.at_end = [&w] {
+					 W::expect(w.result[0] == 0 && w.reaches_window(0),
+						   "not put back");
+					 w.shut(true);
+					 W::expect(!w.reaches_window(0), "not taken out");
+				 };
+			 }),
+		scenario("a window's frames are taken out | map of them | attach of another IOMMU",
+			 [](W &w) {
+				 w.add_window();
+				 w.attach(0);
+				 w.thread([&w] { w.shut(true); });
+				 w.thread([&w] { w.result[0] = w.map(W::kWindow, 2); });
+				 w.thread([&w] { w.attach(1); });
+				 w.at_end = [&w] {
+					 W::expect(!w.reaches_window(0) && !w.reaches_window(1),
+						   "not taken out");
+					 w.shut(false);
+					 W::expect(w.reaches_window(0) && w.reaches_window(1),
+						   "not put back");
+				 };
+			 }),
+		scenario("a window's frames are put back | unmap, map of them",
+			 [](W &w) {
+				 w.add_window();
+				 w.attach(0);
+				 w.map(W::kWindow, 2);
+				 w.shut(true);
+				 w.thread([&w] { w.shut(false); });
+				 w.thread([&w] {
+					 W::expect(w.unmap(W::kWindow, 2) == 2, "unmap");
+					 W::expect(w.map(W::kWindow, 2) == 0, "map");
+				 });
+				 w.at_end = [&w] {
+					 W::expect(w.reaches_window(0), "not put back");
+				 };
+			 }),
+		scenario("a window's frames are taken out, put back | attach of another IOMMU",
+			 [](W &w) {
+				 w.add_window();
+				 w.attach(0);
+				 w.map(W::kWindow, 2);
+				 w.thread([&w] {
+					 w.shut(true);
+					 w.shut(false);
+				 });
+				 w.thread([&w] { w.attach(1); });
+				 w.at_end = [&w] {
+					 W::expect(w.reaches_window(0) && w.reaches_window(1),
+						   "not put back");
+				 };
+			 }),
+		scenario("a window's frames are taken out | detach of the last IOMMU",
+			 [](W &w) {
+				 w.add_window();
+				 w.attach(0);
+				 w.map(W::kWindow, 2);
+				 w.thread([&w] { w.shut(true); });
+				 w.thread([&w] { w.detach(0); });
+			 }),
+		scenario("a scheduler remaps a page | unmap, map there",
+			 [](W &w) {
+				 w.add_other();
+				 w.attach(0);
+				 w.map(0, 2);
+				 w.thread([&w] { w.remap(0, true); });
+				 w.thread([&w] {
+					 W::expect(w.unmap(0, 2) == 2, "unmap");
+					 W::expect(w.map(0, 2) == 0, "map");
+				 });
+			 }),
+		scenario("a scheduler remaps a page, puts it back | attach of another IOMMU",
+			 [](W &w) {
+				 w.add_other();
+				 w.attach(0);
+				 w.map(0, 2);
+				 w.thread([&w] {
+					 if (w.remap(0, true) == 1)
+						 W::expect(w.remap(0, false) == 1, "put back");
+				 });
+				 w.thread([&w] { w.attach(1); });
+			 }),
+		scenario("a scheduler remaps pages | remaps them | a window's frames are taken out",
+			 [](W &w) {
+				 w.add_other();
+				 w.add_window();
+				 w.attach(0);
+				 w.map(W::kWindow, 2);
+				 w.remap(W::kWindow + 1, true);
+				 w.thread([&w] { w.remap(W::kWindow, true); });
+				 w.thread([&w] { w.remap(W::kWindow, false); });
+				 w.thread([&w] { w.shut(true); });
+				 w.at_end = [&w] {
+					 W::expect(w.remap(W::kWindow, false) == 1, "put back");
+					 W::expect(!w.reaches_window(0), "not taken out");
+					 w.shut(false);
+					 W::expect(w.reaches_window(0), "not put back");
+					 // A page of the scheduler's is not charged, as others are.
+					 W::expect(w.remap(W::kWindow + 1, false) == 1, "put back");
+				 };
+			 }),
+		scenario("a scheduler remaps a page | detach of one of two IOMMUs",
+			 [](W &w) {
+				 w.add_other();
+				 w.attach(0);
+				 w.attach(1);
+				 w.map(0, 2);
+				 w.thread([&w] { w.remap(0, true); });
+				 w.thread([&w] { w.detach(1); });
 			 }),
 		scenario("attach | detach",
 			 [](W &w) {
