@@ -186,11 +186,12 @@ public:
 		return {0, range_.npages() - 1};
 	}
 
-	// Calls visit(array of runs, count) in order, until it returns an error.
-	template <class F> Result<void> try_each_array(F visit) const
+	// Calls visit(array of runs, count) in order, until it returns an error. Always inlined, as the
+	// two below: with callers' lambdas the functions' names would be longer than objtool allows.
+	template <class F> [[gnu::always_inline]] Result<void> try_each_array(F visit) const
 	{
 		if (remapped) [[unlikely]]
-			return remapped->try_each_array(all_pages(), visit);
+			return remapped->try_each(all_pages(), visit);
 		return pins.try_each_array(visit);
 	}
 
@@ -210,7 +211,7 @@ public:
 	}
 
 	// Calls visit(range) for each part that is not shut, in order.
-	template <class F> void each_open_part(F visit) const
+	template <class F> [[gnu::always_inline]] void each_open_part(F visit) const
 	{
 		OpenParts parts(range_.first, visit);
 
@@ -222,15 +223,15 @@ public:
 	}
 
 	// The same, of some pages. Requires that they are whole pieces of what was remapped.
-	template <class F> void each_open_part_of(RemappedPages::Span span, F visit) const
+	template <class F>
+	[[gnu::always_inline]] void each_open_part_of(RemappedPages::Span span, F visit) const
 	{
 		OpenParts parts(iova_of(span.first), visit);
 
-		(void)remapped->try_each_array(span,
-					       [&](const PinRun *runs, u32 count) -> Result<void> {
-						       parts.add(runs, count);
-						       return {};
-					       });
+		(void)remapped->try_each(span, [&](const PinRun *runs, u32 count) -> Result<void> {
+			parts.add(runs, count);
+			return {};
+		});
 		parts.finish();
 	}
 

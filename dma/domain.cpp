@@ -195,7 +195,7 @@ Result<void> Domain::map_pages(const DmaRange &dma, RemappedPages::Span span, bo
 	Mapper mapper(domain_, dma.iova_of(span.first), dma.prot(), small_pages);
 
 	mapper.set_holes(dma);
-	TRY(dma.remapped->try_each_array(
+	TRY(dma.remapped->try_each(
 		span, [&](const PinRun *runs, u32 count) { return mapper.map(runs, count); }));
 	mapper.keep();
 	return {};

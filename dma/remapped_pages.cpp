@@ -42,6 +42,21 @@ RemappedPages::~RemappedPages()
 	shim_vfree(pages_);
 }
 
+u32 RemappedPages::list(Span &span, PinRun *runs) const
+{
+	u32 count = 0;
+
+	while (count < kMostListed && span.first <= span.last) {
+		const PinRun next = piece(span.first);
+
+		if (count && follows(runs[count - 1], next))
+			break;
+		runs[count++] = next;
+		span.first += next.npages();
+	}
+	return count;
+}
+
 void RemappedPages::exchange(u64 first, PinPage *pages, u64 count, u64 end_of_pieces)
 {
 	for (u64 i = 0; i < count; i++) {

@@ -65,24 +65,18 @@ public:
 	}
 
 	// Calls visit(array of runs, count) for whole pieces, in order, until it returns an error.
-	// An array has no two pieces that would become one if they were mapped by one call.
-	template <class F> Result<void> try_each_array(Span span, F visit) const
+	// An array has no two pieces that would become one if they were mapped by one call. Always
+	// inlined: with a caller's lambda the function's name would be longer than objtool allows.
+	template <class F> [[gnu::always_inline]] Result<void> try_each(Span span, F visit) const
 	{
-		constexpr u32 kMost = 32;
-		PinRun runs[kMost];
-		u32 count = 0;
+		PinRun runs[kMostListed];
 
-		for (u64 at = span.first; at <= span.last;) {
-			const PinRun next = piece(at);
+		while (span.first <= span.last) {
+			const u32 count = list(span, runs);
 
-			if (count == kMost || (count && follows(runs[count - 1], next))) {
-				TRY(visit(static_cast<const PinRun *>(runs), count));
-				count = 0;
-			}
-			runs[count++] = next;
-			at += next.npages();
+			TRY(visit(static_cast<const PinRun *>(runs), count));
 		}
-		return visit(static_cast<const PinRun *>(runs), count);
+		return {};
 	}
 
 	// Calls visit(run) for each piece, which may change the kind, in order.
@@ -106,6 +100,13 @@ private:
 		u64 own;
 		PinPage now;
 	};
+
+	// How many pieces list() lists at most.
+	static constexpr u32 kMostListed = 32;
+
+	// Stores the first pieces of span that an array of try_each() may have, and takes them off
+	// it. Returns how many.
+	u32 list(Span &span, PinRun *runs) const;
 
 	// Whether a page is in one piece with the one before: a bit that no pfn has.
 	static constexpr u64 kJoined = u64{1} << (PinPage::kMarkShift - 1);
