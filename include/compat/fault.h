@@ -42,7 +42,10 @@ static inline void compat_forget_memory_type(struct vm_area_struct *vma)
 
 	if (!(vma->vm_flags & VM_PAT) || follow_pfn(vma, vma->vm_start, &pfn))
 		return;
-	arch_io_free_memtype_wc(PFN_PHYS(pfn), vma->vm_end - vma->vm_start);
+	/* Memory has its type noted elsewhere. */
+	if (!page_is_ram(pfn))
+		arch_io_free_memtype_wc(PFN_PHYS(pfn),
+					vma->vm_end - vma->vm_start);
 	vma->vm_flags &= ~VM_PAT;
 #endif
 }
