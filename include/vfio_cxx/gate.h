@@ -162,8 +162,8 @@ int vfio_gate_switch(struct vfio_gate *from, struct vfio_gate *to,
  * another page has been put in its place and vfio_gate_flush() has returned; or the user has
  * unmapped the address, which flushes, so that remapping it is -EINVAL; or vfio_gate_unregister() has
  * returned. That, and the last close of the device, put all users' pages of the container back, also
- * where the scheduler of another device there has remapped them. Frames of the window of a gated PCI function that is not open are reached when it
- * opens, as if MAP_DMA had mapped them.
+ * where the scheduler of another device there has remapped them. Frames of the window of a gated PCI
+ * function that is not open are reached when it opens, as if MAP_DMA had mapped them.
  *
  * The first page of a mapping that is remapped takes memory, 16 bytes for each page of the mapping,
  * and a lock of the container, for which it does not wait: -EAGAIN. Later ones wait for no user.
