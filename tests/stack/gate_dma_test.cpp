@@ -11,6 +11,11 @@ namespace stack {
 namespace {
 
 constexpr uint32_t kCommand = 0x98, kRun = 1, kFromDevice = 2;
+// A register of an edu that reads as the complement of what was written to it.
+constexpr uint32_t kLiveness = 4;
+// What the writer writes, and where it is to have the window mapped.
+constexpr uint32_t kValue = 0x13579bdf;
+constexpr uint64_t kWindow = kFirstIova + kHuge;
 
 class GateDma : public testing::Test {
  protected:
@@ -28,6 +33,25 @@ class GateDma : public testing::Test {
     ASSERT_OK(map(memory, kFirstIova));
     ASSERT_TRUE(edu->store(kFirstIova, 0, 8)) << "the device's DMA works";
     memory.touch(0xaa);
+  }
+
+  // Opens a gated device, whose window is mapped for the CPU but not touched,
+  // and another one, the writer, which has fetched kValue.
+  void open_with_writer() {
+    ASSERT_OK(scheduler.add(devices[0]));
+    s = Session({devices[0]});
+    ASSERT_TRUE(s.ok());
+    edu = std::make_unique<Edu>(s.device());
+    other = Session({devices[1]});
+    ASSERT_TRUE(other.ok());
+    writer = std::make_unique<Edu>(other.device());
+    bar = region_info(s.device(), 0);
+    window = Memory(bar.size, PROT_READ | PROT_WRITE, MAP_SHARED, s.device(),
+                    static_cast<off_t>(bar.offset));
+    ASSERT_TRUE(window.ok());
+    memcpy(memory.data(), &kValue, sizeof kValue);
+    ASSERT_OK(map_dma(other.container(), memory.data(), kFirstIova, kPage));
+    ASSERT_TRUE(writer->fetch(kFirstIova, 0, 4));
   }
 
   long map(const Memory& to, uint64_t iova) {
@@ -67,6 +91,11 @@ class GateDma : public testing::Test {
   Session s;
   std::unique_ptr<Edu> edu;
   Memory memory{kPage};
+  // Of open_with_writer().
+  Session other;
+  std::unique_ptr<Edu> writer;
+  vfio_region_info bar{};
+  Memory window;
 };
 
 TEST_F(GateDma, NoneReachesMemoryWhileBlocked) {
@@ -171,34 +200,18 @@ TEST_F(GateDma, AGroupIsNotSwitchedUnderAnotherDevice) {
 // Another device does DMA to a register of a gated one, through a mapping that
 // was made while that was open.
 TEST_F(GateDma, OtherDevicesDoNotReachAWindow) {
-  constexpr uint32_t kLiveness = 4;  // reads as the complement of what it got
-  ASSERT_OK(scheduler.add(devices[0]));
-  s = Session({devices[0]});
-  ASSERT_TRUE(s.ok());
-  edu = std::make_unique<Edu>(s.device());
-  Session other({devices[1]});
-  ASSERT_TRUE(other.ok());
-  Edu writer(other.device());
-  const vfio_region_info bar = region_info(s.device(), 0);
-  Memory window(bar.size, PROT_READ | PROT_WRITE, MAP_SHARED, s.device(),
-                static_cast<off_t>(bar.offset));
-  ASSERT_TRUE(window.ok());
-  constexpr uint64_t kWindow = kFirstIova + kHuge;
-  uint32_t value = 0x13579bdf;
-  memcpy(memory.data(), &value, sizeof value);
-  ASSERT_OK(map_dma(other.container(), memory.data(), kFirstIova, kPage));
+  open_with_writer();
   ASSERT_OK(map_dma(other.container(), window.data(), kWindow, bar.size));
-  ASSERT_TRUE(writer.fetch(kFirstIova, 0, 4));
   const auto reached = [&] {
-    EXPECT_TRUE(writer.store(kWindow + kLiveness, 0, 4));
-    return edu->read32(kLiveness) == ~value;
+    EXPECT_TRUE(writer->store(kWindow + kLiveness, 0, 4));
+    return edu->read32(kLiveness) == ~kValue;
   };
   edu->write32(kLiveness, 0);
   EXPECT_TRUE(reached());
   for (int i = 0; i < 2; i++) {
     edu->write32(kLiveness, 0);
     ASSERT_OK(scheduler.block());
-    EXPECT_TRUE(writer.store(kWindow + kLiveness, 0, 4));
+    EXPECT_TRUE(writer->store(kWindow + kLiveness, 0, 4));
     ASSERT_OK(scheduler.open());
     EXPECT_EQ(edu->read32(kLiveness), ~0u) << "it was not reached";
     EXPECT_TRUE(reached()) << "it is again";
@@ -232,23 +245,7 @@ TEST_F(GateDma, AWindowOfABlockedDeviceIsMappedWithoutWaiting) {
 // Another device's mapping of a window that nobody has touched, made while that
 // device is blocked.
 TEST_F(GateDma, AWindowOfABlockedDeviceIsReachedWhenThatOpens) {
-  constexpr uint32_t kLiveness = 4;  // reads as the complement of what it got
-  ASSERT_OK(scheduler.add(devices[0]));
-  s = Session({devices[0]});
-  ASSERT_TRUE(s.ok());
-  edu = std::make_unique<Edu>(s.device());
-  Session other({devices[1]});
-  ASSERT_TRUE(other.ok());
-  Edu writer(other.device());
-  const vfio_region_info bar = region_info(s.device(), 0);
-  Memory window(bar.size, PROT_READ | PROT_WRITE, MAP_SHARED, s.device(),
-                static_cast<off_t>(bar.offset));
-  ASSERT_TRUE(window.ok());
-  constexpr uint64_t kWindow = kFirstIova + kHuge;
-  uint32_t value = 0x13579bdf;
-  memcpy(memory.data(), &value, sizeof value);
-  ASSERT_OK(map_dma(other.container(), memory.data(), kFirstIova, kPage));
-  ASSERT_TRUE(writer.fetch(kFirstIova, 0, 4));
+  open_with_writer();
   edu->write32(kLiveness, 0);
   ASSERT_OK(scheduler.block());
   ASSERT_OK(map_dma(other.container(), window.data(), kWindow, bar.size));
@@ -256,11 +253,11 @@ TEST_F(GateDma, AWindowOfABlockedDeviceIsReachedWhenThatOpens) {
                   static_cast<off_t>(bar.offset));
   EXPECT_ERR(EFAULT, map_dma(other.container(), readonly.data(),
                              kWindow + kHuge, kPage));
-  EXPECT_TRUE(writer.store(kWindow + kLiveness, 0, 4));
+  EXPECT_TRUE(writer->store(kWindow + kLiveness, 0, 4));
   ASSERT_OK(scheduler.open());
   EXPECT_EQ(edu->read32(kLiveness), ~0u) << "it was blocked";
-  EXPECT_TRUE(writer.store(kWindow + kLiveness, 0, 4));
-  EXPECT_EQ(edu->read32(kLiveness), ~value);
+  EXPECT_TRUE(writer->store(kWindow + kLiveness, 0, 4));
+  EXPECT_EQ(edu->read32(kLiveness), ~kValue);
   EXPECT_EQ(unmap_dma(other.container(), kWindow, bar.size).size, bar.size);
 }
 
