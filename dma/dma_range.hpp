@@ -38,7 +38,8 @@ struct Borrowing;
 
 class DmaRange : public RangeNode<DmaRange>, public ListNode<DmaRange>, public ListNode<Borrowing> {
 public:
-	// A container may have 65535 mappings. The module makes it ready when it is loaded.
+	// The memory of all objects, of which a container may have 65535. The module creates the slab
+	// when it is loaded.
 	static shim_slab slab;
 
 	DmaRange(IovaRange range, UserVa uva, u32 prot) : range_(range), uva_(uva), prot_(prot)

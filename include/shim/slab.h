@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Memory for objects of which there are very many: a cache of the kernel's for one
- * kind of them, which takes less time than shim_alloc_object() and does not round
- * their size up. All of it is charged to the memory cgroup of the calling process.
+ * Slabs: each has the memory of all objects of one size, and is one of the kernel's
+ * slab caches. Taking an object from a slab is faster than shim_alloc_object(), and its
+ * size is not rounded up, so that a slab is worth having where there are many objects.
+ * All memory is charged to the memory cgroup of the calling process.
  */
 #ifndef SHIM_SLAB_H
 #define SHIM_SLAB_H
@@ -12,7 +13,7 @@
 struct kmem_cache;
 
 /**
- * struct shim_slab - one kind of objects
+ * struct shim_slab - a slab
  * @size: the size of an object, in bytes
  * @cache: from shim_slab_create() until shim_slab_remove()
  */
@@ -24,7 +25,7 @@ struct shim_slab {
 SHIM_BEGIN
 
 /**
- * shim_slab_create() - make a slab ready
+ * shim_slab_create() - create the kernel's cache for a slab
  * @slab: the slab, whose size is set
  * @name: its name in /proc/slabinfo, which no other has
  *

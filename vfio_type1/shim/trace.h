@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The tracepoints vfio_type1:*. While nobody traces, each of these functions costs its call, and
- * a branch that the kernel has patched to go past the rest. None is called for a single page of a larger call.
+ * a branch that the kernel has patched to go past the rest. None is called for each page of a call.
  *
  * Context: any.
  */
