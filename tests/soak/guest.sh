@@ -7,7 +7,7 @@
 fail() { echo "Bail out! $*"; exit 1; }
 
 . /guest-lib.sh
-modules="vfio vfio_iommu_type1 vfio_zpci vfio-pci vfio_mock_iommu vfio_testdev mdev mtty mdev_copy"
+modules="vfio vfio_iommu_type1 vfio_zpci vfio-pci vfio_mock_iommu vfio_testdev vfio_testgate mdev mtty mdev_copy"
 for module in $modules; do
 	# A flush sees what another thread is just unmapping, and that in part.
 	case $module in vfio_mock_iommu) param=strict=0 ;; *) param= ;; esac
@@ -34,7 +34,7 @@ print_gcov_counts
 # What failed may still hold the modules.
 [ $status = 0 ] || exit $status
 
-rmmod mdev_copy mtty mdev vfio_testdev vfio_mock_iommu vfio-pci vfio-pci-core || fail "rmmod of the drivers"
+rmmod mdev_copy mtty mdev vfio_testgate vfio_testdev vfio_mock_iommu vfio-pci vfio-pci-core || fail "rmmod of the drivers"
 for left in /sys/class/vfio/* /sys/bus/platform/devices/vfio_testdev.* /sys/bus/mdev/devices/* /dev/vfio/[0-9]*; do
 	[ ! -e "$left" ] || fail "$left is left"
 done

@@ -163,6 +163,8 @@ int supervise(uint64_t seed, uint64_t seconds) {
 
   pid_t churn = fork();
   if (!churn) run_churn();
+  pid_t schedulers = fork();
+  if (!schedulers) run_schedulers();
   bool ended = true;
   while (ended && now_ms() < shared->deadline_ms && !shared->failures) {
     rounds++;
@@ -172,7 +174,8 @@ int supervise(uint64_t seed, uint64_t seconds) {
     ended = wait_for(host, "a round", kStuckMs);
   }
   shared->stop_all = true;
-  if (ended && wait_for(churn, "the churn", kStuckMs)) {
+  if (ended && wait_for(churn, "the churn", kStuckMs) &&
+      wait_for(schedulers, "a scheduler", kStuckMs)) {
     start_clock();
     remove_emulated();
     check_pins();

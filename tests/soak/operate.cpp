@@ -273,9 +273,12 @@ void open_session(Random& random) {
 
 void operate(Random& random) {
   start_clock();
-  if (int target = shared->wanted; target >= 0 && random.one_in(10))
+  if (int target = shared->wanted; target >= 0 && random.one_in(10)) {
     files.let_go(target);
-  switch (random.below(54)) {
+    // They hold a device open like its file.
+    close_windows();
+  }
+  switch (random.below(58)) {
     case 0 ... 2:
       container_files(random);
       break;
@@ -317,6 +320,9 @@ void operate(Random& random) {
       break;
     case 46 ... 53:
       nested(random);
+      break;
+    case 54 ... 57:
+      gating(random);
       break;
     default:
       unmap(random);

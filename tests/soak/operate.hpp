@@ -31,6 +31,9 @@ void mock_ioctl(Random& random);
 void merging(Random& random);
 // nested.cpp: of guests of vfio_zpci
 void nested(Random& random);
+// gate.cpp: of devices that are switched on and off
+void gating(Random& random);
+void close_windows();
 // engine.cpp: of copy engines, which are mediated devices
 void engine(Random& random);
 

@@ -6,6 +6,8 @@
 //   churn        one; makes and removes devices, binds and unbinds, sets module
 //                parameters. It never holds a VFIO file: who waits for a device
 //                to be let go must not be the one that holds it
+//   schedulers   one at a time, which is often killed; switches PCI devices on
+//                and off
 //   host         one at a time, for some seconds; forks, kills and reaps
 //                workers, runs threads beside them, and at last checks itself
 //   worker       forked off a host or another worker, with its files and memory
@@ -90,6 +92,8 @@ uint64_t locked_kib();
 void make_targets();
 void remove_emulated();
 [[noreturn]] void run_churn();
+// gate.cpp
+[[noreturn]] void run_schedulers();
 
 }  // namespace soak
 
