@@ -119,6 +119,21 @@ TEST_F(GateIrq, ADeviceIsClosedWithHeldInterrupts) {
   }
 }
 
+TEST_F(GateIrq, ADeviceWithoutInterrupts) {
+  const PciDevice device = lone_devices()[0];
+  // Its driver has used no message since it was bound.
+  ASSERT_OK(unbind_driver(device.bdf));
+  ASSERT_OK(bind_driver(device.bdf, "vfio-pci"));
+  ASSERT_OK(scheduler.add(device, false, false, 0, true));
+  s = Session({device});
+  ASSERT_TRUE(s.ok());
+  ASSERT_OK(scheduler.block());
+  EXPECT_OK(scheduler.open());
+  ASSERT_OK(scheduler.block());
+  s = Session();
+  EXPECT_OK(scheduler.open());
+}
+
 TEST_F(GateIrq, ManyVectors) {
   const std::vector<PciDevice> drives = pci_devices(0x1b36, 0x0010);
   ASSERT_FALSE(drives.empty());

@@ -34,34 +34,38 @@ static bool alone_on(unsigned int line, const char *function)
 	return alone;
 }
 
+static bool has_messages(const struct pci_dev *pdev)
+{
+	return pdev->msi_enabled || pdev->msix_enabled;
+}
+
 u32 shim_gate_irqs_own_line(struct device *dev)
 {
 	const struct pci_dev *pdev = to_pci_dev(dev);
 
-	if (pdev->msi_enabled || pdev->msix_enabled ||
-	    !alone_on(pdev->irq, pci_name(pdev)))
+	if (has_messages(pdev) || !alone_on(pdev->irq, pci_name(pdev)))
 		return 0;
 	return pdev->irq;
 }
 
-static void each_vector(const struct msi_desc *desc,
-			void (*change)(unsigned int))
+/* A device has a lock and a list of descriptors only after messages were enabled for the first time. */
+static void each_vector(struct device *dev, void (*change)(unsigned int))
 {
+	struct msi_desc *desc;
 	unsigned int i;
 
-	for (i = 0; i < desc->nvec_used; i++)
-		change(desc->irq + i);
+	compat_msi_lock_descs(dev);
+	msi_for_each_desc(desc, dev, MSI_DESC_ASSOCIATED)
+		for (i = 0; i < desc->nvec_used; i++)
+			change(desc->irq + i);
+	compat_msi_unlock_descs(dev);
 }
 
 /* Calls @change for each vector of the function, and for @line unless it is 0. */
 static void each_irq(struct device *dev, u32 line, void (*change)(unsigned int))
 {
-	struct msi_desc *desc;
-
-	compat_msi_lock_descs(dev);
-	msi_for_each_desc(desc, dev, MSI_DESC_ASSOCIATED)
-		each_vector(desc, change);
-	compat_msi_unlock_descs(dev);
+	if (has_messages(to_pci_dev(dev)))
+		each_vector(dev, change);
 	if (line)
 		change(line);
 }
