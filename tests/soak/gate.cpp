@@ -60,7 +60,7 @@ class Scheduler {
   void step(Random& random) {
     const auto slot = static_cast<uint32_t>(random.below(slots()));
     if (!registered_[slot]) return add(slot, random);
-    switch (random.below(9)) {
+    switch (random.below(12)) {
       case 0 ... 2:
         request("block", VFIO_TESTGATE_BLOCK, slot, slot, random);
         break;
@@ -74,7 +74,7 @@ class Scheduler {
         request("switch", VFIO_TESTGATE_SWITCH, slot,
                 static_cast<uint32_t>(random.below(slots())), random);
         break;
-      case 8:
+      default:
         remap(slot, random);
         break;
     }
@@ -143,7 +143,7 @@ class Scheduler {
 }
 
 // Reads a window as a program does: what is not there is a signal.
-thread_local sigjmp_buf* touching;
+thread_local sigjmp_buf* volatile touching;
 
 void leave(int) {
   if (!touching) abort();
@@ -188,7 +188,10 @@ void map_window_for_dma(void* window, Random& random) {
 }
 
 void use_window(Random& random) {
-  void* window = windows[random.below(kWindows)];
+  const uint64_t first = random.below(kWindows);
+  void* window = MAP_FAILED;
+  for (uint64_t i = 0; i < kWindows && window == MAP_FAILED; i++)
+    window = windows[(first + i) % kWindows];
   if (window == MAP_FAILED) return;
   if (random.one_in(4)) return map_window_for_dma(window, random);
   count("touch window", read_window(window));

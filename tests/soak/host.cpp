@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "files.hpp"
+#include "operate.hpp"
 
 namespace soak {
 namespace {
@@ -159,6 +160,7 @@ void run_host() {
 
   start_clock();
   read_through_mocks();
+  close_windows();
   files.close_all(random);
   if (uint64_t kib = locked_kib())
     failed("VmLck is %lu KiB with all files closed", kib);

@@ -55,9 +55,9 @@ static void each_vector(struct device *dev, void (*change)(unsigned int))
 	unsigned int i;
 
 	compat_msi_lock_descs(dev);
-	msi_for_each_desc(desc, dev, MSI_DESC_ASSOCIATED)
-		for (i = 0; i < desc->nvec_used; i++)
-			change(desc->irq + i);
+	msi_for_each_desc(desc, dev,
+			  MSI_DESC_ASSOCIATED) for (i = 0; i < desc->nvec_used;
+						    i++) change(desc->irq + i);
 	compat_msi_unlock_descs(dev);
 }
 
