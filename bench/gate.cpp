@@ -142,12 +142,16 @@ struct Switched {
   std::vector<std::uint64_t> block, open, zap, cut, move;
 };
 
-Switched switch_often(GatedDevice& device, const GatedDevice::Window& window, std::size_t touched) {
+Switched switch_often(Meter& meter, GatedDevice& device, const GatedDevice::Window& window,
+                      std::size_t touched) {
   Switched found;
+  const char *const block = touched ? "gate-block-64" : "gate-block", *const open =
+                                                                          touched ? "gate-open-64"
+                                                                                  : "gate-open";
   for (int i = 0; i < kCalls; i++) {
     window.touch(touched);
-    found.block.push_back(device.block());
-    found.open.push_back(device.open());
+    meter.mark(block, 1, [&] { found.block.push_back(device.block()); });
+    meter.mark(open, 1, [&] { found.open.push_back(device.open()); });
     window.touch(touched);
     const GatedDevice::Alone alone = device.alone();
     found.zap.push_back(alone.zap);
@@ -203,15 +207,17 @@ void run_gate(Meter& meter) {
   {
     GatedDevice device(false);
     for (int i = 0; i < kCalls; i++) {
-      meter.add("gate-idle-block", static_cast<double>(device.block()));
-      meter.add("gate-idle-open", static_cast<double>(device.open()));
+      meter.mark("gate-idle-block", 1,
+                 [&] { meter.add("gate-idle-block", static_cast<double>(device.block())); });
+      meter.mark("gate-idle-open", 1,
+                 [&] { meter.add("gate-idle-open", static_cast<double>(device.open())); });
     }
   }
   GatedDevice device(true);
   {
     const GatedDevice::Window window(device, kTouched * kPage);
-    const Switched untouched = switch_often(device, window, 0);
-    const Switched touched = switch_often(device, window, kTouched);
+    const Switched untouched = switch_often(meter, device, window, 0);
+    const Switched touched = switch_often(meter, device, window, kTouched);
     const std::uint64_t cut = least(untouched.cut), move = least(untouched.move);
     meter.add("gate-cut", static_cast<double>(cut));
     meter.add("gate-move", static_cast<double>(move));
@@ -253,10 +259,13 @@ void run_batch(Meter& meter, const Batch& batch) {
   (void)device.remap(kIova, batch.count, batch.step, 0, true);
   for (const bool flush : {false, true})
     for (int i = 0; i < kCalls; i++)
-      for (const int pinned : {-1, 0})
-        meter.add(remap_key(batch, flush),
-                  static_cast<double>(device.remap(kIova, batch.count, batch.step, pinned, flush)) /
-                      static_cast<double>(batch.count));
+      for (const int pinned : {-1, 0}) {
+        const std::string key = remap_key(batch, flush);
+        std::uint64_t taken = 0;
+        meter.mark(key, batch.count,
+                   [&] { taken = device.remap(kIova, batch.count, batch.step, pinned, flush); });
+        meter.add(key, static_cast<double>(taken) / static_cast<double>(batch.count));
+      }
   device.container().unmap_all(memory.size());
 }
 

@@ -48,6 +48,18 @@ class Meter {
     add(key, static_cast<double>(end - begin - overhead_ - less) / static_cast<double>(operations));
   }
 
+  // Shows the profiler what belongs to a row whose samples are taken elsewhere.
+  template <typename Call>
+  void mark(const std::string& key, std::uint64_t operations, Call&& call) {
+    const bool marked = key == profiled_;
+    if (marked) mark_begin();
+    call();
+    if (marked) {
+      mark_end();
+      profiled_operations_ += operations;
+    }
+  }
+
   // A sample that is no number of instructions: bytes, flushes.
   void add(const std::string& key, double value);
 

@@ -107,7 +107,9 @@ void shim_waitq_init(struct shim_waitq *waitq,
 
 void shim_waitq_wake_all(struct shim_waitq *waitq)
 {
-	wake_up_all(waitq_of(waitq));
+	/* With its barrier: whoever begins to wait now sees what the caller has changed. */
+	if (wq_has_sleeper(waitq_of(waitq)))
+		wake_up_all(waitq_of(waitq));
 }
 
 int shim_waitq_wait_unlocked(struct shim_waitq *waitq, struct shim_mutex *mutex)

@@ -81,14 +81,13 @@ Result<void> Gate::check_present() const
 void Gate::set_state(u32 state)
 {
 	const u32 old = this->state();
-	const u64 now = shim_now_ns();
 
 	if (!waits(old) && waits(state)) {
-		blocked_at_.store(now);
+		blocked_at_.store(shim_now_ns());
 		logged_.store(false);
 		blocks_++;
 	} else if (waits(old) && !waits(state)) {
-		blocked_ns_ += now - blocked_at_.load();
+		blocked_ns_ += shim_now_ns() - blocked_at_.load();
 	}
 	word_.add((state - old) << kStateShift);
 	shim_gate_trace(handle_, old, state);

@@ -9,6 +9,8 @@ import subprocess
 import zlib
 from collections import defaultdict, namedtuple
 
+from benchguest import Failed
+
 # calls: how often the first instruction of the function was executed.
 Line = namedtuple("Line", "function instructions calls")
 
@@ -110,6 +112,8 @@ def _measured(text, counts_path, row):
     """(operations, windows in all, those to go by)"""
     operations = int(re.search(rf"^profiled {re.escape(row)} (\d+)$", text, re.M)[1])
     windows = read_windows(counts_path)
+    if not windows:
+        raise Failed(f"{row} is measured in a way that cannot be profiled")
     taken = typical(windows)
     return operations * len(taken) // len(windows), len(windows), taken
 
@@ -120,7 +124,7 @@ def annotate(text, counts_path, row, function, files):
     operations, _, taken = _measured(text, counts_path, row)
     address, module = Symbols(text).place(function)
     if module not in files:
-        raise LookupError(f"{function} is not in a module of ours")
+        raise Failed(f"{function} is not in a module of ours")
     counts = add_up(taken)
     code = subprocess.run(["objdump", "-dr", "--no-show-raw-insn", "-M", "suffix",
                            f"--disassemble={function}", files[module]],

@@ -187,4 +187,9 @@ void shim_gate_poll(struct shim_waitq *waitq, struct file *file,
 		    struct poll_table_struct *table)
 {
 	poll_wait(file, (wait_queue_head_t *)waitq->storage, table);
+	/*
+	 * Either shim_waitq_wake_all() finds the caller waiting, or the caller sees what was changed
+	 * before. Older kernels' poll_wait() has no barrier.
+	 */
+	smp_mb();
 }
