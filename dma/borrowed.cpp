@@ -106,7 +106,7 @@ Result<void> DomainSet::update_borrowed(const MapPolicy &policy) const
 	const Guard guard(borrowed_lock_);
 
 	for (const Domain &domain : domains_) {
-		Unmapper unmapper(domain.get());
+		Unmapper unmapper(domain.get(), domain.use());
 
 		for (DmaRange &dma : borrowing_) {
 			if (!dma.has_borrowed)
@@ -150,7 +150,7 @@ Result<void> DomainSet::put_back(const DmaRange &dma, Iova at, const PinRun &run
 			continue;
 		for (Domain *earlier = domains_.prev(domain); earlier;
 		     earlier = domains_.prev(*earlier))
-			Unmapper(earlier->get()).unmap(run.at(at));
+			Unmapper(earlier->get(), earlier->use()).unmap(run.at(at));
 		return mapped;
 	}
 	return {};

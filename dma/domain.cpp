@@ -51,8 +51,8 @@ namespace {
 class Mapper : Immovable {
 public:
 	// prot is the dma range's.
-	Mapper(iommu_domain *domain, Iova first, u32 prot, bool small_pages)
-		: domain_(domain), first_(first), at_(first),
+	Mapper(const Domain &domain, Iova first, u32 prot, bool small_pages)
+		: domain_(domain.get()), use_(domain.use()), first_(first), at_(first),
 		  // All DMA snoops the CPU's caches, as userspace has no way to write them back.
 		  prot_(prot | SHIM_IOMMU_CACHE), small_pages_(small_pages)
 	{
@@ -77,10 +77,25 @@ public:
 		first_ = at_;
 	}
 
-	Result<void> map(const PinRun *runs, u32 count)
+	[[gnu::always_inline]] Result<void> map(const PinRun *runs, u32 count)
 	{
-		if (count == 1)
-			return map_run(*runs);
+		const DomainUse::Working working(use_);
+
+		return count == 1 ? map_run(*runs) : map_runs(runs, count);
+	}
+
+	// Maps a run of memory without struct pages, also one that is marked as shut.
+	Result<void> map_borrowed(PinRun run)
+	{
+		const DomainUse::Working working(use_);
+
+		run.set_shut(false);
+		return map_run(run);
+	}
+
+private:
+	Result<void> map_runs(const PinRun *runs, u32 count)
+	{
 		for (u32 i = 0; i < count;) {
 			const u32 n = small_pages_ ? 1 : listable(runs + i, count - i);
 
@@ -90,18 +105,10 @@ public:
 		return {};
 	}
 
-	// Maps a run of memory without struct pages, also one that is marked as shut.
-	Result<void> map_borrowed(PinRun run)
-	{
-		run.set_shut(false);
-		return map_run(run);
-	}
-
-private:
 	// Not inlined, as an Unmapper needs a large frame.
 	[[gnu::noinline]] void undo()
 	{
-		Unmapper unmapper(domain_);
+		Unmapper unmapper(domain_, use_);
 
 		if (!holes_)
 			return unmapper.unmap({first_, at_ - 1});
@@ -165,6 +172,7 @@ private:
 	}
 
 	iommu_domain *const domain_;
+	DomainUse *const use_;
 	Iova first_;
 	Iova at_;
 	const u32 prot_;
@@ -180,7 +188,22 @@ constexpr u32 kRescheduleAfter = 64;
 
 Result<void> Domain::map(const DmaRange &dma, bool small_pages)
 {
-	Mapper mapper(domain_, dma.range().first, dma.prot(), small_pages);
+	const PinRun *const run = dma.pins.only_run();
+
+	// Contiguous memory is mapped by one call, or not at all.
+	if (!run || small_pages || dma.changes_in_parts())
+		return map_in_parts(dma, small_pages);
+
+	const DomainUse::Working working(&use_);
+
+	return Result<void>::from_negative(
+		shim_domain_map(domain_, dma.range().first.value, phys_of(run->first()).value,
+				run->npages() * kPageSize, dma.prot() | SHIM_IOMMU_CACHE));
+}
+
+Result<void> Domain::map_in_parts(const DmaRange &dma, bool small_pages)
+{
+	Mapper mapper(*this, dma.range().first, dma.prot(), small_pages);
 
 	if (dma.changes_in_parts())
 		mapper.set_holes(dma);
@@ -192,7 +215,7 @@ Result<void> Domain::map(const DmaRange &dma, bool small_pages)
 
 Result<void> Domain::map_pages(const DmaRange &dma, RemappedPages::Span span, bool small_pages)
 {
-	Mapper mapper(domain_, dma.iova_of(span.first), dma.prot(), small_pages);
+	Mapper mapper(*this, dma.iova_of(span.first), dma.prot(), small_pages);
 
 	mapper.set_holes(dma);
 	TRY(dma.remapped->try_each(
@@ -208,7 +231,7 @@ void Domain::unmap_pages(const DmaRange &dma, RemappedPages::Span span)
 
 Result<void> Domain::map_run(Iova at, const PinRun &run, u32 prot, bool small_pages)
 {
-	Mapper mapper(domain_, at, prot, small_pages);
+	Mapper mapper(*this, at, prot, small_pages);
 
 	// The record says of the run that it is shut, until it is mapped.
 	TRY(mapper.map_borrowed(run));
@@ -219,7 +242,7 @@ Result<void> Domain::map_run(Iova at, const PinRun &run, u32 prot, bool small_pa
 void Domain::unmap(const List<DmaRange> &dmas)
 {
 	const auto end = dmas.end();
-	Unmapper unmapper(domain_);
+	Unmapper unmapper(domain_, &use_);
 	u32 pieces = 0;
 
 	for (auto dma = dmas.begin(); dma != end;) {

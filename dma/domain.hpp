@@ -34,7 +34,7 @@ public:
 	static Result<UniquePtr<Domain>> create(iommu_group *group);
 
 	// Owns the domain from now on.
-	explicit Domain(iommu_domain *domain) : domain_(domain), remapped_(domain)
+	explicit Domain(iommu_domain *domain) : domain_(domain), remapped_(domain, &use_)
 	{
 	}
 
@@ -46,13 +46,19 @@ public:
 		return domain_;
 	}
 
+	// Both wait until nobody maps, unmaps or flushes, and may be called at any time for a group
+	// that stays in the domain's list.
 	Result<void> attach(iommu_group *group)
 	{
+		const DomainUse::Changing changing(use_);
+
 		return Result<void>::from_negative(shim_domain_attach(domain_, group));
 	}
 
 	void detach(iommu_group *group)
 	{
+		const DomainUse::Changing changing(use_);
+
 		shim_domain_detach(domain_, group);
 	}
 
@@ -113,10 +119,19 @@ public:
 		return flushes_.load();
 	}
 
+	DomainUse *use() const
+	{
+		return &use_;
+	}
+
 	List<AttachedGroup> groups;
 
 private:
+	// What map() does if one call of the IOMMU is not enough.
+	[[gnu::noinline]] Result<void> map_in_parts(const DmaRange &dma, bool small_pages);
+
 	iommu_domain *const domain_;
+	mutable DomainUse use_;
 	bool coherent_ = false;
 	Atomic<u64> flushes_{0};
 	// What unmap_pages() leaves to be flushed.

@@ -74,13 +74,13 @@ AttachedGroup *DomainSet::find(const iommu_group *group) const
 	return domain ? find_group(domain->groups, group) : nullptr;
 }
 
-Result<iommu_domain *> DomainSet::domain_of(const iommu_group *group) const
+Result<Domain *> DomainSet::domain_of(const iommu_group *group) const
 {
-	const Domain *domain = domain_with(group);
+	Domain *domain = domain_with(group);
 
 	if (!domain)
 		return Error(ENODEV);
-	return domain->get();
+	return domain;
 }
 
 Result<void> DomainSet::attach(iommu_group *group, DmaTree &dmas, const AttachPolicy &policy)

@@ -102,7 +102,7 @@ public:
 	AttachedGroup *find(const iommu_group *group) const;
 
 	// The domain that a group is attached to. Errors: ENODEV.
-	Result<iommu_domain *> domain_of(const iommu_group *group) const;
+	Result<Domain *> domain_of(const iommu_group *group) const;
 
 	// Attaches a group to an existing domain, if their IOMMUs can share it, or
 	// else to a new one, in which all mappings are mapped. For the first domain
@@ -145,7 +145,7 @@ public:
 	// while mapping; some runs stay shut then.
 	Result<void> update_borrowed(const MapPolicy &policy) const __must_not_hold(borrowed_lock_);
 
-	// vfio_iommu_remap_ops (vfio_cxx/iommu_remap.h): lets groups reach other pages at some addresses.
+	// vfio_iommu_extension::remap (vfio_cxx/iommu_extension.h): lets groups reach other pages at some addresses.
 	// Returns how many are done, from the first on, 1 at least. Waits for nobody who holds
 	// dmas.lock, which it needs once for a mapping. Errors: those of vfio_gate_remap().
 	Result<u64> remap(DmaTree &dmas, const vfio_remap_page *pages, u64 count,

@@ -159,6 +159,12 @@ public:
 		return first_.npages() == 0;
 	}
 
+	// The run, if there is one and no other; else nullptr.
+	const PinRun *only_run() const
+	{
+		return empty() || head_ ? nullptr : &first_;
+	}
+
 	// Calls visit(array of runs, count) in order, until it returns an
 	// error.
 	template <class F> Result<void> try_each_array(F visit) const

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
 // DomainSet's work for drivers that let devices reach other pages than those that a user has mapped
-// (vfio_cxx/iommu_remap.h). The owner's pages stay pinned as long as the mapping is there, and are
+// (vfio_cxx/iommu_extension.h). The owner's pages stay pinned as long as the mapping is there, and are
 // what is charged; the others belong to the driver, and are neither pinned nor unpinned here.
 //
 // A mapping of which a page was remapped has a record of what is mapped at each page, and is in

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "dma/shim/iommu.h"
+#include "domain_use.hpp"
 #include "vocab/units.hpp"
 #include "vocab/warn.hpp"
 
@@ -32,7 +33,8 @@ static_assert(block_around(kAllIova) == kAllIova);
 // for each block of SHIM_MAX_FLUSH bytes in which ranges are.
 class Unmapper : Immovable {
 public:
-	explicit Unmapper(iommu_domain *domain) : domain_(domain)
+	// use is the domain's; null if the caller keeps groups from being attached and detached.
+	Unmapper(iommu_domain *domain, DomainUse *use) : domain_(domain), use_(use)
 	{
 	}
 
@@ -73,7 +75,7 @@ private:
 
 	// Unmaps a part that lies in one block, and flushes it later. Returns the bytes
 	// that were unmapped.
-	u64 unmap_part(IovaRange part)
+	[[gnu::always_inline]] u64 unmap_part(IovaRange part)
 	{
 		if (due_ && !same_flush(due_range_.first, part.first))
 			flush();
@@ -84,22 +86,29 @@ private:
 		due_range_.first = min(due_range_.first, part.first);
 		due_range_.last = max(due_range_.last, part.last);
 		due_ = true;
+
+		const DomainUse::Working working(use_);
+
 		return shim_domain_unmap(domain_, part.first.value, part.size(), &gather_);
 	}
 
-	void flush()
+	[[gnu::always_inline]] void flush()
 	{
 		if (!due_)
 			return;
 
 		const IovaRange block = block_around(due_range_);
+		{
+			const DomainUse::Working working(use_);
 
-		shim_domain_flush(domain_, &gather_, block.first.value, block.last.value);
+			shim_domain_flush(domain_, &gather_, block.first.value, block.last.value);
+		}
 		due_ = false;
 		flushes_++;
 	}
 
 	iommu_domain *const domain_;
+	DomainUse *const use_;
 	IovaRange due_range_ = {};
 	bool due_ = false;
 	u32 flushes_ = 0;

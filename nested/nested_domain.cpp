@@ -146,6 +146,20 @@ void NestedDomain::forget_unknown()
 	}
 }
 
+void NestedDomain::cut(iommu_group *group)
+{
+	const WriteGuard guard(lock_);
+
+	shim_domain_detach(domain_, group);
+}
+
+Result<void> NestedDomain::restore(iommu_group *group)
+{
+	const WriteGuard guard(lock_);
+
+	return Result<void>::from_negative(shim_domain_attach(domain_, group));
+}
+
 void NestedDomain::clear()
 {
 	const WriteGuard guard(lock_);

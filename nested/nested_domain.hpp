@@ -86,6 +86,16 @@ public:
 	// be unpinned. No device reaches it through this domain afterwards.
 	void forget_unknown() __must_not_hold(lock_);
 
+	// Takes a group that is attached out of the domain for a time, and attaches it again. Both wait
+	// until no refresh is at work in the domain. Errors: those of the IOMMU.
+	void cut(iommu_group *group) __must_not_hold(lock_);
+	Result<void> restore(iommu_group *group) __must_not_hold(lock_);
+
+	iommu_domain *hardware() const
+	{
+		return domain_;
+	}
+
 	// Unmaps all pages.
 	void clear() __must_not_hold(lock_);
 

@@ -10,7 +10,8 @@ namespace vfio {
 // In an atomic context pages are mapped one by one.
 Refresh::Refresh(NestedDomain &nested, u64 npages, Context context)
 	: nested_(nested), memory_(nested.memory_), context_(context), reader_(nested.memory_),
-	  unmapper_(nested.domain_), entries_(npages && context == Context::kSleeps ? npages : 1)
+	  unmapper_(nested.domain_, nullptr),
+	  entries_(npages && context == Context::kSleeps ? npages : 1)
 {
 	static_assert(SHIM_MAX_RUNS * sizeof(PinRun) <= kPageSize);
 	nested_.lock_.assume_held();

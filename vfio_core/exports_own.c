@@ -7,8 +7,7 @@
 
 #include "entry.h"
 #include "vfio_cxx/device_file.h"
-#include "vfio_cxx/iommu_show.h"
-#include "vfio_cxx/iommu_remap.h"
+#include "vfio_cxx/iommu_extension.h"
 
 /**
  * vfio_device_owns_file() - whether a file is a device's, or its group's
@@ -27,6 +26,5 @@ bool vfio_device_owns_file(struct vfio_device *device, struct file *file)
 }
 EXPORT_SYMBOL_GPL(vfio_device_owns_file);
 
-/* iommu_driver.cpp defines them. */
-EXPORT_SYMBOL_GPL(vfio_iommu_driver_set_show);
-EXPORT_SYMBOL_GPL(vfio_iommu_driver_set_remap);
+/* iommu_driver.cpp defines it. */
+EXPORT_SYMBOL_GPL(vfio_iommu_driver_extend);

@@ -232,7 +232,7 @@ void Gate::cut_dma()
 {
 	if (!device_ || device_->group().type() == SHIM_GROUP_EMULATED)
 		return;
-	shim_iommu_group_cut(device_->group().kernel_group(), domain_);
+	iommu_->cut(domain_, device_->group().kernel_group());
 	cut_ = true;
 }
 
@@ -243,7 +243,7 @@ Result<void> Gate::restore_dma()
 
 	Group &group = device_->group();
 
-	TRY(Result<void>::from_negative(shim_iommu_group_restore(group.kernel_group(), domain_)));
+	TRY(iommu_->restore(domain_, group.kernel_group()));
 	group.unreserve_dma();
 	cut_ = false;
 	return {};
@@ -299,7 +299,7 @@ void Gate::release_interrupts()
 Result<void> Gate::device_opened(Device &device, const ContainerIommu &iommu)
 {
 	// Asked before, as a container's lock may be held while userspace is waited for.
-	iommu_domain *domain = iommu.domain_of(device.group().kernel_group());
+	void *domain = iommu.find_domain(device.group().kernel_group());
 	Guard guard(lock_);
 
 	device_ = &device;

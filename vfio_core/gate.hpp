@@ -295,8 +295,8 @@ private:
 	const ContainerIommu *iommu_ __guarded_by(lock_) = nullptr;
 	// Whether pages may be remapped in the container.
 	bool remapped_ __guarded_by(lock_) = false;
-	// The domain of the container, if its IOMMU driver tells.
-	iommu_domain *domain_ __guarded_by(lock_) = nullptr;
+	// What ContainerIommu::cut() takes; nullptr if the IOMMU driver has no such thing.
+	void *domain_ __guarded_by(lock_) = nullptr;
 	// Whether the group is out of the domain.
 	bool cut_ __guarded_by(lock_) = false;
 	// Whether the device's interrupts are disabled, with a line of its own if there is one.

@@ -74,34 +74,20 @@ CORE_ENTRY void vfio_core_unregister_iommu_driver(const vfio_iommu_driver_ops *o
 	registries().iommu_drivers.remove(ops);
 }
 
-void IommuDriverRegistry::set_show(const vfio_iommu_driver_ops *ops, vfio_iommu_show show)
+void IommuDriverRegistry::extend(const vfio_iommu_driver_ops *ops,
+				 const vfio_iommu_extension *extension)
 {
 	Guard guard(lock_);
 
 	for (IommuDriver &driver : drivers_)
 		if (driver.ops() == ops)
-			driver.set_show(show);
+			driver.extend(extension);
 }
 
-CORE_ENTRY void vfio_iommu_driver_set_show(const vfio_iommu_driver_ops *ops, vfio_iommu_show show)
+CORE_ENTRY void vfio_iommu_driver_extend(const vfio_iommu_driver_ops *ops,
+					 const vfio_iommu_extension *extension)
 {
-	registries().iommu_drivers.set_show(ops, show);
-}
-
-void IommuDriverRegistry::set_remap(const vfio_iommu_driver_ops *ops,
-				    const vfio_iommu_remap_ops *remap)
-{
-	Guard guard(lock_);
-
-	for (IommuDriver &driver : drivers_)
-		if (driver.ops() == ops)
-			driver.set_remap(remap);
-}
-
-CORE_ENTRY void vfio_iommu_driver_set_remap(const vfio_iommu_driver_ops *ops,
-					    const vfio_iommu_remap_ops *remap)
-{
-	registries().iommu_drivers.set_remap(ops, remap);
+	registries().iommu_drivers.extend(ops, extension);
 }
 
 static bool has_bit(u64 bits, u64 number)
@@ -162,34 +148,46 @@ void ContainerIommu::set_mapper(mm_struct *mm)
 
 int ContainerIommu::show(u32 part, u64 *cursor, seq_file *seq) const
 {
-	const vfio_iommu_show show = driver_->show();
+	const vfio_iommu_extension *extension = driver_->extension();
 
-	return show ? show(data_, part, cursor, seq) : 0;
+	return extension ? extension->show(data_, part, cursor, seq) : 0;
+}
+
+void *ContainerIommu::find_domain(iommu_group *group) const
+{
+	const vfio_iommu_extension *extension = driver_->extension();
+	void *domain = nullptr;
+
+	if (!extension || extension->find_domain(data_, group, &domain) < 0)
+		return nullptr;
+	return domain;
 }
 
 Result<long> ContainerIommu::remap(const vfio_remap_page *pages, u32 count) const
 {
-	const vfio_iommu_remap_ops *remap = driver_->remap();
+	const vfio_iommu_extension *extension = driver_->extension();
 
-	if (!remap)
+	if (!extension || !extension->remap)
 		return Error(EOPNOTSUPP);
-	return result_of(remap->remap(data_, pages, count));
+	return result_of(extension->remap(data_, pages, count));
 }
 
 Result<void> ContainerIommu::flush_remapped() const
 {
-	const vfio_iommu_remap_ops *remap = driver_->remap();
+	const vfio_iommu_extension *extension = driver_->extension();
 
-	if (!remap)
+	if (!extension || !extension->remap)
 		return Error(EOPNOTSUPP);
-	remap->flush(data_);
+	extension->flush_remapped(data_);
 	return {};
 }
 
 void ContainerIommu::end_remapping() const
 {
-	if (const vfio_iommu_remap_ops *remap = driver_->remap())
-		remap->end(data_);
+	const vfio_iommu_extension *extension = driver_->extension();
+
+	if (extension && extension->remap)
+		extension->end_remapping(data_);
 }
 
 void ContainerIommu::device_opened(vfio_device *device) const
@@ -213,13 +211,6 @@ void ContainerIommu::container_closed() const
 shim_pin_target ContainerIommu::pin_target(iommu_group *group) const
 {
 	return {driver_->has(SHIM_IOMMU_DRIVER_PIN) ? ops() : nullptr, data_, group};
-}
-
-iommu_domain *ContainerIommu::domain_of(iommu_group *group) const
-{
-	if (!driver_->has(SHIM_IOMMU_DRIVER_DOMAIN))
-		return nullptr;
-	return shim_iommu_driver_domain(ops(), data_, group);
 }
 
 Result<void> ContainerIommu::dma_rw(Iova iova, void *buffer, size_t size, bool write) const

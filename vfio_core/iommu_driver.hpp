@@ -14,8 +14,7 @@
 #include "shim/uapi.h"
 #include "vfio_core/shim/iommu_driver.h"
 #include "vfio_core/shim/task.h"
-#include "vfio_cxx/iommu_remap.h"
-#include "vfio_cxx/iommu_show.h"
+#include "vfio_cxx/iommu_extension.h"
 #include "vocab/atomic.hpp"
 #include "vocab/list.hpp"
 #include "vocab/lock.hpp"
@@ -54,34 +53,22 @@ public:
 	// above 0 if the driver supports it. The caller holds a reference.
 	Result<long> check_extension(u64 extension) const;
 
-	// What prints the driver's part of a container's files in debugfs, or nullptr.
-	vfio_iommu_show show() const
+	// What else the driver does, or nullptr if it is not ours.
+	const vfio_iommu_extension *extension() const
 	{
-		return show_.load();
+		return extension_.load();
 	}
 
-	void set_show(vfio_iommu_show show)
+	void extend(const vfio_iommu_extension *extension)
 	{
-		show_.store(show);
-	}
-
-	// What remaps pages in the driver's containers, or nullptr.
-	const vfio_iommu_remap_ops *remap() const
-	{
-		return remap_.load();
-	}
-
-	void set_remap(const vfio_iommu_remap_ops *remap)
-	{
-		remap_.store(remap);
+		extension_.store(extension);
 	}
 
 private:
 	const vfio_iommu_driver_ops *const ops_;
 	const u32 has_;
 	const bool noiommu_;
-	Atomic<vfio_iommu_show> show_{nullptr};
-	Atomic<const vfio_iommu_remap_ops *> remap_{nullptr};
+	Atomic<const vfio_iommu_extension *> extension_{nullptr};
 };
 
 inline void put_iommu_driver(const IommuDriver *driver)
@@ -114,11 +101,8 @@ public:
 	Result<void> add(const vfio_iommu_driver_ops *ops, bool noiommu = false);
 	void remove(const vfio_iommu_driver_ops *ops);
 
-	// vfio_iommu_driver_set_show() (include/vfio_cxx/iommu_show.h).
-	void set_show(const vfio_iommu_driver_ops *ops, vfio_iommu_show show);
-
-	// vfio_iommu_driver_set_remap() (include/vfio_cxx/iommu_remap.h).
-	void set_remap(const vfio_iommu_driver_ops *ops, const vfio_iommu_remap_ops *remap);
+	// vfio_iommu_driver_extend() (include/vfio_cxx/iommu_extension.h).
+	void extend(const vfio_iommu_driver_ops *ops, const vfio_iommu_extension *extension);
 
 	// Has userspace load the modules that serve an extension. Returns false if
 	// there is none. The caller holds no lock.
@@ -193,9 +177,21 @@ public:
 		shim_iommu_driver_detach(ops(), data_, group);
 	}
 
-	// Returns the domain through which an attached group does DMA, or nullptr if the driver
-	// does not tell.
-	iommu_domain *domain_of(iommu_group *group) const;
+	// How an attached group reaches memory, for cut() and restore(), which the caller calls as long
+	// as a device of the group is open; nullptr if the driver cannot.
+	void *find_domain(iommu_group *group) const;
+
+	// Takes the group out of its domain. Waits for work of the IOMMU alone.
+	void cut(void *domain, iommu_group *group) const
+	{
+		driver_->extension()->cut(domain, group);
+	}
+
+	// Undoes cut(). Errors: those of the IOMMU.
+	Result<void> restore(void *domain, iommu_group *group) const
+	{
+		return Result<void>::from_negative(driver_->extension()->restore(domain, group));
+	}
 
 	// What VFIO_CHECK_EXTENSION returns.
 	long check_extension(u64 extension) const
@@ -211,7 +207,7 @@ public:
 		return shim_iommu_driver_name(ops());
 	}
 
-	// Prints a record of the driver's, as vfio_iommu_show says. Returns 0 if the driver shows
+	// Prints a record of the driver's, as vfio_iommu_extension says. Returns 0 if the driver shows
 	// nothing.
 	int show(u32 part, u64 *cursor, seq_file *seq) const;
 

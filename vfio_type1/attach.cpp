@@ -14,7 +14,7 @@ AttachedGroup *Type1::find_attached(const iommu_group *group) const
 	return attached ? attached : find_group(emulated_groups_, group);
 }
 
-Result<iommu_domain *> Type1::group_domain(const iommu_group *group)
+Result<Domain *> Type1::group_domain(const iommu_group *group)
 {
 	const ReadGuard groups(groups_lock_);
 
@@ -111,10 +111,30 @@ CORE_ENTRY void type1_detach_group(type1 *handle, iommu_group *group)
 
 CORE_ENTRY int type1_group_domain(type1 *handle, iommu_group *group, iommu_domain **domain)
 {
-	Result<iommu_domain *> result = Type1::of(handle).group_domain(group);
+	Result<Domain *> result = Type1::of(handle).group_domain(group);
+
+	if (!result.ok())
+		return result.error().negative();
+	*domain = result.value()->get();
+	return 0;
+}
+
+CORE_ENTRY int type1_find_domain(type1 *handle, iommu_group *group, void **domain)
+{
+	Result<Domain *> result = Type1::of(handle).group_domain(group);
 
 	if (!result.ok())
 		return result.error().negative();
 	*domain = result.value();
 	return 0;
+}
+
+CORE_ENTRY void type1_cut(void *domain, iommu_group *group)
+{
+	static_cast<Domain *>(domain)->detach(group);
+}
+
+CORE_ENTRY int type1_restore(void *domain, iommu_group *group)
+{
+	return static_cast<Domain *>(domain)->attach(group).negative();
 }

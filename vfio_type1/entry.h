@@ -34,6 +34,10 @@ int type1_attach_group(struct type1 *type1, struct iommu_group *group,
 void type1_detach_group(struct type1 *type1, struct iommu_group *group);
 int type1_group_domain(struct type1 *type1, struct iommu_group *group,
 		       struct iommu_domain **domain);
+int type1_find_domain(struct type1 *type1, struct iommu_group *group,
+		      void **domain);
+void type1_cut(void *domain, struct iommu_group *group);
+int type1_restore(void *domain, struct iommu_group *group);
 
 /* emulated.cpp */
 int type1_dma_rw(struct type1 *type1, u64 iova, void *data, size_t size,

@@ -9,8 +9,7 @@
 #include <linux/vfio.h>
 
 #include "compat/iommu_driver.h"
-#include "compat/iommu_show.h"
-#include "compat/remap.h"
+#include "compat/iommu_extension.h"
 #include "entry.h"
 #include "trace.h"
 
@@ -165,6 +164,12 @@ static int driver_show(void *iommu_data, u32 part, u64 *cursor,
 	return type1_show(iommu_data, part, cursor, seq);
 }
 
+static int driver_find_domain(void *iommu_data, struct iommu_group *group,
+			      void **domain)
+{
+	return type1_find_domain(iommu_data, group, domain);
+}
+
 static long driver_remap(void *iommu_data, const struct vfio_remap_page *pages,
 			 unsigned int count)
 {
@@ -176,15 +181,19 @@ static void driver_flush_remapped(void *iommu_data)
 	type1_flush_remapped(iommu_data);
 }
 
-static void driver_put_users_back(void *iommu_data)
+static void driver_end_remapping(void *iommu_data)
 {
 	type1_put_users_back(iommu_data);
 }
 
-static const struct vfio_iommu_remap_ops driver_remap_ops = {
+static const struct vfio_iommu_extension driver_extension = {
+	.show = driver_show,
+	.find_domain = driver_find_domain,
+	.cut = type1_cut,
+	.restore = type1_restore,
 	.remap = driver_remap,
-	.flush = driver_flush_remapped,
-	.end = driver_put_users_back,
+	.flush_remapped = driver_flush_remapped,
+	.end_remapping = driver_end_remapping,
 };
 
 static int __init vfio_type1_init(void)
@@ -196,8 +205,7 @@ static int __init vfio_type1_init(void)
 	ret = vfio_register_iommu_driver(&driver_ops);
 	if (ret)
 		goto exit;
-	compat_iommu_driver_set_show(&driver_ops, driver_show);
-	compat_iommu_driver_set_remap(&driver_ops, &driver_remap_ops);
+	compat_iommu_driver_extend(&driver_ops, &driver_extension);
 	return 0;
 
 exit:

@@ -5,7 +5,7 @@
 #include "dma/show.hpp"
 #include "entry.h"
 #include "type1.hpp"
-#include "vfio_cxx/iommu_show.h"
+#include "vfio_cxx/iommu_extension.h"
 
 namespace vfio {
 

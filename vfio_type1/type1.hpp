@@ -70,7 +70,7 @@ public:
 	void detach_group(iommu_group *group);
 
 	// The domain that a group is attached to. Errors: ENODEV if it has none.
-	Result<iommu_domain *> group_domain(const iommu_group *group);
+	Result<Domain *> group_domain(const iommu_group *group);
 
 	// Pins npages pages from iova on for a device of group, all or none, and
 	// writes their handles. A page is charged once however often it is pinned.
@@ -90,7 +90,7 @@ public:
 	// Takes back one pin of each page.
 	void unpin_pages(Iova iova, u64 npages);
 
-	// vfio_iommu_remap_ops (vfio_cxx/iommu_remap.h). They take no lock that others hold while they
+	// vfio_iommu_extension::remap and the like. They take no lock that others hold while they
 	// wait for userspace: what they look at is guarded by a lock of DomainSet.
 	Result<u64> remap(const vfio_remap_page *pages, u32 count) __no_lock_analysis;
 	void flush_remapped() __no_lock_analysis;
@@ -107,7 +107,7 @@ public:
 	void register_device(vfio_device *device);
 	void unregister_device(vfio_device *device);
 
-	// Prints a record for debugfs, as vfio_iommu_show says (include/vfio_cxx/iommu_show.h).
+	// Prints a record for debugfs, as vfio_iommu_extension says (include/vfio_cxx/iommu_extension.h).
 	int show(u32 part, u64 *cursor, seq_file *seq) __must_not_hold(groups_lock_, dmas_.lock);
 
 	// Whether a bitmap of size bytes has room for npages bits.

@@ -36,6 +36,10 @@ void zpci_register_device(struct zpci *zpci, struct vfio_device *device);
 void zpci_unregister_device(struct zpci *zpci, struct vfio_device *device);
 int zpci_group_domain(struct zpci *zpci, struct iommu_group *group,
 		      struct iommu_domain **domain);
+int zpci_find_domain(struct zpci *zpci, struct iommu_group *group,
+		     void **domain);
+void zpci_cut(void *domain, struct iommu_group *group);
+int zpci_restore(void *domain, struct iommu_group *group);
 
 /* show.cpp */
 int zpci_show(struct zpci *zpci, u32 part, u64 *cursor, struct seq_file *seq);

@@ -16,7 +16,8 @@ Result<UniquePtr<FunctionGroup>> FunctionGroup::attach(iommu_group *group, Guest
 	// The guest's tables describe pages of this size.
 	if (made->domains_.page_shift() != kPageShift)
 		return Error(EINVAL);
-	made->nested_ = TRY(make<NestedDomain>(TRY(made->domain()), memory));
+	made->nested_ =
+		TRY(make<NestedDomain>(TRY(made->domains_.domain_of(group))->get(), memory));
 	return made;
 }
 

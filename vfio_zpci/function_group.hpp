@@ -54,11 +54,6 @@ public:
 		return *nested_;
 	}
 
-	Result<iommu_domain *> domain() const
-	{
-		return domains_.domain_of(group);
-	}
-
 	bool coherent() const
 	{
 		return domains_.coherent();

@@ -9,7 +9,7 @@
 #include <linux/vfio.h>
 
 #include "compat/iommu_driver.h"
-#include "compat/iommu_show.h"
+#include "compat/iommu_extension.h"
 #include "entry.h"
 #include "vfio_zpci/shim/doorbell.h"
 
@@ -117,6 +117,19 @@ static int driver_show(void *iommu_data, u32 part, u64 *cursor,
 	return zpci_show(iommu_data, part, cursor, seq);
 }
 
+static int driver_find_domain(void *iommu_data, struct iommu_group *group,
+			      void **domain)
+{
+	return zpci_find_domain(iommu_data, group, domain);
+}
+
+static const struct vfio_iommu_extension driver_extension = {
+	.show = driver_show,
+	.find_domain = driver_find_domain,
+	.cut = zpci_cut,
+	.restore = zpci_restore,
+};
+
 EXPORT_SYMBOL_GPL(vfio_zpci_kvm_refresh);
 
 static int __init vfio_zpci_init(void)
@@ -131,7 +144,7 @@ static int __init vfio_zpci_init(void)
 	ret = vfio_register_iommu_driver(&driver_ops);
 	if (ret)
 		goto exit_doorbells;
-	compat_iommu_driver_set_show(&driver_ops, driver_show);
+	compat_iommu_driver_extend(&driver_ops, &driver_extension);
 	return 0;
 
 exit_doorbells:

@@ -4,7 +4,7 @@
 // group, but may wait for a piece of a refresh.
 #include "dma/show.hpp"
 #include "entry.h"
-#include "vfio_cxx/iommu_show.h"
+#include "vfio_cxx/iommu_extension.h"
 #include "zpci.hpp"
 
 namespace vfio {

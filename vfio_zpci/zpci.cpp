@@ -101,14 +101,14 @@ void Zpci::detach(iommu_group *group)
 		remove_all_memory();
 }
 
-Result<iommu_domain *> Zpci::group_domain(const iommu_group *group)
+Result<FunctionGroup *> Zpci::attached_group(const iommu_group *group)
 {
 	const ReadGuard guard(lock_);
 	FunctionGroup *attached = find_group(group);
 
 	if (!attached)
 		return Error(ENODEV);
-	return attached->domain();
+	return attached;
 }
 
 void Zpci::register_device(vfio_device *device)
@@ -235,10 +235,30 @@ CORE_ENTRY void zpci_unregister_device(zpci *handle, vfio_device *device)
 
 CORE_ENTRY int zpci_group_domain(zpci *handle, iommu_group *group, iommu_domain **domain)
 {
-	Result<iommu_domain *> result = Zpci::of(handle).group_domain(group);
+	Result<FunctionGroup *> attached = Zpci::of(handle).attached_group(group);
 
-	if (!result.ok())
-		return result.error().negative();
-	*domain = result.value();
+	if (!attached.ok())
+		return attached.error().negative();
+	*domain = attached.value()->nested().hardware();
 	return 0;
+}
+
+CORE_ENTRY int zpci_find_domain(zpci *handle, iommu_group *group, void **domain)
+{
+	Result<FunctionGroup *> attached = Zpci::of(handle).attached_group(group);
+
+	if (!attached.ok())
+		return attached.error().negative();
+	*domain = &attached.value()->nested();
+	return 0;
+}
+
+CORE_ENTRY void zpci_cut(void *domain, iommu_group *group)
+{
+	static_cast<NestedDomain *>(domain)->cut(group);
+}
+
+CORE_ENTRY int zpci_restore(void *domain, iommu_group *group)
+{
+	return static_cast<NestedDomain *>(domain)->restore(group).negative();
 }

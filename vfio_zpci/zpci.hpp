@@ -59,14 +59,14 @@ public:
 	// guest has no memory any more.
 	void detach_group(iommu_group *group);
 
-	// The domain that a group is attached to. Errors: ENODEV if it has none.
-	Result<iommu_domain *> group_domain(const iommu_group *group);
+	// What the guest has of an attached group, until it is detached. Errors: ENODEV.
+	Result<FunctionGroup *> attached_group(const iommu_group *group);
 
 	// Called when a device is opened and closed.
 	void register_device(vfio_device *device);
 	void unregister_device(vfio_device *device);
 
-	// Prints a record for debugfs, as vfio_iommu_show says (include/vfio_cxx/iommu_show.h).
+	// Prints a record for debugfs, as vfio_iommu_extension says (include/vfio_cxx/iommu_extension.h).
 	int show(u32 part, u64 *cursor, seq_file *seq) __must_not_hold(lock_);
 
 	// Refreshes a range of a function. machine: the virtual machine that KVM asks for,

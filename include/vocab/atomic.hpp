@@ -30,7 +30,7 @@ public:
 		return __atomic_exchange_n(&value_, value, __ATOMIC_SEQ_CST);
 	}
 
-	// add() and set_bits() return the new value.
+	// add(), set_bits() and clear_bits() return the new value.
 	T add(T value)
 	{
 		return __atomic_add_fetch(&value_, value, __ATOMIC_SEQ_CST);
@@ -39,6 +39,11 @@ public:
 	T set_bits(T bits)
 	{
 		return __atomic_or_fetch(&value_, bits, __ATOMIC_SEQ_CST);
+	}
+
+	T clear_bits(T bits)
+	{
+		return __atomic_and_fetch(&value_, ~bits, __ATOMIC_SEQ_CST);
 	}
 
 	// Stores `to` if the value is `from`, and returns whether it was.

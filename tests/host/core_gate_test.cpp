@@ -7,7 +7,6 @@
 #include "core_world.hpp"
 #include "uapi/vfio_gate.h"
 #include "vfio_cxx/gate_frames.h"
-#include "vfio_cxx/iommu_remap.h"
 
 namespace {
 
@@ -644,7 +643,6 @@ TEST_F(CoreGate, AVmmIsToldBeforeTheWindowsGo)
 
 TEST_F(CoreGate, AnIommuDriverThatCannot)
 {
-	type1.has &= ~u32{SHIM_IOMMU_DRIVER_DOMAIN};
 	vfio_core_unregister_iommu_driver(&type1);
 	ASSERT_EQ(vfio_core_register_iommu_driver(&type1), 0);
 	Registered device(devices[0], ops), emulated(devices[1], ops);
@@ -664,18 +662,23 @@ std::vector<vfio_remap_page> remapped;
 u32 remap_flushes, remap_ends;
 long remap_result;
 
-constexpr vfio_iommu_remap_ops kRemapOps = {
-	.remap = [](void *, const vfio_remap_page *pages, unsigned int count) -> long {
+vfio_iommu_extension remapping_extension()
+{
+	vfio_iommu_extension extension = mock::kIommuExtension;
+
+	extension.remap = [](void *, const vfio_remap_page *pages, unsigned int count) -> long {
 		remapped.assign(pages, pages + count);
 		return remap_result;
-	},
-	.flush = [](void *) { remap_flushes++; },
-	.end = [](void *) { remap_ends++; },
-};
+	};
+	extension.flush_remapped = [](void *) { remap_flushes++; };
+	extension.end_remapping = [](void *) { remap_ends++; };
+	return extension;
+}
 
 TEST_F(CoreGate, TheIommuDriverRemapsPages)
 {
 	const vfio_remap_page pages[] = {{0x1000, 0x2000}, {0x3000, VFIO_REMAP_USERS_PAGE}};
+	const vfio_iommu_extension extension = remapping_extension();
 	Registered device(devices[0], ops);
 	vfio_gate *gate = schedule(devices[0]);
 
@@ -686,7 +689,7 @@ TEST_F(CoreGate, TheIommuDriverRemapsPages)
 	open_device();
 	EXPECT_EQ(vfio_gate_remap(gate, pages, 2), -EOPNOTSUPP);
 	EXPECT_EQ(vfio_gate_flush(gate), -EOPNOTSUPP);
-	vfio_iommu_driver_set_remap(&type1, &kRemapOps);
+	vfio_iommu_driver_extend(&type1, &extension);
 	EXPECT_TRUE(remapped.empty());
 	for (const bool blocked : {false, true}) {
 		if (blocked) {

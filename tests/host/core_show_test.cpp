@@ -111,9 +111,11 @@ int show_numbers(void *, u32 part, u64 *cursor, seq_file *seq)
 TEST_F(CoreShow, WhatTheIommuDriverShows)
 {
 	Registered device(devices[0], ops);
+	vfio_iommu_extension extension = mock::kIommuExtension;
 	int container = -1, group = -1;
 
-	vfio_iommu_driver_set_show(&type1, show_numbers);
+	extension.show = show_numbers;
+	vfio_iommu_driver_extend(&type1, &extension);
 	open_all(container, group, "5");
 	EXPECT_EQ(read(mock::latest_container(), SHIM_DEBUG_MAPPINGS), "2:0\n2:2\n2:4\n");
 	mock::close(group);

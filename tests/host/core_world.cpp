@@ -18,6 +18,7 @@ void CoreTest::SetUp()
 	noiommu.has = 0;
 	ASSERT_EQ(vfio_core_init(&noiommu, mock::kIommuModules), 0);
 	ASSERT_EQ(vfio_core_register_iommu_driver(&type1), 0);
+	vfio_iommu_driver_extend(&type1, &mock::kIommuExtension);
 	fill_ops();
 }
 

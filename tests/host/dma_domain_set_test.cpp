@@ -84,7 +84,7 @@ TEST_F(DomainSetTest, GroupsOfOneIommuShareADomain)
 	ASSERT_TRUE(attach(third).ok());
 	EXPECT_EQ(first.domain, second.domain);
 	EXPECT_NE(first.domain, third.domain);
-	EXPECT_EQ(set.domain_of(&second).value(), first.domain);
+	EXPECT_EQ(set.domain_of(&second).value()->get(), first.domain);
 	EXPECT_EQ(set.find(&third)->group, &third);
 
 	EXPECT_TRUE(set.detach(&second));

@@ -136,6 +136,15 @@ TEST_F(Type1Threads, OneContainer)
 		return ret;
 	};
 
+	// A scheduler of the group's devices, which asks for no lock of the container.
+	const auto switching = [&](std::mt19937_64 &) -> s64 {
+		void *domain = nullptr;
+
+		EXPECT_EQ(type1_find_domain(c->get(), &first, &domain), 0);
+		type1_cut(domain, &first);
+		return type1_restore(domain, &first);
+	};
+
 	std::vector<std::thread> threads;
 	threads.push_back(worker(1, map));
 	threads.push_back(worker(2, map));
@@ -146,6 +155,7 @@ TEST_F(Type1Threads, OneContainer)
 	threads.push_back(worker(7, dirty));
 	threads.push_back(worker(8, groups));
 	threads.push_back(worker(9, unmap_dirty));
+	threads.push_back(worker(10, switching));
 	std::this_thread::sleep_for(kTime);
 	stop = true;
 	for (std::thread &thread : threads)

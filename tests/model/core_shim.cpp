@@ -47,10 +47,8 @@ WRAP_VOID(vfio_core_group_destroy, (vfio_group * group), (group), acquire(Order:
 WRAP(int, shim_iommu_group_claim_dma, (iommu_group * group, vfio_group *owner), (group, owner),
      point(), )
 WRAP_VOID(shim_iommu_group_release_dma, (iommu_group * group), (group), point(), )
-WRAP_VOID(shim_iommu_group_cut, (iommu_group * group, iommu_domain *domain), (group, domain),
-	  point(), )
-WRAP(int, shim_iommu_group_restore, (iommu_group * group, iommu_domain *domain), (group, domain),
-     point(), )
+WRAP_VOID(mock_iommu_cut, (void *domain, iommu_group *group), (domain, group), point(), )
+WRAP(int, mock_iommu_restore, (void *domain, iommu_group *group), (domain, group), point(), )
 WRAP_VOID(shim_device_inode_zap, (inode * inode), (inode), point(), )
 WRAP_VOID(shim_gate_fault_unlock, (vm_fault * fault), (fault), point(), )
 WRAP(bool, shim_iommu_driver_get, (const vfio_iommu_driver_ops *ops), (ops), point(), )

@@ -82,6 +82,7 @@ public:
 		ops.request = [](u32) {};
 		expect(vfio_core_init(&noiommu, mock::kIommuModules) == 0, "init");
 		expect(vfio_core_register_iommu_driver(&type1) == 0, "driver");
+		vfio_iommu_driver_extend(&type1, &mock::kIommuExtension);
 	}
 
 	~CoreWorld() override

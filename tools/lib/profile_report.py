@@ -15,6 +15,7 @@ from benchguest import Failed
 Line = namedtuple("Line", "function instructions calls")
 
 KERNEL_HALF = 1 << 63
+LONGEST = 15  # bytes of an instruction
 PROGRAM = "(the program)"
 
 
@@ -129,18 +130,20 @@ def annotate(text, counts_path, row, function, files):
     code = subprocess.run(["objdump", "-dr", "--no-show-raw-insn", "-M", "suffix",
                            f"--disassemble={function}", files[module]],
                           check=True, stdout=subprocess.PIPE, text=True).stdout
-    first = None
+    first = last = None
     for line in code.splitlines():
-        instruction = re.match(r"\s*([0-9a-f]+):\t", line)
         if first is None:
             if line.endswith(f"<{function}>:"):
                 first = int(line.split()[0], 16)
             continue
-        if instruction and "R_X86_64" not in line:
-            count = counts[address + int(instruction[1], 16) - first] / operations
+        if relocation := re.match(r"\s+([0-9a-f]+): (R_X86_64.*)", line):
+            # objdump prints those of all functions.
+            if last is not None and last <= int(relocation[1], 16) < last + LONGEST:
+                yield f"{'':9}      {relocation[2]}"
+        elif instruction := re.match(r"\s*([0-9a-f]+):\t", line):
+            last = int(instruction[1], 16)
+            count = counts[address + last - first] / operations
             yield f"{count:9.4f}  {line.strip()}" if count else f"{'':9}  {line.strip()}"
-        elif instruction is None and "R_X86_64" in line:
-            yield f"{'':9}      {line.split(None, 1)[1]}"
 
 
 def report(text, counts_path, row, top):

@@ -11,7 +11,7 @@
 #define SHIM_DEBUGFS_H
 
 #include "shim/base.h"
-#include "vfio_cxx/iommu_show.h"
+#include "vfio_cxx/iommu_extension.h"
 
 struct dentry;
 struct vfio_container;

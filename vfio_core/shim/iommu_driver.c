@@ -16,8 +16,7 @@ u32 shim_iommu_driver_ops(const struct vfio_iommu_driver_ops *ops)
 	       (ops->register_device ? SHIM_IOMMU_DRIVER_REGISTER : 0) |
 	       (ops->unregister_device ? SHIM_IOMMU_DRIVER_UNREGISTER : 0) |
 	       (ops->dma_rw ? SHIM_IOMMU_DRIVER_DMA_RW : 0) |
-	       (compat_wants_close(ops) ? SHIM_IOMMU_DRIVER_CLOSED : 0) |
-	       (ops->group_iommu_domain ? SHIM_IOMMU_DRIVER_DOMAIN : 0);
+	       (compat_wants_close(ops) ? SHIM_IOMMU_DRIVER_CLOSED : 0);
 }
 
 const char *shim_iommu_driver_name(const struct vfio_iommu_driver_ops *ops)
@@ -116,13 +115,4 @@ void shim_iommu_driver_closed(const struct vfio_iommu_driver_ops *ops,
 			      struct shim_iommu_data *data)
 {
 	compat_closed(ops, data);
-}
-
-struct iommu_domain *shim_iommu_driver_domain(
-	const struct vfio_iommu_driver_ops *ops, struct shim_iommu_data *data,
-	struct iommu_group *group)
-{
-	struct iommu_domain *domain = ops->group_iommu_domain(data, group);
-
-	return IS_ERR(domain) ? NULL : domain;
 }

@@ -27,7 +27,6 @@ enum {
 	SHIM_IOMMU_DRIVER_UNREGISTER = 1 << 2,
 	SHIM_IOMMU_DRIVER_DMA_RW = 1 << 3,
 	SHIM_IOMMU_DRIVER_CLOSED = 1 << 4,
-	SHIM_IOMMU_DRIVER_DOMAIN = 1 << 5,
 };
 
 /* What a group's devices do DMA through; the kernel's enum vfio_group_type. */
@@ -138,18 +137,6 @@ int shim_iommu_driver_attach(const struct vfio_iommu_driver_ops *ops,
 void shim_iommu_driver_detach(const struct vfio_iommu_driver_ops *ops,
 			      struct shim_iommu_data *data,
 			      struct iommu_group *group);
-
-/**
- * shim_iommu_driver_domain() - the domain through which a group does DMA
- * @ops: the driver
- * @data: its data
- * @group: an attached group
- *
- * Return: the domain, which is the group's until it is detached; NULL if it has none.
- */
-struct iommu_domain *shim_iommu_driver_domain(
-	const struct vfio_iommu_driver_ops *ops, struct shim_iommu_data *data,
-	struct iommu_group *group);
 
 /**
  * shim_iommu_driver_register() - tell the driver that a device is being opened

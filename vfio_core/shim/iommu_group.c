@@ -68,18 +68,6 @@ bool shim_iommu_group_dma_claimed(struct iommu_group *group)
 	return iommu_group_dma_owner_claimed(group);
 }
 
-void shim_iommu_group_cut(struct iommu_group *group,
-			  struct iommu_domain *domain)
-{
-	iommu_detach_group(domain, group);
-}
-
-int shim_iommu_group_restore(struct iommu_group *group,
-			     struct iommu_domain *domain)
-{
-	return iommu_attach_group(domain, group);
-}
-
 bool shim_iommu_can_snoop(struct device *dev)
 {
 	return device_iommu_capable(dev, IOMMU_CAP_CACHE_COHERENCY);

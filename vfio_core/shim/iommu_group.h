@@ -93,26 +93,6 @@ void shim_iommu_group_release_dma(struct iommu_group *group);
 bool shim_iommu_group_dma_claimed(struct iommu_group *group);
 
 /**
- * shim_iommu_group_cut() - cut off the DMA of a group
- * @group: a group whose DMA is claimed, attached to @domain
- * @domain: the domain, which can be used as before, but for the group
- *
- * When this returns, the devices reach no memory.
- */
-void shim_iommu_group_cut(struct iommu_group *group,
-			  struct iommu_domain *domain);
-
-/**
- * shim_iommu_group_restore() - undo shim_iommu_group_cut()
- * @group: the group
- * @domain: the domain
- *
- * Return: 0 or a negative errno.
- */
-int shim_iommu_group_restore(struct iommu_group *group,
-			     struct iommu_domain *domain);
-
-/**
  * shim_iommu_can_snoop() - whether a device's IOMMU keeps DMA coherent with caches
  * @dev: a device that has a group
  */

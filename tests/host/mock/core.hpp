@@ -23,6 +23,7 @@
 #include "vfio_core/shim/group_node.h"
 #include "vfio_core/shim/iommu_driver.h"
 #include "vfio_core/shim/kvm.h"
+#include "vfio_cxx/iommu_extension.h"
 
 struct shim_iommu_data;
 struct vfio_device_set;
@@ -43,10 +44,6 @@ struct iommu_group {
 	// Its DMA is cut off, and what giving it back returns.
 	std::atomic<bool> cut = false;
 	int restore_error = 0;
-};
-
-struct iommu_domain {
-	shim_iommu_data *owner = nullptr;
 };
 
 struct inode {
@@ -162,14 +159,13 @@ struct shim_iommu_data {
 	const u64 extension;
 	std::set<iommu_group *> groups;
 	std::set<vfio_device *> devices;
-	iommu_domain domain{this};
 	// Ioctls that have not returned.
 	std::atomic<s64> inside = 0;
 };
 
 // An IOMMU driver that remembers; behaviour by its members.
 struct vfio_iommu_driver_ops {
-	u32 has = 0x3f;
+	u32 has = 0x1f;
 	std::set<u64> extensions = {1, 3};
 	long dma_cc = 1;
 	int open_error = 0;
@@ -226,6 +222,10 @@ struct Events {
 
 extern Events gate_events;
 
+// What IOMMU drivers do beyond their operations, by the members of the groups. Shows nothing, and remaps
+// nothing.
+extern const vfio_iommu_extension kIommuExtension;
+
 extern std::atomic<bool> noiommu_allowed;
 extern std::atomic<u64> taints;
 // What later kernels do otherwise: whether the core answers VFIO_DEVICE_GET_REGION_INFO, and
@@ -239,3 +239,7 @@ extern std::function<void(const std::string &name)> on_module_load;
 extern std::atomic<bool> signal_pending;
 
 } // namespace mock
+
+// kIommuExtension's.
+extern "C" void mock_iommu_cut(void *domain, iommu_group *group);
+extern "C" int mock_iommu_restore(void *domain, iommu_group *group);

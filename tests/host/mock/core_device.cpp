@@ -40,6 +40,25 @@ u64 taken_indexes()
 
 } // namespace mock
 
+static int find_domain(void *iommu_data, iommu_group *group, void **domain)
+{
+	auto *data = static_cast<shim_iommu_data *>(iommu_data);
+	const std::lock_guard guard(data->mutex);
+
+	*domain = data;
+	return data->groups.contains(group) ? 0 : -ENODEV;
+}
+
+const vfio_iommu_extension mock::kIommuExtension = {
+	.show = [](void *, u32, u64 *, seq_file *) { return 0; },
+	.find_domain = find_domain,
+	.cut = mock_iommu_cut,
+	.restore = mock_iommu_restore,
+	.remap = nullptr,
+	.flush_remapped = nullptr,
+	.end_remapping = nullptr,
+};
+
 size_t shim_device_min_size(void)
 {
 	return sizeof(vfio_device);
@@ -470,15 +489,6 @@ void shim_iommu_driver_detach(const vfio_iommu_driver_ops *ops, shim_iommu_data 
 	const std::lock_guard guard(data->mutex);
 	if (!data->groups.erase(group) || group->iommu.exchange(nullptr) != data)
 		violation("group detached that is not attached");
-}
-
-iommu_domain *shim_iommu_driver_domain(const vfio_iommu_driver_ops *ops, shim_iommu_data *data,
-				       iommu_group *group)
-{
-	if (ops->noiommu)
-		violation("no-IOMMU mode has no domains");
-	const std::lock_guard guard(data->mutex);
-	return data->groups.contains(group) ? &data->domain : nullptr;
 }
 
 void shim_iommu_driver_register(const vfio_iommu_driver_ops *, shim_iommu_data *data,

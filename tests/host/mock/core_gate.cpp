@@ -123,3 +123,18 @@ void shim_gate_trace(const vfio_device *device, u32, u32)
 	if (device->released)
 		violation("a device is traced that has gone");
 }
+
+void mock_iommu_cut(void *domain, iommu_group *group)
+{
+	if (!group->dma_owner || group->iommu != domain || group->cut.exchange(true))
+		violation("DMA of a group cut off that has none");
+}
+
+int mock_iommu_restore(void *domain, iommu_group *group)
+{
+	if (group->restore_error)
+		return group->restore_error;
+	if (group->iommu != domain || !group->cut.exchange(false))
+		violation("DMA of a group given back that has it");
+	return 0;
+}

@@ -185,21 +185,6 @@ bool shim_iommu_group_dma_claimed(iommu_group *group)
 	return group->dma_owner || group->kernel_driver;
 }
 
-void shim_iommu_group_cut(iommu_group *group, iommu_domain *domain)
-{
-	if (!group->dma_owner || group->iommu != domain->owner || group->cut.exchange(true))
-		violation("DMA of a group cut off that has none");
-}
-
-int shim_iommu_group_restore(iommu_group *group, iommu_domain *domain)
-{
-	if (group->restore_error)
-		return group->restore_error;
-	if (group->iommu != domain->owner || !group->cut.exchange(false))
-		violation("DMA of a group given back that has it");
-	return 0;
-}
-
 bool shim_iommu_can_snoop(device *dev)
 {
 	return dev->can_snoop;

@@ -5,6 +5,7 @@
 // unmap of half a mapping is seen. A domain must be empty when it is freed.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <set>
 
@@ -33,6 +34,11 @@ struct Hardware {
 	bool unmaps_whole_pages = false;
 };
 
+// Tells whether groups come and go while others are at work in a domain.
+struct DomainUsers {
+	std::atomic<s64> working = 0, changing = 0;
+};
+
 struct Pte {
 	u64 pfn;
 	u32 prot;
@@ -49,6 +55,7 @@ struct iommu_domain {
 
 	const mock::Hardware hardware;
 	mutable std::mutex mutex;
+	mock::DomainUsers users;
 	std::map<u64, mock::Pte> ptes;
 	// Pages that were unmapped and not flushed, iova -> pfn.
 	std::multimap<u64, u64> stale;
