@@ -70,6 +70,11 @@ Result<long> device_feature(Device &device, UserVa arg)
 	case VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT:
 		TRY(feature_log_report(device, request));
 		return 0L;
+	case COMPAT_FEATURE_DMA_BUF:
+		// Other devices would reach the windows through what is exported, whatever the gate does.
+		if (device.gate())
+			return Error(EOPNOTSUPP);
+		return driver_feature(device, request);
 	default:
 		return driver_feature(device, request);
 	}

@@ -183,6 +183,9 @@ TEST_F(CoreGate, ABlockedDeviceMakesCallsWait)
 	EXPECT_TRUE(vfio_core_device_file_poll(file, nullptr));
 	EXPECT_EQ(mock::ioctl(fd, VFIO_DEVICE_IOEVENTFD, u64{0}), -EOPNOTSUPP)
 		<< "the kernel would write to the device at any time";
+	vfio_device_feature feature{sizeof(feature), VFIO_DEVICE_FEATURE_PROBE | 11};
+	EXPECT_EQ(mock::ioctl(fd, VFIO_DEVICE_FEATURE, &feature, sizeof(feature)), -EOPNOTSUPP)
+		<< "other devices would reach an exported window at any time";
 	EXPECT_EQ(info().blocks, 1u);
 	EXPECT_GT(info().blocked_ns, 0u);
 	vfio_gate_unregister(gate);

@@ -55,6 +55,32 @@ int touch_signal(const Edu& edu) {
   return signal;
 }
 
+// What VFIO_DEVICE_FEATURE_DMA_BUF, which came in 6.19, returns for a page of
+// BAR 0: a descriptor or -errno.
+long export_window(int device) {
+  struct {
+    uint32_t argsz, flags;
+    uint32_t region_index, open_flags, buffer_flags, nr_ranges;
+    uint64_t offset, length;
+  } arg{
+      sizeof arg, VFIO_DEVICE_FEATURE_GET | 11, 0, O_RDWR | O_CLOEXEC, 0, 1, 0,
+      kPage};
+  return call(device, VFIO_DEVICE_FEATURE, &arg);
+}
+
+TEST_F(Gate, AWindowIsNotExported) {
+  ASSERT_GE(lone_devices().size(), 2u);
+  const PciDevice other = lone_devices()[1];
+  // A gate that it had before stays until then.
+  ASSERT_OK(unbind_driver(other.bdf));
+  ASSERT_OK(bind_driver(other.bdf, "vfio-pci"));
+  Session ungated({other});
+  ASSERT_TRUE(ungated.ok());
+  const Fd exported(static_cast<int>(export_window(ungated.device())));
+  EXPECT_EQ(exported.get() >= 0, kernel_at_least(6, 19)) << exported.get();
+  EXPECT_EQ(export_window(s.device()), -EOPNOTSUPP);
+}
+
 TEST_F(Gate, ATouchWaitsUntilTheDeviceOpens) {
   std::atomic<uint32_t> value{0};
   ASSERT_OK(scheduler.block());
