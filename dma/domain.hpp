@@ -46,8 +46,8 @@ public:
 		return domain_;
 	}
 
-	// Both wait until nobody maps, unmaps or flushes, and may be called at any time for a group
-	// that stays in the domain's list.
+	// Both wait until no thread maps, unmaps or flushes in the domain. A caller that leaves the
+	// group in the list `groups` needs no other lock.
 	Result<void> attach(iommu_group *group)
 	{
 		const DomainUse::Changing changing(use_);

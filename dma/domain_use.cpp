@@ -5,7 +5,7 @@ namespace vfio {
 
 constinit LockClass DomainUse::queue_class_ = {"vfio_domain_use", {}};
 
-// No signal ends it: what is waited for ends by itself.
+// No signal ends the wait, which is for calls of the IOMMU that other threads make.
 template <class F> void DomainUse::wait(F done)
 {
 	constexpr unsigned int kSeconds = 3600;
@@ -13,8 +13,8 @@ template <class F> void DomainUse::wait(F done)
 	while (!queue_.wait_until(done, kSeconds)) {}
 }
 
-// Waits until nobody changes the domain's groups. The bit is set each time that it looks: the end of one
-// change clears it, and the next may have begun.
+// Waits until no group is being attached or detached. Each check sets kWaiting again, because the end of a
+// change has cleared it, and another change may have begun.
 void DomainUse::wait_for_change()
 {
 	wait([this] { return !(word_.set_bits(kWaiting) & kChanging); });
@@ -26,7 +26,7 @@ void DomainUse::wake_waiting()
 	queue_.wake_all();
 }
 
-void DomainUse::enter_later()
+void DomainUse::enter_slowly()
 {
 	do {
 		leave();
@@ -34,7 +34,7 @@ void DomainUse::enter_later()
 	} while (word_.add(1) & kChanging);
 }
 
-void DomainUse::begin_change_later()
+void DomainUse::begin_change_slowly()
 {
 	for (u32 before = word_.load();
 	     (before & kChanging) || !word_.replace(before, before | kChanging);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// DomainUse: keeps apart those who map, unmap and flush in an IOMMU's domain, and those who attach
-// groups to it and detach them. The IOMMU drivers of kernels before 6.10 do not: VT-d's flushes through
-// a record that detaching frees.
+// DomainUse: a lock of an IOMMU's domain that is shared by threads which map, unmap and flush, and held
+// exclusively to attach and detach groups. The IOMMU drivers of kernels before 6.10 have none: VT-d's flush
+// goes through a record that detaching frees.
 //
-// It is a lock that many share, made for those who share it: they pay two atomic operations. Whoever has
-// it does work of the IOMMU alone, and waits for nothing else. Inside all other locks.
+// To share it takes two atomic operations unless a group is being attached or detached. It is the innermost
+// of our locks, is held for a call of the IOMMU, and a thread never takes it twice.
 #pragma once
 
 #include "vocab/atomic.hpp"
@@ -15,20 +15,21 @@ namespace vfio {
 
 class DomainUse : Immovable {
 public:
-	// Guards. One maps, unmaps or flushes; null if the caller excludes changes otherwise.
+	// The guard of a thread that maps, unmaps or flushes. With nullptr it does nothing: the caller keeps
+	// groups from being attached and detached by another lock.
 	class Working;
-	// One attaches or detaches.
+	// The guard of a thread that attaches or detaches a group.
 	class Changing;
 
 private:
 	static constexpr u32 kChanging = u32{1} << 31;
-	// Set, maybe for too long, while threads wait for the end of a change.
+	// Whether threads may be waiting for the end of a change. It may stay set when they have gone.
 	static constexpr u32 kWaiting = u32{1} << 30;
 
 	void enter()
 	{
 		if (word_.add(1) & kChanging) [[unlikely]]
-			enter_later();
+			enter_slowly();
 	}
 
 	void leave()
@@ -37,14 +38,14 @@ private:
 			queue_.wake_all();
 	}
 
-	[[gnu::noinline, gnu::cold]] void enter_later();
+	[[gnu::noinline, gnu::cold]] void enter_slowly();
 	void begin_change()
 	{
 		if (!word_.replace(0, kChanging)) [[unlikely]]
-			begin_change_later();
+			begin_change_slowly();
 	}
 
-	[[gnu::noinline, gnu::cold]] void begin_change_later();
+	[[gnu::noinline, gnu::cold]] void begin_change_slowly();
 	void end_change()
 	{
 		if (word_.add(kChanging) & kWaiting) [[unlikely]]

@@ -33,7 +33,7 @@ static_assert(block_around(kAllIova) == kAllIova);
 // for each block of SHIM_MAX_FLUSH bytes in which ranges are.
 class Unmapper : Immovable {
 public:
-	// use is the domain's; null if the caller keeps groups from being attached and detached.
+	// use is the domain's, or nullptr if the caller keeps groups from being attached and detached.
 	Unmapper(iommu_domain *domain, DomainUse *use) : domain_(domain), use_(use)
 	{
 	}

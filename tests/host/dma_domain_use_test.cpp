@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// DomainUse: those who work in a domain and those who change its groups never meet, and none waits for
-// ever.
+// DomainUse: threads that work in a domain never overlap with threads that change its groups, and none is
+// left waiting.
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -18,9 +18,10 @@ protected:
 	DomainUse use;
 };
 
-TEST_F(DmaDomainUse, ThoseWhoWorkMeetEachOther)
+TEST_F(DmaDomainUse, ThreadsWorkAtOneTime)
 {
-	const DomainUse::Working one(&use), two(&use), of_none(nullptr);
+	const DomainUse::Working one(&use), without(nullptr);
+	std::thread([this] { const DomainUse::Working two(&use); }).join();
 }
 
 TEST_F(DmaDomainUse, WorkWaitsForAChange)
@@ -75,7 +76,8 @@ TEST_F(DmaDomainUse, ManyThreads)
 				const DomainUse::Working guard(&use);
 
 				working++;
-				met = met || changing > 0;
+				if (changing > 0)
+					met = true;
 				working--;
 			}
 		});
@@ -84,7 +86,8 @@ TEST_F(DmaDomainUse, ManyThreads)
 			for (int round = 0; round < kRounds; round++) {
 				const DomainUse::Changing guard(use);
 
-				met = met || changing++ > 0 || working > 0;
+				if (changing++ > 0 || working > 0)
+					met = true;
 				changing--;
 			}
 		});

@@ -30,18 +30,41 @@ namespace {
 constexpr uint64_t kSchedulerMs = 4000;
 constexpr uint32_t kPinned = 16;
 constexpr uint64_t kWindowSize = 2 * kPage;
-constexpr int kWindows = 4;
+constexpr uint64_t kWindows = 4;
 
-// Mapped windows of this process, MAP_FAILED where none is. Threads race for
-// them on purpose.
-std::atomic<void*> windows[kWindows] = {MAP_FAILED, MAP_FAILED, MAP_FAILED,
-                                        MAP_FAILED};
+// Where this process maps windows. Threads race for them on purpose, but the
+// addresses are kept for windows: nothing else is ever found there.
+class Windows {
+ public:
+  Windows()
+      : begin_(static_cast<uint8_t*>(mmap(nullptr, kWindows * kWindowSize,
+                                          PROT_NONE, kNothing, -1, 0))) {}
+
+  uint8_t* any(Random& random) const {
+    return begin_ + random.below(kWindows) * kWindowSize;
+  }
+  // BAR 0 stands at offset 0.
+  bool map(uint8_t* window, int device) const {
+    return mmap(window, kWindowSize, PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_FIXED, device, 0) != MAP_FAILED;
+  }
+  void close_all() const {
+    mmap(begin_, kWindows * kWindowSize, PROT_NONE, kNothing | MAP_FIXED, -1,
+         0);
+  }
+
+ private:
+  static constexpr int kNothing = MAP_PRIVATE | MAP_ANONYMOUS;
+  uint8_t* const begin_;
+};
+
+Windows windows;
 
 uint32_t short_deadline(Random& random) {
   return static_cast<uint32_t>(random.below(random.one_in(4) ? 50000 : 500));
 }
 
-// The scheduler of as many PCI devices as there are.
+// The scheduler of the first PCI devices, of as many as vfio_testgate takes.
 class Scheduler {
  public:
   Scheduler() : fd_(open("/dev/vfio_testgate", O_RDWR | O_CLOEXEC)) {
@@ -86,7 +109,8 @@ class Scheduler {
                               VFIO_TESTGATE_DEVICES);
   }
 
-  // EBUSY if another one's scheduler has it still, ENODEV if VFIO does not.
+  // Fails if a scheduler that was killed still has the device, or VFIO does not
+  // have it.
   void add(uint32_t slot, Random& random) {
     vfio_testgate_add add{};
     add.slot = slot;
@@ -142,17 +166,18 @@ class Scheduler {
   exit(0);
 }
 
-// Reads a window as a program does: what is not there is a signal.
+// Reads a window as a program does. Returns false if that raises a signal, as
+// where no window is mapped.
 thread_local sigjmp_buf* volatile touching;
 
-void leave(int) {
+void jump_out(int) {
   if (!touching) abort();
   siglongjmp(*touching, 1);
 }
 
 bool read_window(const void* window) {
   struct sigaction action {};
-  action.sa_handler = leave;
+  action.sa_handler = jump_out;
   for (int signal : {SIGBUS, SIGSEGV}) sigaction(signal, &action, nullptr);
   sigjmp_buf here;
   if (sigsetjmp(here, 1)) {
@@ -166,16 +191,11 @@ bool read_window(const void* window) {
 }
 
 void map_window(int device, Random& random) {
-  // BAR 0 stands at offset 0.
-  void* window =
-      mmap(nullptr, kWindowSize, PROT_READ | PROT_WRITE, MAP_SHARED, device, 0);
-  count("map window", window != MAP_FAILED);
-  void* before = windows[random.below(kWindows)].exchange(window);
-  if (before != MAP_FAILED) munmap(before, kWindowSize);
+  count("map window", windows.map(windows.any(random), device));
 }
 
-// Other devices' DMA to the window.
-void map_window_for_dma(void* window, Random& random) {
+// Maps a window so that other devices can reach it by DMA.
+void map_window_for_dma(uint8_t* window, Random& random) {
   vfio_iommu_type1_dma_map map{};
   map.argsz = sizeof map;
   map.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
@@ -188,16 +208,12 @@ void map_window_for_dma(void* window, Random& random) {
 }
 
 void use_window(Random& random) {
-  const uint64_t first = random.below(kWindows);
-  void* window = MAP_FAILED;
-  for (uint64_t i = 0; i < kWindows && window == MAP_FAILED; i++)
-    window = windows[(first + i) % kWindows];
-  if (window == MAP_FAILED) return;
+  uint8_t* window = windows.any(random);
   if (random.one_in(4)) return map_window_for_dma(window, random);
   count("touch window", read_window(window));
 }
 
-// The eventfd of a device is told of traps, which wait for this.
+// Sets the eventfd that tells of traps, and acknowledges: a trap waits for it.
 void acknowledge(int device, Random& random) {
   vfio_device_gate_event event{};
   event.argsz = sizeof event;
@@ -239,6 +255,10 @@ void run_schedulers() {
     const uint64_t life_ms = 200 + random.below(kSchedulerMs);
     const pid_t scheduler = fork();
     if (!scheduler) schedule(now_ms() + life_ms);
+    if (scheduler < 0) {
+      failed("no scheduler can be forked");
+      break;
+    }
     if (random.one_in(2)) {
       usleep(static_cast<useconds_t>(random.below(life_ms) * 1000));
       start_clock();
@@ -249,11 +269,7 @@ void run_schedulers() {
   exit(0);
 }
 
-void close_windows() {
-  for (auto& window : windows)
-    if (void* before = window.exchange(MAP_FAILED); before != MAP_FAILED)
-      munmap(before, kWindowSize);
-}
+void close_windows() { windows.close_all(); }
 
 void gating(Random& random) {
   const int device = files.any(kDevice, random);
