@@ -58,17 +58,19 @@ int shim_domain_map_runs(struct iommu_domain *domain, u64 iova,
 			 void *scratch)
 {
 	struct scatterlist *list = scratch;
-	ssize_t mapped;
+	u64 npages = 0;
 	u32 i;
 
 	sg_init_table(list, count);
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		sg_set_page(&list[i],
 			    pfn_to_page(runs[i].pfn & SHIM_PIN_PFN_MASK),
 			    runs[i].npages << PAGE_SHIFT, 0);
-	mapped = compat_iommu_map_sg(domain, iova, list, count, prot,
-				     GFP_KERNEL_ACCOUNT);
-	return mapped < 0 ? mapped : 0;
+		npages += runs[i].npages;
+	}
+	return compat_iommu_map_sg(domain, iova, list, count,
+				   npages << PAGE_SHIFT, prot,
+				   GFP_KERNEL_ACCOUNT);
 }
 
 static struct iommu_iotlb_gather *gather_of(struct shim_gather *gather)

@@ -16,30 +16,57 @@
  * From 6.3 on iommu_map() and iommu_map_sg() take the flags of their allocations. Before,
  * there is a function of its own for callers that may not sleep.
  */
+/*
+ * Takes back what a map that has failed may have left. Where VT-d's driver finds no memory for a further table,
+ * it keeps the entries that it has written and says that it has mapped none, so that iommu_map() takes back none
+ * of them. That is so in 6.1 and 6.12 at least; other drivers say how far they came.
+ */
+static inline void compat_unmap_left(struct iommu_domain *domain,
+				     unsigned long iova, size_t size)
+{
+	size_t done;
+
+	for (done = 0; done < size; done += PAGE_SIZE)
+		if (iommu_iova_to_phys(domain, iova + done)) {
+			iommu_unmap(domain, iova + done, size - done);
+			return;
+		}
+}
+
 static inline int compat_iommu_map(struct iommu_domain *domain,
 				   unsigned long iova, phys_addr_t phys,
 				   size_t size, int prot, gfp_t gfp)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-	return gfpflags_allow_blocking(gfp) ?
-		       iommu_map(domain, iova, phys, size, prot) :
-		       iommu_map_atomic(domain, iova, phys, size, prot);
+	int ret = gfpflags_allow_blocking(gfp) ?
+			  iommu_map(domain, iova, phys, size, prot) :
+			  iommu_map_atomic(domain, iova, phys, size, prot);
 #else
-	return iommu_map(domain, iova, phys, size, prot, gfp);
+	int ret = iommu_map(domain, iova, phys, size, prot, gfp);
 #endif
+
+	if (unlikely(ret))
+		compat_unmap_left(domain, iova, size);
+	return ret;
 }
 
-static inline ssize_t compat_iommu_map_sg(struct iommu_domain *domain,
-					  unsigned long iova,
-					  struct scatterlist *list,
-					  unsigned int count, int prot,
-					  gfp_t gfp)
+/* Maps @size bytes, all of @list. Returns 0 or a negative errno. */
+static inline int compat_iommu_map_sg(struct iommu_domain *domain,
+				      unsigned long iova,
+				      struct scatterlist *list,
+				      unsigned int count, size_t size, int prot,
+				      gfp_t gfp)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-	return iommu_map_sg(domain, iova, list, count, prot);
+	ssize_t mapped = iommu_map_sg(domain, iova, list, count, prot);
 #else
-	return iommu_map_sg(domain, iova, list, count, prot, gfp);
+	ssize_t mapped = iommu_map_sg(domain, iova, list, count, prot, gfp);
 #endif
+
+	if (likely(mapped >= 0))
+		return 0;
+	compat_unmap_left(domain, iova, size);
+	return mapped;
 }
 
 /*
