@@ -214,6 +214,7 @@ Result<void> DomainSet::replay(UniquePtr<Domain> &domain, DmaTree &dmas, const M
 			break;
 		}
 		mapped.push_back(dma);
+		shim_cond_resched();
 	}
 	if (result.ok())
 		result = replay_borrowed(domain, borrowed, mapped, policy);

@@ -152,7 +152,7 @@ void Device::unregister()
 	// only falls. Whoever watches sysfs learns of it at once, and not when the last
 	// user has closed the device.
 	membership_->remove_device(*this);
-	retire_gate();
+	retire_gate(true);
 	shim_device_del(handle_);
 	put_user();
 
@@ -189,7 +189,7 @@ void Device::unregister()
 	}
 
 	// A scheduler that had found the device before has registered by now.
-	retire_gate();
+	retire_gate(false);
 	// Until now debugfs has shown who uses the device.
 	debug_dir_.reset();
 	shim_device_set_group(handle_, nullptr);

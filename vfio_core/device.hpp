@@ -219,8 +219,8 @@ private:
 	Result<void> open_hardware() __must_hold(set_);
 	// Takes the device, and its gate, out of its set, if it is in one.
 	void leave_set();
-	// Tells the gate that the device is being unregistered.
-	void retire_gate();
+	// Tells the gate that the device is being unregistered. in_use: users may still have it.
+	void retire_gate(bool in_use);
 	// Undoes what first_open() does before it calls the driver. Returns the
 	// reference to the virtual machine, as last_close() does.
 	KvmRef end_open() __must_hold(set_);

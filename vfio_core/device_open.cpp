@@ -90,13 +90,13 @@ Result<void> Device::open_hardware()
 		return Error(EBUSY);
 	if (gate_)
 		TRY(gate_->device_opened(*this, *iommu_));
-	if (!has(SHIM_DEVICE_OPEN))
-		return {};
 
-	const Result<void> opened = Result<void>::from_negative(shim_device_open(handle_));
+	Result<void> opened;
 
-	if (!opened.ok() && gate_)
-		gate_->device_closed();
+	if (has(SHIM_DEVICE_OPEN))
+		opened = Result<void>::from_negative(shim_device_open(handle_));
+	if (gate_)
+		opened.ok() ? gate_->device_ready() : gate_->device_closed();
 	return opened;
 }
 
@@ -151,12 +151,15 @@ void Device::leave_set()
 	registries().device_sets.leave(*this, *set_);
 }
 
-void Device::retire_gate()
+void Device::retire_gate(bool in_use)
 {
 	DeviceSetGuard guard(*set_);
 
-	if (gate_)
-		gate_->retire();
+	if (!gate_)
+		return;
+	gate_->retire();
+	if (!in_use)
+		gate_->forget_frames();
 }
 
 void Device::count_open(s32 change)

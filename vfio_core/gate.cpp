@@ -276,7 +276,7 @@ bool Gate::shuts_frames(Range<Pfn> frames) const
 
 void Gate::hold_interrupts()
 {
-	if (!device_ || !ops_ || !ops_->hold_interrupts)
+	if (!interrupts_settled_ || !ops_ || !ops_->hold_interrupts)
 		return;
 
 	device *dev = shim_device_dev(handle_);
@@ -317,11 +317,19 @@ Result<void> Gate::device_opened(Device &device, const ContainerIommu &iommu)
 	return reserved;
 }
 
+void Gate::device_ready()
+{
+	Guard guard(lock_);
+
+	interrupts_settled_ = true;
+}
+
 void Gate::device_closing()
 {
 	Guard guard(lock_);
 
 	release_interrupts();
+	interrupts_settled_ = false;
 }
 
 void Gate::device_closed()
@@ -354,6 +362,10 @@ void Gate::retire()
 	if (waits(state()))
 		set_state(VFIO_GATE_GONE);
 	retired_ = true;
+}
+
+void Gate::forget_frames()
+{
 	registries().gate_frames.remove(*this);
 }
 

@@ -111,17 +111,22 @@ public:
 
 	// The device's side.
 
-	// Called with the device's first open and its last close, outside of the driver's
-	// open_device and close_device: the group is given to its domain or taken from it. Errors:
+	// Called with the device's first open and its last close, before the driver's open_device and
+	// after its close_device: the group is given to its domain or taken from it. Errors:
 	// those of vfio_gate_block().
 	Result<void> device_opened(Device &device, const ContainerIommu &iommu)
 		__must_not_hold(lock_);
 	void device_closed() __must_not_hold(lock_);
-	// Called with the last close, before the driver's close_device, which frees interrupts.
+	// Called after the driver's open_device has succeeded, and before its close_device. Outside of
+	// these two calls no interrupt is held, as the driver requests and frees them.
+	void device_ready() __must_not_hold(lock_);
 	void device_closing() __must_not_hold(lock_);
 	// Called when the device is being taken away from VFIO, and again when nobody uses it
 	// any more. Later switches fail, and who waits fails.
 	void retire() __must_not_hold(lock_);
+	// Called when nobody uses a retired device any more: other devices' DMA may reach the windows
+	// from now on, as far as the gate is concerned.
+	void forget_frames() __must_not_hold(lock_);
 
 	// VFIO_DEVICE_GATE_INFO and VFIO_DEVICE_GATE_SET.
 	Result<void> info(UserVa arg) __must_not_hold(lock_);
@@ -299,6 +304,8 @@ private:
 	void *domain_ __guarded_by(lock_) = nullptr;
 	// Whether the group is out of the domain.
 	bool cut_ __guarded_by(lock_) = false;
+	// Whether the driver has opened the device, and is not closing it.
+	bool interrupts_settled_ __guarded_by(lock_) = false;
 	// Whether the device's interrupts are disabled, with a line of its own if there is one.
 	bool interrupts_held_ __guarded_by(lock_) = false;
 	u32 line_held_ __guarded_by(lock_) = 0;

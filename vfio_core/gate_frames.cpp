@@ -43,11 +43,19 @@ void GateFrames::set(Gate &gate, bool shut)
 	gate.set_frames_shut(shut);
 }
 
+// Also after an error, which need not be about the frames that have changed. Returns the first.
 Result<void> GateFrames::tell()
 {
-	for (const GateListener &listener : listeners_)
-		TRY(Result<void>::from_negative(listener.changed(listener.data)));
-	return {};
+	Result<void> first;
+
+	for (const GateListener &listener : listeners_) {
+		const Result<void> told =
+			Result<void>::from_negative(listener.changed(listener.data));
+
+		if (first.ok())
+			first = told;
+	}
+	return first;
 }
 
 bool GateFrames::set_unheard(Gate &gate, bool shut)

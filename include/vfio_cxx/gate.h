@@ -85,8 +85,11 @@ void vfio_gate_unregister(struct vfio_gate *gate);
  * and none of its DMA reaches memory: the IOMMU refuses it. What is mapped for DMA stays mapped and
  * pinned, and can be mapped and unmapped meanwhile. If the scheduler holds interrupts, none arrives
  * any more. Does nothing for a blocked device. Takes time also for each page of the windows that
- * was touched since the device opened, in each address space; and for a page fault whose page the
- * driver is mapping right then, which is waited for beyond the deadline, a second at most.
+ * was touched since the device opened, in each address space; for a page fault whose page the
+ * driver is mapping right then, which is waited for beyond the deadline, a second at most; and for the
+ * work of the IOMMU in the container's domain that is under way right then, such as unmapping a
+ * mapping, however large, or what a guest of vfio_zpci can no longer reach. vfio_gate_open() waits for
+ * that, too.
  *
  * Return: 0; -ETIMEDOUT if a read(), write() or ioctl is still under way, such as one that
  * waits for userfaultfd: all is as above but for that one, the state is VFIO_GATE_BLOCKING, and

@@ -400,6 +400,46 @@ TEST_F(CoreGate, InterruptsAreHeldForASchedulerThatWantsIt)
 	close_device();
 }
 
+TEST_F(CoreGate, InterruptsAreNotHeldWhileTheDriverOpensOrCloses)
+{
+	devices[0].pci = true;
+	hooks.hold_interrupts = true;
+	Registered device(devices[0], ops);
+	vfio_gate *gate = schedule(devices[0]);
+	const auto block = [&] {
+		EXPECT_EQ(vfio_gate_block(gate, kMs), 0);
+		EXPECT_FALSE(devices[0].irqs_disabled) << "the driver requests or frees them";
+	};
+
+	ops.open = [&](vfio_device *) {
+		opened++;
+		block();
+		return 0;
+	};
+	ops.close = [&](vfio_device *) {
+		closed++;
+		block();
+	};
+	open_device();
+	EXPECT_EQ(vfio_gate_open(gate), 0);
+	close_device();
+	EXPECT_EQ(vfio_gate_open(gate), 0);
+	ops.open = [&](vfio_device *) {
+		block();
+		return -EIO;
+	};
+	container = mock::open_container();
+	group = mock::open_group("5");
+	ASSERT_EQ(set_container(group, container), 0);
+	ASSERT_EQ(mock::ioctl(container, VFIO_SET_IOMMU, u64{VFIO_TYPE1v2_IOMMU}), 0);
+	EXPECT_EQ(device_fd(group, devices[0].name), -EIO);
+	mock::close(group);
+	mock::close(container);
+	EXPECT_EQ(vfio_gate_open(gate), 0);
+	EXPECT_FALSE(devices[0].irqs_disabled);
+	vfio_gate_unregister(gate);
+}
+
 TEST_F(CoreGate, InterruptsAreNotHeldWhileACallMayChangeThem)
 {
 	std::atomic<int> inside = 0;
@@ -581,6 +621,46 @@ TEST_F(CoreGate, WindowsLeaveTheDomainsOfOthers)
 	vfio_gate_unregister(gate);
 	vfio_gate_unregister(none);
 	first.handle->unlisten(first.handle);
+}
+
+TEST_F(CoreGate, WindowsStayAwayWhileADeviceIsTakenFromItsUser)
+{
+	devices[0].windows = {{0x100, 0x10f}};
+	Registered device(devices[0], ops);
+	vfio_gate *gate = schedule(devices[0]);
+	Listener listener;
+	open_device();
+	ops.request = [&](u32 count) {
+		EXPECT_TRUE(listener.handle->frames_shut(0x100, 0x10)) << "the user still has it";
+		if (count == 0)
+			mock::close(fd);
+	};
+	ASSERT_EQ(vfio_gate_block(gate, kMs), 0);
+	device.unregister();
+	EXPECT_FALSE(listener.handle->frames_shut(0x100, 0x10));
+	vfio_gate_unregister(gate);
+	mock::close(group);
+	mock::close(container);
+	listener.handle->unlisten(listener.handle);
+}
+
+TEST_F(CoreGate, AllAreToldThatWindowsGo)
+{
+	devices[0].windows = {{0x100, 0x10f}};
+	Registered device(devices[0], ops);
+	vfio_gate *gate = schedule(devices[0]);
+	vfio_gate_listener *failing = vfio_gate_listen([](void *) { return -ENOMEM; }, nullptr);
+	Listener listener;
+
+	EXPECT_EQ(vfio_gate_block(gate, kMs), 0);
+	EXPECT_TRUE(listener.out) << "though another one had no memory, for something else";
+	EXPECT_EQ(vfio_gate_open(gate), -ENOMEM);
+	EXPECT_TRUE(listener.out);
+	failing->unlisten(failing);
+	EXPECT_EQ(vfio_gate_open(gate), 0);
+	EXPECT_FALSE(listener.out);
+	vfio_gate_unregister(gate);
+	listener.handle->unlisten(listener.handle);
 }
 
 TEST_F(CoreGate, AVmmIsToldBeforeTheWindowsGo)
