@@ -333,6 +333,15 @@ void __tsan_write_range(void *memory, size_t size)
 			return before;                                                             \
 		});                                                                                \
 	}                                                                                          \
+	u##bits __tsan_atomic##bits##_fetch_and(volatile u##bits *memory, u##bits value,           \
+						int order)                                         \
+	{                                                                                          \
+		return atomic(memory, order, true, __builtin_return_address(0), [&] {              \
+			const u##bits before = *memory;                                            \
+			*memory = before & value;                                                  \
+			return before;                                                             \
+		});                                                                                \
+	}                                                                                          \
 	/* Its failure orders less than its success, which is not looked for. */                   \
 	bool __tsan_atomic##bits##_compare_exchange_strong(                                        \
 		volatile u##bits *memory, u##bits *expected, u##bits value, int order, int)        \
