@@ -182,6 +182,16 @@ public:
 			each.unmaps_whole_pages = true;
 	}
 
+	// A scheduler cuts off a group's DMA, and gives it back.
+	void switch_group(int which)
+	{
+		void *domain = nullptr;
+
+		expect(type1_find_domain(container, &groups[which], &domain) == 0, "domain");
+		type1_cut(domain, &groups[which]);
+		expect(type1_restore(domain, &groups[which]) == 0, "restore");
+	}
+
 	long remap(u64 page, bool other)
 	{
 		const vfio_remap_page pages[] = {
@@ -583,6 +593,34 @@ std::vector<Scenario> model::scenarios()
 				 w.map(0, 2);
 				 w.thread([&w] { w.remap(0, true); });
 				 w.thread([&w] { w.detach(1); });
+			 }),
+		scenario("a scheduler switches a group | map, unmap",
+			 [](W &w) {
+				 w.attach(0);
+				 w.thread([&w] { w.switch_group(0); });
+				 w.thread([&w] {
+					 W::expect(w.map(0, 2) == 0, "map");
+					 W::expect(w.unmap(0, 2) == 2, "unmap");
+				 });
+			 }),
+		scenario("a scheduler switches a group | attach, detach of another IOMMU",
+			 [](W &w) {
+				 w.attach(0);
+				 w.map(0, 2);
+				 w.thread([&w] { w.switch_group(0); });
+				 w.thread([&w] {
+					 w.attach(1);
+					 w.detach(1);
+				 });
+			 }),
+		scenario("a window's frames are taken out | a scheduler switches the group that "
+			 "reached them",
+			 [](W &w) {
+				 w.add_window();
+				 w.attach(0);
+				 w.map(W::kWindow, 2);
+				 w.thread([&w] { w.shut(true); });
+				 w.thread([&w] { w.switch_group(0); });
 			 }),
 		scenario("attach | detach",
 			 [](W &w) {

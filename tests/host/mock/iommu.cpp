@@ -24,36 +24,6 @@ u64 smallest(const iommu_domain &domain)
 	return domain.hardware.pgsizes & -domain.hardware.pgsizes;
 }
 
-// The drivers of older kernels do not keep these apart themselves.
-class User {
-public:
-	User(std::atomic<s64> &own, const std::atomic<s64> &other) : own_(own)
-	{
-		own_++;
-		if (other)
-			violation("a domain is used while a group is attached or detached");
-	}
-	~User()
-	{
-		own_--;
-	}
-	User(const User &) = delete;
-	User &operator=(const User &) = delete;
-
-private:
-	std::atomic<s64> &own_;
-};
-
-User works_in(iommu_domain *domain)
-{
-	return {domain->users.working, domain->users.changing};
-}
-
-User changes(iommu_domain *domain)
-{
-	return {domain->users.changing, domain->users.working};
-}
-
 } // namespace
 
 std::vector<iommu_domain *> live_domains()
@@ -122,7 +92,7 @@ bool shim_domain_can_nest(const iommu_domain *domain)
 
 int shim_domain_attach(iommu_domain *domain, iommu_group *group)
 {
-	const User user = changes(domain);
+	const DomainUsers::Call call = domain->users.change();
 	if (group->domain)
 		violation("group %d attached twice", group->id);
 	if (!group->hardware || group->hardware->driver != domain->hardware.driver ||
@@ -139,7 +109,7 @@ int shim_domain_attach(iommu_domain *domain, iommu_group *group)
 
 void shim_domain_detach(iommu_domain *domain, iommu_group *group)
 {
-	const User user = changes(domain);
+	const DomainUsers::Call call = domain->users.change();
 	const std::lock_guard guard(domain->mutex);
 
 	if (group->domain != domain)
@@ -205,7 +175,7 @@ int shim_domain_map(iommu_domain *domain, u64 iova, u64 phys, u64 size, u32 prot
 
 int shim_domain_map_atomic(iommu_domain *domain, u64 iova, u64 phys, u64 size, u32 prot)
 {
-	const User user = works_in(domain);
+	const DomainUsers::Call call = domain->users.work();
 	if (plan.hit(Fail::kDomainMap))
 		return -ENOMEM;
 	map_piece(domain, iova, phys, size, prot);
@@ -215,7 +185,7 @@ int shim_domain_map_atomic(iommu_domain *domain, u64 iova, u64 phys, u64 size, u
 int shim_domain_map_runs(iommu_domain *domain, u64 iova, const shim_pin_run *runs, u32 count,
 			 u32 prot, void *scratch)
 {
-	const User user = works_in(domain);
+	const DomainUsers::Call call = domain->users.work();
 	note_sleep("shim_domain_map_runs");
 	if (count == 0 || count > SHIM_MAX_RUNS || !scratch)
 		violation("map of %u runs", count);
@@ -241,7 +211,7 @@ constexpr u64 kNoGather = u64{1} << 32;
 // Takes the PTEs out. Devices reach the pages until the flush.
 u64 shim_domain_unmap(iommu_domain *domain, u64 iova, u64 size, shim_gather *gather)
 {
-	const User user = works_in(domain);
+	const DomainUsers::Call call = domain->users.work();
 	const std::lock_guard guard(domain->mutex);
 	note_sleep("shim_domain_unmap");
 	const u64 last = iova + (size - 1);
@@ -282,7 +252,7 @@ void shim_gather_init(shim_gather *gather)
 // Devices reach only what lies in the block no more.
 void shim_domain_flush(iommu_domain *domain, shim_gather *gather, u64 first, u64 last)
 {
-	const User user = works_in(domain);
+	const DomainUsers::Call call = domain->users.work();
 	const std::lock_guard guard(domain->mutex);
 	const u64 mask = last - first;
 

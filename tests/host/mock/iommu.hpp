@@ -34,8 +34,39 @@ struct Hardware {
 	bool unmaps_whole_pages = false;
 };
 
-// Tells whether groups come and go while others are at work in a domain.
+// Tells whether groups come and go while others are at work in a domain: the drivers of older kernels do
+// not keep these apart themselves.
 struct DomainUsers {
+	// For the time of a call that maps, unmaps or flushes, or of one that attaches or detaches.
+	class Call {
+	public:
+		Call(std::atomic<s64> &own, const std::atomic<s64> &other) : own_(own)
+		{
+			own_++;
+			if (other)
+				violation("a domain is used while a group comes or goes");
+		}
+		~Call()
+		{
+			own_--;
+		}
+		Call(const Call &) = delete;
+		Call &operator=(const Call &) = delete;
+
+	private:
+		std::atomic<s64> &own_;
+	};
+
+	Call work()
+	{
+		return {working, changing};
+	}
+
+	Call change()
+	{
+		return {changing, working};
+	}
+
 	std::atomic<s64> working = 0, changing = 0;
 };
 
