@@ -241,6 +241,15 @@ Result<void> Domain::map_run(Iova at, const PinRun &run, u32 prot, bool small_pa
 
 void Domain::unmap(const List<DmaRange> &dmas)
 {
+	if (dmas.singular() && !dmas.front()->changes_in_parts() &&
+	    Unmapper::unmap_at_once(domain_, &use_, dmas.front()->range()))
+		flushes_.add(1);
+	else
+		unmap_pieces(dmas);
+}
+
+void Domain::unmap_pieces(const List<DmaRange> &dmas)
+{
 	const auto end = dmas.end();
 	Unmapper unmapper(domain_, &use_);
 	u32 pieces = 0;

@@ -129,6 +129,8 @@ public:
 private:
 	// What map() does if one call of the IOMMU is not enough.
 	[[gnu::noinline]] Result<void> map_in_parts(const DmaRange &dma, bool small_pages);
+	// What unmap() does for several ranges, or for one with parts that are not mapped.
+	[[gnu::noinline]] void unmap_pieces(const List<DmaRange> &dmas);
 
 	iommu_domain *const domain_;
 	mutable DomainUse use_;
