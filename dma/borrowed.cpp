@@ -52,8 +52,12 @@ void DomainSet::unmap_borrowed(const List<DmaRange> &dmas) const
 {
 	const Guard guard(borrowed_lock_);
 
-	for (Domain &domain : domains_)
+	for (Domain &domain : domains_) {
 		domain.unmap(dmas);
+		// A page in whose place there is nothing, or nothing that may be reached, has been
+		// unmapped before, and maybe not flushed.
+		domain.flush_remapped();
+	}
 	for (DmaRange &dma : dmas)
 		if (dma.ListNode<Borrowing>::linked())
 			borrowing_.remove(dma);

@@ -126,13 +126,12 @@ Result<void> DomainSet::begin_remapping(DmaTree &dmas, Iova iova) const
 	if (!dma->iommu_mapped)
 		return Error(EINVAL);
 
-	UniquePtr<RemappedPages> pages =
-		TRY(RemappedPages::create(dma->pins, dma->range().npages()));
+	// The record begins with what is shut, which update_borrowed() changes under this lock.
 	const Guard borrowed(borrowed_lock_);
 
 	if (dma->remapped)
 		return {};
-	dma->remapped = move(pages);
+	dma->remapped = TRY(RemappedPages::create(dma->pins, dma->range().npages()));
 	if (dma->ListNode<Borrowing>::linked())
 		borrowing_.remove(*dma);
 	borrowing_.push_front(*dma);

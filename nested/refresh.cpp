@@ -330,6 +330,9 @@ bool Refresh::map(u64 first, Frames frames, u64 npages, u64 call_pages)
 			break;
 		}
 		done += n;
+		// A direct mapping may be very large.
+		if (context_ == Context::kSleeps && done < npages)
+			shim_cond_resched();
 	}
 	nested_.statistics_.mapped += done;
 

@@ -98,16 +98,17 @@ void Gate::set_state(u32 state)
 		event_.announce(state);
 }
 
-Result<void> Gate::shut_locked(u32 deadline_us)
+Result<void> Gate::shut_locked(u32 deadline_us, bool calls_may_stay)
 {
 	set_state(VFIO_GATE_BLOCKING);
 
-	bool done = drained() || drained_.wait_until_us([this] { return drained(); }, deadline_us);
+	const auto ended = [&] { return calls_may_stay ? faults_.load() == 0 : drained(); };
+	bool done = ended() || drained_.wait_until_us(ended, deadline_us);
 
 	// Pages are not to be taken away while a driver fills a map: the kernel's record of the
 	// caching of these pages would go wrong.
 	if (!done && drained_.wait_until_us([this] { return faults_.load() == 0; }, kFaultsUs))
-		done = drained();
+		done = ended();
 	// An access that stays may be a fault.
 	if (touched_.exchange(!done) || !done)
 		shim_device_inode_zap(inode_);
@@ -124,7 +125,7 @@ Result<void> Gate::block_locked(u32 deadline_us)
 		return {};
 	TRY(reserve_dma());
 
-	const Result<void> ended = shut_locked(deadline_us);
+	const Result<void> ended = shut_locked(deadline_us, false);
 
 	if (!cut_) {
 		if (ops_ && ops_->quiesce && ops_->quiesce(data_, deadline_us) != 0)
@@ -188,13 +189,21 @@ Result<void> Gate::trap(u32 deadline_us)
 		event_.announce(VFIO_GATE_TRAPPED);
 		event_.await(deadline_us);
 	}
-	if (state() == VFIO_GATE_OPEN) {
-		TRY(shut_locked(deadline_us));
+	if (state() == VFIO_GATE_OPEN || state() == VFIO_GATE_BLOCKING) {
+		// A trapped device may be entered by calls.
+		const Result<void> ended = shut_locked(deadline_us, true);
+
+		if (!ended.ok()) {
+			if (!cut_)
+				(void)open_locked(VFIO_GATE_OPEN).ok();
+			return ended;
+		}
+	}
+	// What shut_locked() has left is VFIO_GATE_BLOCKING, without DMA being cut off.
+	if (!cut_ && state() == VFIO_GATE_BLOCKING) {
 		set_state(VFIO_GATE_TRAPPED);
 		return {};
 	}
-	if (state() == VFIO_GATE_BLOCKING)
-		TRY(shut_locked(deadline_us));
 	return open_locked(VFIO_GATE_TRAPPED);
 }
 

@@ -222,9 +222,9 @@ private:
 		return word_.load() << (32 - kStateShift) == 0;
 	}
 
-	// Keeps accesses out, waits for those that are inside, and unmaps. Errors: ETIMEDOUT
-	// if one stays.
-	Result<void> shut_locked(u32 deadline_us) __must_hold(lock_);
+	// Keeps accesses out, waits for those that are inside, or for faults alone, and unmaps. Errors:
+	// ETIMEDOUT if one stays.
+	Result<void> shut_locked(u32 deadline_us, bool calls_may_stay) __must_hold(lock_);
 	Result<void> block_locked(u32 deadline_us) __must_hold(lock_);
 	Result<void> open_locked(u32 state) __must_hold(lock_);
 	Result<void> check_present() const __must_hold(lock_);

@@ -10,10 +10,6 @@ namespace vfio {
 Result<void> Type1::get_info(UserVa arg)
 {
 	using Info = vfio_iommu_type1_info;
-	using Migration = vfio_iommu_type1_info_cap_migration;
-	using DmaAvail = vfio_iommu_type1_info_dma_avail;
-	using IovaRanges = vfio_iommu_type1_info_cap_iova_range;
-	constexpr u16 kVersion = 1;
 
 	Info info = {};
 	size_t size = OFFSET_END(Info, iova_pgsizes);
@@ -24,8 +20,20 @@ Result<void> Type1::get_info(UserVa arg)
 	// Programs built before there were capabilities have no cap_offset.
 	size = min<size_t>(info.argsz, sizeof(info));
 
-	const ReadGuard groups(groups_lock_);
 	InfoChain chain;
+
+	TRY(describe(info, chain));
+	TRY(chain.copy_behind(arg, info));
+	return copy_out(arg, &info, size);
+}
+
+Result<void> Type1::describe(vfio_iommu_type1_info &info, InfoChain &chain)
+{
+	using Migration = vfio_iommu_type1_info_cap_migration;
+	using DmaAvail = vfio_iommu_type1_info_dma_avail;
+	using IovaRanges = vfio_iommu_type1_info_cap_iova_range;
+	constexpr u16 kVersion = 1;
+	const ReadGuard groups(groups_lock_);
 
 	info.flags = VFIO_IOMMU_INFO_PGSIZES | VFIO_IOMMU_INFO_CAPS;
 	info.iova_pgsizes = domains_.page_sizes();
@@ -55,8 +63,7 @@ Result<void> Type1::get_info(UserVa arg)
 			*next++ = {window.first.value, window.last.value};
 		});
 	}
-	TRY(chain.copy_behind(arg, info));
-	return copy_out(arg, &info, size);
+	return {};
 }
 
 } // namespace vfio

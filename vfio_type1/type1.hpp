@@ -33,6 +33,7 @@ struct type1 {};
 namespace vfio {
 
 class DirtyReport;
+class InfoChain;
 struct ExternalPages;
 
 class Type1 : public type1 {
@@ -138,6 +139,10 @@ private:
 
 	// info.cpp
 	Result<void> get_info(UserVa arg) __must_not_hold(groups_lock_, dmas_.lock);
+	// Fills in the structure and the chain. Nothing is copied under the locks: whoever copies may wait
+	// for userspace. Errors: ENOMEM.
+	Result<void> describe(vfio_iommu_type1_info &info, InfoChain &chain)
+		__must_not_hold(groups_lock_, dmas_.lock);
 
 	// map.cpp
 	Result<void> map_dma(UserVa arg) __must_not_hold(groups_lock_, dmas_.lock);

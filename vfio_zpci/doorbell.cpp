@@ -129,12 +129,19 @@ Result<void> Doorbell::serve(Context context)
 	if (sequence_of(request.asked) == sequence_of(request.completed))
 		return {};
 
-	const Answer answer = TRY(refresh_ranges(request, context));
-	(context == Context::kAtomic ? served_ : deferred_).add(1);
-	return with_page(context, [&](u64 *page) {
+	// A request is served once, also if the page cannot be written at once.
+	if (!answered_ || answered_request_ != request.asked) {
+		answer_ = TRY(refresh_ranges(request, context));
+		answered_request_ = request.asked;
+		answered_ = true;
+		(context == Context::kAtomic ? served_ : deferred_).add(1);
+	}
+	TRY(with_page(context, [&](u64 *page) {
 		write_last(page + kCompletionWord,
-			   completion(request.asked, answer.cc, answer.status, answer.done));
-	});
+			   completion(request.asked, answer_.cc, answer_.status, answer_.done));
+	}));
+	answered_ = false;
+	return {};
 }
 
 // Range number i of the page. Errors: as with_page().
@@ -188,7 +195,7 @@ Result<void> Zpci::set_doorbell(UserVa arg)
 	vfio_zpci_doorbell request;
 
 	TRY(copy_request(&request, arg, 0));
-	if (request.page % kPageSize || request.eventfd < -1)
+	if (request.eventfd < -1 || (request.eventfd >= 0 && request.page % kPageSize))
 		return Error(EINVAL);
 
 	const Guard guard(doorbells_lock_);

@@ -88,6 +88,10 @@ private:
 	const u64 page_;
 	shim_doorbell shim_;
 	RwSem serving_{lock_class_};
+	// The answer to a request that is served, and has to be written yet. They change under serving_.
+	bool answered_ = false;
+	u64 answered_request_ = 0;
+	Answer answer_ = {};
 	Atomic<bool> stop_{false};
 	// How many requests were served in either context. They change under serving_.
 	Atomic<u64> served_{0};

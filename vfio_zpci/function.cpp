@@ -112,11 +112,12 @@ void Function::get_event(vfio_zpci_event &event)
 	event.address = event_ ? event_address_ : 0;
 }
 
-void Function::clear_event()
+void Function::clear_event(const vfio_zpci_event &event)
 {
 	const WriteGuard guard(lock_);
 
-	event_ = 0;
+	if (event_ == event.code && event_address_ == event.address)
+		event_ = 0;
 }
 
 void Function::get_statistics(vfio_zpci_statistics &statistics)

@@ -49,7 +49,8 @@ public:
 	Result<Outcome> refresh(u64 start, u64 length, Context context) __must_not_hold(lock_);
 
 	void get_event(vfio_zpci_event &event) __must_not_hold(lock_);
-	void clear_event() __must_not_hold(lock_);
+	// Clears the event that the caller has read; a later one stays.
+	void clear_event(const vfio_zpci_event &event) __must_not_hold(lock_);
 
 	void get_statistics(vfio_zpci_statistics &statistics) __must_not_hold(lock_);
 

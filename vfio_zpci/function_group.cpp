@@ -79,12 +79,17 @@ Refreshed FunctionGroup::refresh(IovaRange range, Context context)
 	if (anchor_.direct)
 		return result;
 	domains_.space().each([&](IovaRange part) {
-		if (result.outcome != Refreshed::Outcome::kDone || result.more ||
+		// Where there is no room, what is invalid is unmapped in the following parts, too.
+		const bool full = result.outcome == Refreshed::Outcome::kNoRoom;
+
+		if ((result.outcome != Refreshed::Outcome::kDone && !full) || result.more ||
 		    !part.overlaps(range))
 			return;
 		result = nested_->refresh(
 			anchor_.table, {max(part.first, range.first), min(part.last, range.last)},
 			context);
+		if (full && result.outcome == Refreshed::Outcome::kDone)
+			result.outcome = Refreshed::Outcome::kNoRoom;
 	});
 	return result;
 }

@@ -47,6 +47,8 @@ Result<void> Zpci::register_function(UserVa arg)
 Result<void> Zpci::register_function(const vfio_zpci_register &request)
 {
 	const Anchor anchor = TRY(Anchor::of(request));
+	// So that a doorbell of a forgotten function of the same handle has gone.
+	const Guard doorbells(doorbells_lock_);
 	const WriteGuard guard(lock_);
 	FunctionGroup *const attached =
 		find_group(shim_open_devices_find(&open_devices_, request.group_fd));
@@ -155,7 +157,8 @@ inline Result<Function::Outcome> Zpci::refresh_slices(const kvm *machine, u32 fh
 				outcome = TRY(function->refresh(start, length, context));
 		}
 		no_resources |= outcome.status == VFIO_ZPCI_STATUS_NO_RESOURCES;
-		if (!outcome.more) {
+		// All of a large unit may have been refreshed that the range ends in.
+		if (!outcome.more || outcome.next - start >= length) {
 			// What could not be mapped in an earlier slice is not mapped.
 			if (no_resources && outcome.cc == VFIO_ZPCI_CC_OK)
 				outcome = {VFIO_ZPCI_CC_ERROR, VFIO_ZPCI_STATUS_NO_RESOURCES};
@@ -230,7 +233,7 @@ Result<void> Zpci::get_event(UserVa arg)
 	if (event.flags & VFIO_ZPCI_EVENT_CLEAR) {
 		const ReadGuard guard(lock_);
 
-		TRY(find(event.fh))->clear_event();
+		TRY(find(event.fh))->clear_event(event);
 	}
 	return {};
 }

@@ -96,8 +96,9 @@ private:
 	void remove_all_memory() __must_hold(lock_);
 
 	// functions.cpp
-	Result<void> register_function(UserVa arg) __must_not_hold(lock_);
-	Result<void> register_function(const vfio_zpci_register &request) __must_not_hold(lock_);
+	Result<void> register_function(UserVa arg) __must_not_hold(lock_, doorbells_lock_);
+	Result<void> register_function(const vfio_zpci_register &request)
+		__must_not_hold(lock_, doorbells_lock_);
 	Result<void> deregister(UserVa arg) __must_not_hold(lock_, doorbells_lock_);
 	Result<void> deregister(const vfio_zpci_deregister &request)
 		__must_not_hold(lock_, doorbells_lock_);

@@ -109,8 +109,10 @@ int vfio_gate_block(struct vfio_gate *gate, unsigned int deadline_us);
  * SIGBUS; nor do other devices reach them by DMA. read(), write(), ioctls and DMA of the device work. A
  * blocked device is opened so far, and the before_open hook called. If a user is to be told
  * (VFIO_DEVICE_GATE_EVENT), the device is open until that acknowledges, or for @deadline_us more.
+ * Calls that have begun may go on.
  *
- * Return: 0; -ETIMEDOUT as for vfio_gate_block(); -ENODEV; errors of vfio_gate_open().
+ * Return: 0; -ETIMEDOUT if a page fault whose page the driver is mapping
+ * has not ended a second after the deadline: the device is as it was; -ENODEV; errors of vfio_gate_open().
  */
 int vfio_gate_trap(struct vfio_gate *gate, unsigned int deadline_us);
 

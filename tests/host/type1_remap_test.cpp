@@ -291,6 +291,22 @@ TEST_F(Type1Remap, FramesOfGatedDevicesAreTakenOut)
 	EXPECT_EQ(c.unmap_all(), static_cast<s64>((kMapped + 4) * kPage));
 }
 
+TEST_F(Type1Remap, AUsersPageIsFlushedBeforeItIsUnpinnedThoughNothingIsInItsPlace)
+{
+	process.mm.map(kBarAt, 4, kBar, true, mock::Kind::kBar);
+	mock::gates.shut = {{kBar, kBar + 3}};
+	ASSERT_EQ(remap(others(5, 1, kBar)), 1);
+	EXPECT_EQ(at(5), 0u);
+	const u64 flushes = group.domain->flushes;
+	EXPECT_EQ(c.unmap(0, kMapped * kPage), static_cast<s64>(kMapped * kPage));
+	EXPECT_GT(group.domain->flushes, flushes);
+	EXPECT_TRUE(group.domain->stale.empty()) << "devices reach none of it";
+	ASSERT_EQ(c.map(0, uva(0), kPage), 0);
+	ASSERT_EQ(remap(others(0, 1, kBar)), 1) << "the only page";
+	EXPECT_EQ(c.unmap(0, kPage), static_cast<s64>(kPage));
+	EXPECT_TRUE(group.domain->stale.empty());
+}
+
 TEST_F(Type1Remap, UsersMapAndUnmapMeanwhile)
 {
 	std::thread user([&] {

@@ -585,6 +585,23 @@ std::vector<Scenario> model::scenarios()
 					 W::expect(w.remap(W::kWindow + 1, false) == 1, "put back");
 				 };
 			 }),
+		scenario("a scheduler remaps a page | a window's frames are put back",
+			 [](W &w) {
+				 w.add_other();
+				 w.add_window();
+				 w.attach(0);
+				 w.shut(true);
+				 w.map(W::kWindow, 2);
+				 w.thread([&w] { w.remap(W::kWindow + 1, true); });
+				 w.thread([&w] { w.shut(false); });
+				 w.at_end = [&w] {
+					 W::expect(w.reaches_window(0), "not put back");
+					 w.shut(true);
+					 W::expect(!w.reaches_window(0), "not taken out");
+					 w.shut(false);
+					 (void)w.remap(W::kWindow + 1, false);
+				 };
+			 }),
 		scenario("a scheduler remaps a page | detach of one of two IOMMUs",
 			 [](W &w) {
 				 w.add_other();
