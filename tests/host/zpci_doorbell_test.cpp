@@ -249,7 +249,7 @@ TYPED_TEST(Doorbells, Binding)
 
 	EXPECT_EQ(this->set_doorbell(kFh, other.fd), -EBUSY);
 	EXPECT_EQ(this->set_doorbell(kFh + 1, other.fd), -ENOENT);
-	ASSERT_EQ(this->set_doorbell(kFh, -1), 0);
+	ASSERT_EQ(this->set_doorbell(kFh, -1, 1), 0) << "the page has no meaning then";
 	EXPECT_EQ(this->set_doorbell(kFh, -1), -EINVAL);
 	EXPECT_EQ(this->set_doorbell(kFh, -2), -EINVAL);
 	EXPECT_EQ(this->set_doorbell(kFh, 99), -EBADF);

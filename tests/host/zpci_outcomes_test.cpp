@@ -126,6 +126,32 @@ using VtdGuests = testing::Types<VtdGuest<3>, VtdGuest<4>, VtdGuest<5>>;
 TYPED_TEST_SUITE(RpcitOutcomes, S390Guests);
 TYPED_TEST_SUITE(VtdOutcomes, VtdGuests);
 
+// A group for which the IOMMU does not translate some addresses inside the window.
+class OutcomesAroundAHole : public Outcomes<S390Tables<3>> {
+protected:
+	static constexpr u64 kHole = 0x2000'0000, kAbove = 0x3000'0000;
+
+	void SetUp() override
+	{
+		group.reserved.push_back({kHole, kHole + 0xf'ffff, SHIM_RESV_RESERVED});
+		Outcomes::SetUp();
+	}
+};
+
+TEST_F(OutcomesAroundAHole, ExhaustedResourcesBelowItLeaveNothingAboveItMapped)
+{
+	map(kAbove, 8 * kPage);
+	well(kPba, kPal - kPba + 1);
+	EXPECT_EQ(mapped().count(kAbove / kPage), 1u);
+	map(kIova + kPage, 9 * kPage);
+	unmap(kAbove);
+	mock::plan.fail(mock::Fail::kDomainMap, 1);
+	refresh(VFIO_ZPCI_CC_ERROR, VFIO_ZPCI_STATUS_NO_RESOURCES, kPba, kPal - kPba + 1);
+	EXPECT_EQ(mapped().count(kAbove / kPage), 0u) << "what is invalid goes nevertheless";
+	well(kPba, kPal - kPba + 1);
+	EXPECT_EQ(mapped().size(), 2u);
+}
+
 TYPED_TEST(RpcitOutcomes, UnknownHandleIsCc3)
 {
 	this->refresh(VFIO_ZPCI_CC_INVALID_HANDLE, 0, kIova, kPage, kFh + 1);
