@@ -121,6 +121,7 @@ Result<void> Type1::pin_pages(iommu_group *group, Iova iova, u64 npages, u32 pro
 	Iova at = first;
 	u64 left = npages;
 	bool note = false;
+	DmaRange *held = nullptr;
 	Result<void> result;
 
 	if (!v2_)
@@ -134,9 +135,11 @@ Result<void> Type1::pin_pages(iommu_group *group, Iova iova, u64 npages, u32 pro
 			Result<u64> more = pin_some(group, at, left, prot, handles);
 
 			if (more.ok()) {
+				left -= more.value();
+				if (left)
+					keep_mapped(at, held);
 				at = at + more.value() * kPageSize;
 				handles += more.value();
-				left -= more.value();
 			} else {
 				result = more.error();
 			}
@@ -144,12 +147,39 @@ Result<void> Type1::pin_pages(iommu_group *group, Iova iova, u64 npages, u32 pro
 		note = non_pinned_groups_;
 		counts_.pin_calls++;
 		counts_.pinned += npages - left;
+		if (held && result.ok())
+			let_go_up_to(first, *held);
 	}
-	if (!result.ok()) [[unlikely]]
+	if (!result.ok()) [[unlikely]] {
 		unpin_pages(first, npages - left);
-	else if (note) [[unlikely]]
+		if (held) {
+			const Guard guard(dmas_.lock);
+
+			let_go_up_to(first, *held);
+		}
+	} else if (note) [[unlikely]] {
 		note_pinned(group);
+	}
 	return result;
+}
+
+// Keeps the mapping that has the address from being unmapped, before the call goes on: its driver does not
+// know yet that it has pinned pages there, and could not unpin them. held is the last one that is kept.
+void Type1::keep_mapped(Iova at, DmaRange *&held)
+{
+	if (held && held->range().contains(at))
+		return;
+	held = dmas_.find(at);
+	DmaTree::hold(*held);
+}
+
+// Undoes keep_mapped() for all mappings from an address on, which follow each other up to the last.
+void Type1::let_go_up_to(Iova first, DmaRange &last)
+{
+	const IovaRange range{first, last.range().last};
+
+	for (DmaRange *dma = dmas_.first_in(range); dma; dma = dmas_.next_in(*dma, range))
+		dmas_.let_go(*dma);
 }
 
 // From now on all that the group's devices write is memory that they have pinned.

@@ -208,6 +208,8 @@ private:
 	// pin_pages.cpp
 	Result<void> record(DmaRange &dma, const ExternalPages &pages, bool &over_limit)
 		__must_hold(dmas_.lock);
+	void keep_mapped(Iova at, DmaRange *&held) __must_hold(dmas_.lock);
+	void let_go_up_to(Iova first, DmaRange &last) __must_hold(dmas_.lock);
 	// Not inlined into pin_some(), which mostly only counts.
 	[[gnu::noinline]] Result<u64> pin_new(iommu_group *group, DmaRange &dma, Iova iova,
 					      u64 npages, PageHandle *handles)

@@ -3,6 +3,9 @@
 // Devices behind an emulated IOMMU: pinning page by page, what is charged for
 // it alone and beside hardware, unmaps that must be heard, dma_rw, and user
 // addresses that are taken away and given back.
+#include <chrono>
+#include <thread>
+
 #include "type1_container.hpp"
 
 namespace {
@@ -50,6 +53,36 @@ TEST_F(Type1Emulated, PinsEachPageOnce)
 	EXPECT_TRUE(mock::phys::take_dirty(kPfn + 5));
 	c.unpin(0x13000, 1);
 	EXPECT_EQ(locked(), 0u) << "an unpin too many does nothing";
+}
+
+// A driver does not know of what it has pinned before the call returns, so cannot unpin it.
+TEST_F(Type1Emulated, AnUnmapWaitsForACallThatHasPinnedSomeOfTheMapping)
+{
+	PinningDevice device(c, emulated);
+	std::atomic<bool> done = false;
+	std::thread user;
+	u32 pins = 0;
+	s64 unmapped = 0;
+
+	ASSERT_EQ(c.map(0x10000, uva(0), 2 * kPage), 0);
+	ASSERT_EQ(c.map(0x12000, uva(2), 2 * kPage), 0);
+	mock::on_pin = [&] {
+		if (++pins != 2)
+			return;
+		user = std::thread([&] {
+			const mock::As as(&process);
+
+			unmapped = c.unmap(0x10000, 2 * kPage);
+			done = true;
+		});
+		std::this_thread::sleep_for(std::chrono::milliseconds(50));
+		EXPECT_FALSE(done);
+	};
+	EXPECT_EQ(c.pin(emulated, 0x11000, 4), -EINVAL) << "the last page is in no mapping";
+	mock::on_pin = nullptr;
+	user.join();
+	EXPECT_EQ(unmapped, static_cast<s64>(2 * kPage));
+	EXPECT_EQ(locked(), 0u);
 }
 
 TEST_F(Type1Emulated, BadPins)

@@ -158,6 +158,9 @@ private:
 // waits for it: so a test decides what others do to the core at that moment.
 void before_copy_out(u64 nth, std::function<void()> body);
 
+// If set, is run before user memory is pinned, each time, by the thread that pins.
+extern std::function<void()> on_pin;
+
 // A struct page, as drivers get it.
 ::page *page_of(u64 pfn);
 u64 pfn_of(const ::page *page);

@@ -64,8 +64,13 @@ static u64 pfn_and_marks(u64 handle)
 	return pfn | phys::marks(pfn);
 }
 
+std::function<void()> mock::on_pin;
+
 long shim_pin_remote(mm_struct *mm, u64 uva, u64 npages, bool write, u64 *pages)
 {
+	if (on_pin)
+		on_pin();
+
 	const PseudoLock mmap_lock("mmap_lock");
 	u64 n = 0;
 
