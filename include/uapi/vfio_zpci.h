@@ -209,7 +209,7 @@ struct vfio_zpci_refresh_ranges {
 /**
  * struct vfio_zpci_event - a pending error event (VFIO_ZPCI_GET_EVENT)
  * @argsz: size of the structure that the caller knows
- * @flags:	VFIO_ZPCI_EVENT_CLEAR: it is not pending afterwards
+ * @flags:	VFIO_ZPCI_EVENT_CLEAR: what is returned is not pending afterwards
  * @fh:		the function's handle
  * @fid:	returns its ID
  * @code:	returns VFIO_ZPCI_EVENT_*, or 0 if no event is pending
