@@ -34,6 +34,10 @@ TEST(FaultInjection, AMapThatFailsLeavesNothingInTheIommu) {
   ASSERT_TRUE(s.ok());
   Edu edu(s.device());
   ASSERT_TRUE(edu.ok());
+  // The device's own memory, from which it stores, holds zeros.
+  const Memory zeros(kPage);
+  ASSERT_OK(map_dma(s.container(), zeros.data(), kFirstIova, kPage));
+  ASSERT_TRUE(edu.fetch(kFirstIova, 0, 8));
   // Contiguous, so that one call of the IOMMU maps it.
   Memory memory = Memory::aligned(kHuge);
   memory.touch(0xaa);
