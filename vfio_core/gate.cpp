@@ -189,20 +189,20 @@ Result<void> Gate::trap(u32 deadline_us)
 		event_.announce(VFIO_GATE_TRAPPED);
 		event_.await(deadline_us);
 	}
-	if (state() == VFIO_GATE_OPEN || state() == VFIO_GATE_BLOCKING) {
+	const bool was_open = state() == VFIO_GATE_OPEN;
+
+	if (was_open || state() == VFIO_GATE_BLOCKING) {
 		// A trapped device may be entered by calls.
 		const Result<void> ended = shut_locked(deadline_us, true);
 
-		if (!ended.ok()) {
-			if (!cut_)
-				(void)open_locked(VFIO_GATE_OPEN).ok();
-			return ended;
+		// The device was not quiesced, nor its DMA cut off.
+		if (was_open && ended.ok()) {
+			set_state(VFIO_GATE_TRAPPED);
+			return {};
 		}
-	}
-	// What shut_locked() has left is VFIO_GATE_BLOCKING, without DMA being cut off.
-	if (!cut_ && state() == VFIO_GATE_BLOCKING) {
-		set_state(VFIO_GATE_TRAPPED);
-		return {};
+		if (was_open && open_frames().ok())
+			set_state(VFIO_GATE_OPEN);
+		TRY(ended);
 	}
 	return open_locked(VFIO_GATE_TRAPPED);
 }

@@ -824,6 +824,24 @@ TEST_F(CoreGate, AMediatedDeviceHasNoDmaOfItsOwn)
 	EXPECT_EQ(vfio_gate_open(gate), 0);
 	EXPECT_EQ(read(), 4);
 
+	std::atomic<int> inside = 0;
+	long result = 0;
+
+	ops.rw = [&](bool, u64, size_t size, s64 *) {
+		for (inside++; inside == 1;)
+			std::this_thread::yield();
+		return static_cast<long>(size);
+	};
+	std::thread one = reader(result);
+	while (inside == 0)
+		std::this_thread::yield();
+	order.clear();
+	EXPECT_EQ(vfio_gate_block(gate, 0), -ETIMEDOUT);
+	EXPECT_EQ(vfio_gate_trap(gate, 0), 0);
+	EXPECT_EQ(order, "quiesce open ") << "the scheduler lets its DMA loose again";
+	inside = 2;
+	one.join();
+
 	const vfio_remap_page page = {0x1000, 0x2000};
 
 	EXPECT_EQ(vfio_gate_remap(gate, &page, 1), -EOPNOTSUPP);
