@@ -45,8 +45,10 @@ class Case(unittest.TestCase):
 
     def begin(self, layers, *arguments, cores=2):
         words = [sys.executable, "-B", "-c", DRIVER, CHECK, self.folder, json.dumps(layers)]
+        # A shell's background job, which this may be a part of, ignores SIGINT.
         return subprocess.Popen([*words, "--cores", str(cores), *arguments], stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
                                 env={**os.environ, "FOLDER": self.folder})
 
     def run_check(self, layers, *arguments, cores=2):
