@@ -231,7 +231,7 @@ help:
 	@echo '  make kunit        KUnit suites on a debug kernel, which it builds once'
 	@echo '  make stack-debug  the whole-stack tests on that kernel, some 20 minutes'
 	@echo '  make stack-s390x  the whole-stack tests on 6.12 for s390x, emulated'
-	@echo '  make check-native  builds the modules on s390x, emulated, as root, some 20 minutes'
+	@echo '  make check-native  builds the modules on s390x, emulated, as root, 13 minutes'
 	@echo '  make kvm-patch    compiles the patch that lets KVM of s390 call vfio_zpci'
 	@echo '  make soak SECONDS=60  random ioctls from many processes on that kernel'
 	@echo '  make bench        instructions of ours beside those of the kernel'"'"'s'

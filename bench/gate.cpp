@@ -145,13 +145,11 @@ struct Switched {
 Switched switch_often(Meter& meter, GatedDevice& device, const GatedDevice::Window& window,
                       std::size_t touched) {
   Switched found;
-  const char *const block = touched ? "gate-block-64" : "gate-block", *const open =
-                                                                          touched ? "gate-open-64"
-                                                                                  : "gate-open";
+  const std::string suffix = touched ? "-64" : "";
   for (int i = 0; i < kCalls; i++) {
     window.touch(touched);
-    meter.mark(block, 1, [&] { found.block.push_back(device.block()); });
-    meter.mark(open, 1, [&] { found.open.push_back(device.open()); });
+    meter.mark("gate-block" + suffix, 1, [&] { found.block.push_back(device.block()); });
+    meter.mark("gate-open" + suffix, 1, [&] { found.open.push_back(device.open()); });
     window.touch(touched);
     const GatedDevice::Alone alone = device.alone();
     found.zap.push_back(alone.zap);

@@ -54,8 +54,8 @@ void DomainSet::unmap_borrowed(const List<DmaRange> &dmas) const
 
 	for (Domain &domain : domains_) {
 		domain.unmap(dmas);
-		// A page in whose place there is nothing, or nothing that may be reached, has been
-		// unmapped before, and maybe not flushed.
+		// remap() has unmapped pages and left the flush to flush_remapped(). Where it then
+		// mapped nothing, unmap() has nothing to do, and so does not flush either.
 		domain.flush_remapped();
 	}
 	for (DmaRange &dma : dmas)

@@ -124,8 +124,8 @@ public:
 	// Called when the device is being taken away from VFIO, and again when nobody uses it
 	// any more. Later switches fail, and who waits fails.
 	void retire() __must_not_hold(lock_);
-	// Called when nobody uses a retired device any more: other devices' DMA may reach the windows
-	// from now on, as far as the gate is concerned.
+	// Called when nobody uses a retired device any more. From now on the gate does not keep other
+	// devices' DMA from the windows.
 	void forget_frames() __must_not_hold(lock_);
 
 	// VFIO_DEVICE_GATE_INFO and VFIO_DEVICE_GATE_SET.

@@ -88,7 +88,8 @@ private:
 	const u64 page_;
 	shim_doorbell shim_;
 	RwSem serving_{lock_class_};
-	// The answer to a request that is served, and has to be written yet. They change under serving_.
+	// Whether answer_ is the answer to a request that was served, and is not in the guest's page yet;
+	// and that request's word. All three change under serving_.
 	bool answered_ = false;
 	u64 answered_request_ = 0;
 	Answer answer_ = {};
